@@ -1,0 +1,59 @@
+"""The version of the link, and its diary.
+
+Two peers understand each other if their majors are equal; the smaller minor of the two is
+what they speak. Within a major, messages and fields are only ever added.
+
+Diary:
+    1.0  the first: greeting, Data, Ack, Ping, Pong, Goodbye; sessions, homes, streams.
+"""
+
+import re
+from dataclasses import dataclass
+
+from porthole_contract.errors import TooOld
+
+_FORM = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})")
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """A version `major.minor` of the link's protocol."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Version":
+        """Read `major.minor`.
+
+        Raises:
+            TooOld: it is not a version that this program can read.
+        """
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise TooOld(
+                f"{text[:40]!r} is not a version of the link; this program speaks {CURRENT}."
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+CURRENT = Version(1, 0)
+
+
+def agree(theirs: str) -> Version:
+    """Return the version that both sides speak.
+
+    Raises:
+        TooOld: the majors differ; the sentence says which side is to be upgraded.
+    """
+    peer = Version.parse(theirs)
+    if peer.major != CURRENT.major:
+        older = "the peer" if peer < CURRENT else "this program"
+        raise TooOld(
+            f"The peer speaks version {peer} of the link and this program {CURRENT};"
+            f" {older} must be upgraded."
+        )
+    return min(peer, CURRENT)

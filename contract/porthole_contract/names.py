@@ -1,0 +1,88 @@
+"""Names of objects, labels and annotations, and what each one guarantees."""
+
+import hashlib
+import re
+import unicodedata
+from uuid import UUID
+
+from porthole_contract.errors import Invalid
+
+GROUP = "porthole.dev"
+VERSION = "v1alpha1"
+
+LABEL_SESSION = f"{GROUP}/session"
+LABEL_OWNER = f"{GROUP}/owner"
+LABEL_TEMPLATE = f"{GROUP}/template"
+ANNOTATION_ORDER = f"{GROUP}/order"
+ANNOTATION_ORIGIN = f"{GROUP}/origin"
+ANNOTATION_SESSION_ID = f"{GROUP}/session-id"
+FINALIZER = f"{GROUP}/finalizer"
+
+LONGEST_SESSION_NAME = 52
+"""Leaves eleven characters of a 63-character label for suffixes of children."""
+
+_LONGEST_OWNER = 253
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_HASHED = re.compile(r".*-[0-9a-f]{8}")
+_NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
+_USER = re.compile(r"[^\x00-\x20\x7f/\\]+")
+
+
+def check_name(name: str, *, field: str = "name", longest: int = LONGEST_SESSION_NAME) -> str:
+    """Return `name` if it can name an object: an RFC 1123 label of at most `longest`.
+
+    Raises:
+        Invalid: it cannot.
+    """
+    if len(name) > longest:
+        raise Invalid(field, f"must be at most {longest} characters long")
+    if not _DNS_LABEL.fullmatch(name):
+        raise Invalid(
+            field,
+            "must be lower-case letters, digits and '-', starting and ending with a letter"
+            " or a digit",
+        )
+    return name
+
+
+def check_owner(owner: str, *, field: str = "owner") -> str:
+    """Return `owner` if it can be a user's name: 1-253 printable characters, no slash.
+
+    Kubernetes usernames such as `system:serviceaccount:ns:name` and mail addresses pass.
+
+    Raises:
+        Invalid: it cannot.
+    """
+    if not 1 <= len(owner) <= _LONGEST_OWNER:
+        raise Invalid(field, "must be between 1 and 253 characters long")
+    if not _USER.fullmatch(owner) or not owner.isprintable():
+        raise Invalid(field, "must not contain spaces, slashes or control characters")
+    return owner
+
+
+def slug(text: str, *, longest: int = LONGEST_SESSION_NAME) -> str:
+    """Return an object name that stands for `text`.
+
+    Guarantees: the result passes `check_name`; a text that already is a short enough name
+    is returned as it is, unless it ends as if it had a suffix already; any other text gets
+    a suffix of 8 hexadecimal digits of its SHA-256. So different texts get different names
+    (but for a collision of that hash), and nobody can choose a name that is another's slug.
+    `longest` must be at least 10.
+    """
+    if len(text) <= longest and _DNS_LABEL.fullmatch(text) and not _HASHED.fullmatch(text):
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    stem = _NOT_ALLOWED.sub("-", plain).strip("-")[: longest - 9].strip("-")
+    return f"{stem}-{digest}" if stem else f"x-{digest}"
+
+
+def session_name(template: str, session: UUID) -> str:
+    """Return the name of a session that was given none: `<template>-<last 6 of its id>`."""
+    return f"{template[: LONGEST_SESSION_NAME - 7].rstrip('-')}-{session.hex[-6:]}"
+
+
+def home_object(home: UUID) -> str:
+    """Return the name of a home's volume; it never contains the home's display name."""
+    return f"home-{home.hex}"

@@ -1,0 +1,11 @@
+"""A viewer and a gate: how a stream begins, what gives the right to it, why it ends.
+
+* `preface`: the first bytes of a stream, framed, and nothing after them;
+* `channels`: what a stream may be about, and in which modes;
+* `grant`: the signed right to open one stream at one gate;
+* `control`: what is said on the channel `control`, line by line;
+* `closing`: why a stream was closed.
+
+Everything between the preface and the end of the stream is opaque bytes to whoever
+carries it.
+"""

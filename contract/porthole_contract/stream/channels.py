@@ -1,0 +1,95 @@
+"""What a stream may be about, and how: names that stay open.
+
+A name that nobody knows, or that is known and not served, is refused in words and never
+guessed at; so a new channel needs no new major version.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from porthole_contract.errors import Refused
+
+
+class Channel(StrEnum):
+    """What a stream carries."""
+
+    VNC = "vnc"  # the desktop, in RFB
+    CONTROL = "control"  # the gate itself: its state, and orders to it
+    RDP = "rdp"  # the desktop, in RDP
+    AUDIO = "audio"  # what the desktop plays
+    FILES = "files"  # up- and downloads
+    EXEC = "exec"  # a program inside the desktop
+
+
+class Mode(StrEnum):
+    """What the one who opened a stream may do on it."""
+
+    VIEW = "view"  # look: no key, pointer, clipboard or resize passes
+    CONTROL = "control"  # look and use
+    OBSERVE = "observe"  # on `control`: hear the gate's state
+    COMMAND = "command"  # on `control`: hear it, change modes, close streams
+
+
+class Auth(StrEnum):
+    """How the viewer proves itself to the desktop's own protocol, beside the grant."""
+
+    NONE = "none"
+    VNC_AUTH = "VncAuth"
+    TLS_PLAIN = "TLS-plain"
+
+
+SERVED: Mapping[Channel, frozenset[Mode]] = MappingProxyType(
+    {
+        Channel.VNC: frozenset({Mode.VIEW, Mode.CONTROL}),
+        Channel.CONTROL: frozenset({Mode.OBSERVE, Mode.COMMAND}),
+    }
+)
+"""The channels that a gate of this version serves, with the modes of each."""
+
+PROTOCOLS: Mapping[Channel, str] = MappingProxyType({Channel.VNC: "rfb", Channel.CONTROL: "lines"})
+"""What is spoken on a channel once the preface is over."""
+
+
+_SHOWN: Final = 32
+"""How many characters of a peer's name a sentence repeats."""
+
+
+def check_served(channel: str, protocol: str, mode: str, auth: str) -> tuple[Channel, Mode]:
+    """Return the channel and mode that these names mean, if they are served.
+
+    Raises:
+        Refused: `unknown_channel`, `channel_not_served`, `protocol_not_served`,
+            `mode_not_served` or `auth_not_served`.
+    """
+    if channel not in set(Channel):
+        raise Refused("unknown_channel", f"There is no channel named {_quote(channel)}.")
+    wanted = Channel(channel)
+    if wanted not in SERVED:
+        raise Refused("channel_not_served", f"This gate does not serve the channel '{wanted}'.")
+    if protocol != PROTOCOLS[wanted]:
+        raise Refused(
+            "protocol_not_served",
+            f"On the channel '{wanted}' this gate speaks '{PROTOCOLS[wanted]}',"
+            f" not {_quote(protocol)}.",
+        )
+    modes = SERVED[wanted]
+    if mode not in modes:
+        offered = " or ".join(f"'{name}'" for name in sorted(modes))
+        raise Refused(
+            "mode_not_served",
+            f"The channel '{wanted}' is opened in mode {offered}, not {_quote(mode)}.",
+        )
+    if auth != Auth.NONE:
+        raise Refused(
+            "auth_not_served",
+            f"This gate asks for nothing beside the grant (auth 'none'), not {_quote(auth)}.",
+        )
+    return wanted, Mode(mode)
+
+
+def _quote(name: str) -> str:
+    """Quote a peer's name for a sentence: printable ASCII, and not too much of it."""
+    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+    return ascii(shown)

@@ -1,0 +1,207 @@
+"""SessionTemplate `porthole.dev/v1alpha1`: what a session is made from.
+
+A template's revisions are immutable; a session pins the one it started with, by number
+and by the digest of its canonical JSON.
+"""
+
+import hashlib
+import json
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+from typing_extensions import TypeAliasType
+
+from porthole_contract.model import NO_NUL, Frozen
+from porthole_contract.quantities import Duration
+from porthole_contract.session import Idle, Name, Protocol, ResourceList, Resources, SessionFields
+
+
+class Profile(StrEnum):
+    """Which shape of pod it needs; locally all three run in the same isolation."""
+
+    RESTRICTED = "restricted"
+    RDP = "rdp"
+    SANDBOX = "sandbox"
+
+
+class EgressMode(StrEnum):
+    """What a session's programs may reach."""
+
+    NONE = "none"
+    INTERNET = "internet"  # everything but loopback, link-local and private ranges
+    ALL = "all"
+    RULES = "rules"
+
+
+class EgressRule(Frozen):
+    """One destination that is allowed under `rules`: a network and, optionally, ports."""
+
+    cidr: Annotated[str, Field(max_length=49, pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(max_length=64)] = ()
+
+
+class Egress(Frozen):
+    """What a session may reach: a mode, and the rules if the mode is `rules`."""
+
+    mode: EgressMode = EgressMode.INTERNET
+    rules: Annotated[tuple[EgressRule, ...], Field(max_length=64)] = ()
+
+
+class Program(Frozen):
+    """A program of the desktop.
+
+    `command` is executed without a shell. Programs with `autostart` are started with the
+    desktop and, with `restart`, started again when they end. All are in its menu.
+    `{start}` in an argument is replaced by the session's `start`, or the argument is left
+    out if there is none.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
+    command: Annotated[
+        tuple[Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")], ...],
+        Field(min_length=1, max_length=64),
+    ]
+    autostart: StrictBool = False
+    restart: StrictBool = False
+    icon: Annotated[str, Field(max_length=255, pattern=NO_NUL)] | None = None
+
+
+class Limits(Frozen):
+    """The most that a session may ask for; None does not limit."""
+
+    resources: ResourceList = ResourceList()
+    lifetime: Duration | None = None
+    idle_after: Duration | None = None
+
+
+Package = Annotated[str, Field(max_length=128, pattern=r"^[a-z0-9][a-z0-9.+-]+$")]
+
+
+LONGEST_COMMANDS = 64 * 1024
+"""Characters of the commands of all programs together."""
+LONGEST_POD = 64 * 1024
+"""Characters of the JSON of `pod`."""
+_DEEPEST_POD = 32
+_UNICODE = re.compile(r"[^\x00\ud800-\udfff]*")
+
+
+def _not_too_long(programs: tuple[Program, ...]) -> tuple[Program, ...]:
+    if sum(len(part) for program in programs for part in program.command) > LONGEST_COMMANDS:
+        raise ValueError(f"commands must be at most {LONGEST_COMMANDS} characters long in all")
+    return programs
+
+
+PlainText = Annotated[str, Field(pattern=NO_NUL)]
+_CLOSED = Field(json_schema_extra={"additionalProperties": False})
+Json = TypeAliasType(
+    "Json",
+    "Annotated[dict[PlainText, Json], _CLOSED] | list[Json] | PlainText | int | float | bool"
+    " | None",
+)
+JsonObject = Annotated[dict[PlainText, Json], _CLOSED]
+
+
+def _small_json(pod: Any) -> Any:
+    """Refuse what is not JSON, or is more of it than a pod can need."""
+    look: list[tuple[Any, int]] = [(pod, 1)]
+    while look:
+        value, depth = look.pop()
+        if depth > _DEEPEST_POD:
+            raise ValueError(f"must be at most {_DEEPEST_POD} levels deep")
+        if isinstance(value, dict):
+            look += [(inner, depth + 1) for pair in value.items() for inner in pair]
+            if not all(isinstance(key, str) for key in value):
+                raise ValueError("must have texts for keys")
+        elif isinstance(value, list):
+            look += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, str) and not _UNICODE.fullmatch(value):
+            raise ValueError("must not contain NUL or halves of surrogate pairs")
+        elif not isinstance(value, str | int | float | None):
+            raise ValueError(f"must be JSON, and {type(value).__name__} is not")
+    try:
+        length = len(json.dumps(pod, allow_nan=False))
+    except ValueError:
+        raise ValueError("must not contain numbers that JSON does not have") from None
+    if length > LONGEST_POD:
+        raise ValueError(f"must be at most {LONGEST_POD} characters long as JSON")
+    return pod
+
+
+class SessionTemplateSpec(Frozen):
+    """What a session is made from.
+
+    `image` is what a cluster runs; `packages` are the Debian packages that the local
+    runtime (and an image recipe) needs. `pod` is passed to the pod's maker as it is.
+    """
+
+    title: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+    description: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] = ""
+    icon: Annotated[str, Field(max_length=32768, pattern=NO_NUL)] | None = None
+    image: Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x20]+$")] | None = None
+    packages: Annotated[tuple[Package, ...], Field(max_length=256)] = ()
+    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (Protocol.VNC,)
+    profile: Profile = Profile.RESTRICTED
+    programs: Annotated[
+        tuple[Program, ...], Field(max_length=64), AfterValidator(_not_too_long)
+    ] = ()
+    defaults: SessionFields = SessionFields()
+    limits: Limits = Limits()
+    resources: Resources = Resources()
+    egress: Egress = Egress()
+    idle: Idle = Idle()
+    pod: Annotated[JsonObject, BeforeValidator(_small_json)] = Field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Return the SHA-256 (lower hex) of the canonical JSON of this revision.
+
+        What has its default is left out, so that a field which a later version adds changes
+        the digest of no revision that does not use it.
+        """
+        plain = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class SessionTemplate(Frozen):
+    """The object: a name and what it makes."""
+
+    name: Name
+    spec: SessionTemplateSpec
+
+    @classmethod
+    def from_manifest(cls, manifest: dict[str, Any]) -> "SessionTemplate":
+        """Read the YAML form (`apiVersion`, `kind`, `metadata.name`, `spec`).
+
+        Raises:
+            pydantic.ValidationError: it is not a SessionTemplate.
+        """
+        metadata = manifest.get("metadata")
+        return cls.model_validate(
+            {
+                "name": metadata.get("name") if isinstance(metadata, dict) else None,
+                "spec": manifest.get("spec"),
+            }
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the Kubernetes object."""
+        return {
+            "apiVersion": "porthole.dev/v1alpha1",
+            "kind": "SessionTemplate",
+            "metadata": {"name": self.name},
+            "spec": self.spec.to_dict(),
+        }
+
+
+class PinnedTemplate(Frozen):
+    """The revision that a session started with: whole, or only its digest.
+
+    An agent that lacks the digest asks for it (`WantTemplate`).
+    """
+
+    name: Name
+    revision: Annotated[int, Field(ge=1, lt=2**31)]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    spec: SessionTemplateSpec | None = None
