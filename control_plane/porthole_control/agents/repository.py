@@ -1,0 +1,256 @@
+"""All SQL about agents."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from porthole_contract.lifecycle import OCCUPIED
+from porthole_control.agents.tables import agents, join_tokens
+from porthole_control.db.rows import AnyRow, columns_of
+from porthole_control.people.tables import users
+from porthole_control.sessions.tables import sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A row of `agents`, with the name of who enrolled it.
+
+    Attributes:
+        linked_replica: which replica of the control plane has its link; None: none.
+    """
+
+    id: UUID
+    name: str
+    public_key: bytes
+    enrolled_by: str
+    state: str
+    labels: dict[str, str]
+    epoch: int
+    linked_replica: UUID | None
+    linked_at: datetime | None
+    last_seen_at: datetime | None
+    version: str | None
+    runtime: str | None
+    runtime_uid: str | None
+    capacity: dict[str, Any]
+    conditions: list[dict[str, Any]]
+    created_at: datetime
+    updated_at: datetime
+    revoked_at: datetime | None
+
+    @property
+    def linked(self) -> bool:
+        """Whether it has a link."""
+        return self.linked_replica is not None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinToken:
+    """A row of `join_tokens`, without the hash."""
+
+    id: UUID
+    name: str
+    labels: dict[str, str]
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    agent_id: UUID | None
+
+
+_AGENT = columns_of(Agent, agents, enrolled_by=users.c.name)
+_JOIN_TOKEN = columns_of(JoinToken, join_tokens)
+
+
+def _agents() -> Select[Any]:
+    return select(*_AGENT).join(users, users.c.id == agents.c.enrolled_by)
+
+
+async def agent(connection: AsyncConnection, identity: UUID) -> Agent | None:
+    """Return one agent, a revoked one too."""
+    row = (await connection.execute(_agents().where(agents.c.id == identity))).one_or_none()
+    return None if row is None else Agent(*row)
+
+
+async def locked(connection: AsyncConnection, identity: UUID) -> Agent | None:
+    """Return one agent, its row locked until the transaction ends."""
+    row = (
+        await connection.execute(
+            _agents().where(agents.c.id == identity).with_for_update(of=agents)
+        )
+    ).one_or_none()
+    return None if row is None else Agent(*row)
+
+
+async def named(connection: AsyncConnection, name: str) -> Agent | None:
+    """Return the agent of that name that is not revoked."""
+    query = _agents().where(agents.c.name == name, agents.c.state != "revoked")
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Agent(*row)
+
+
+async def with_key(connection: AsyncConnection, public_key: bytes) -> Agent | None:
+    """Return the agent that has registered this key, a revoked one too."""
+    query = _agents().where(agents.c.public_key == public_key)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Agent(*row)
+
+
+async def list_agents(
+    connection: AsyncConnection,
+    *,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int,
+    revoked: bool = False,
+    name: str | None = None,
+) -> Sequence[Agent]:
+    """Return agents, newest first."""
+    query = _agents().order_by(agents.c.created_at.desc(), agents.c.id.desc()).limit(limit)
+    if not revoked:
+        query = query.where(agents.c.state != "revoked")
+    if name is not None:
+        query = query.where(agents.c.name == name)
+    if after is not None:
+        query = query.where(tuple_(agents.c.created_at, agents.c.id) < tuple_(*after))
+    return [Agent(*row) for row in await connection.execute(query)]
+
+
+async def with_ids(connection: AsyncConnection, identities: Collection[UUID]) -> Sequence[Agent]:
+    """Return these agents."""
+    query = _agents().where(agents.c.id.in_(identities))
+    return [Agent(*row) for row in await connection.execute(query)]
+
+
+async def count_living(connection: AsyncConnection) -> int:
+    """Return how many agents are not revoked."""
+    query = select(func.count()).select_from(agents).where(agents.c.state != "revoked")
+    return (await connection.execute(query)).scalar_one()
+
+
+async def add(connection: AsyncConnection, **values: Any) -> None:
+    """Insert an agent (columns of `agents`)."""
+    await connection.execute(insert(agents).values(**values))
+
+
+async def change(connection: AsyncConnection, identity: UUID, now: datetime, **values: Any) -> None:
+    """Update columns of an agent."""
+    await connection.execute(
+        update(agents).where(agents.c.id == identity).values(updated_at=now, **values)
+    )
+
+
+async def forget_dead_links(connection: AsyncConnection, *, before: datetime) -> Sequence[UUID]:
+    """End links not seen since that time (their replica died); return those agents."""
+    gone = await connection.scalars(
+        update(agents)
+        .where(agents.c.linked_replica.is_not(None), agents.c.last_seen_at < before)
+        .values(linked_replica=None)
+        .returning(agents.c.id)
+    )
+    return list(gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What counts when a session needs an agent.
+
+    Attributes:
+        sessions: how many it has that use something, or are about to.
+    """
+
+    id: UUID
+    name: str
+    state: str
+    linked_replica: UUID | None
+    linked_at: datetime | None
+    last_seen_at: datetime | None
+    capacity: dict[str, Any]
+    sessions: int
+
+
+_PLACES = (
+    select(
+        *columns_of(Place, agents, sessions=func.count(sessions.c.id)),
+    )
+    .select_from(agents)
+    .outerjoin(
+        sessions,
+        and_(
+            sessions.c.agent_id == agents.c.id,
+            sessions.c.deleted_at.is_(None),
+            sessions.c.desired == "Running",
+            sessions.c.phase.in_(sorted({str(phase) for phase in OCCUPIED} | {"Pending"})),
+        ),
+    )
+    .where(agents.c.state != "revoked")
+    .group_by(agents.c.id)
+)
+
+
+async def places(connection: AsyncConnection) -> Sequence[Place]:
+    """Return all agents that are not revoked, each with its load."""
+    return [Place(*row) for row in await connection.execute(_PLACES)]
+
+
+async def add_join_token(connection: AsyncConnection, **values: Any) -> None:
+    """Insert a join token (columns of `join_tokens`)."""
+    await connection.execute(insert(join_tokens).values(**values))
+
+
+async def list_join_tokens(
+    connection: AsyncConnection, *, now: datetime, limit: int
+) -> Sequence[JoinToken]:
+    """Return join tokens that can be used still, newest first."""
+    query = (
+        select(*_JOIN_TOKEN)
+        .where(join_tokens.c.used_at.is_(None), join_tokens.c.expires_at > now)
+        .order_by(join_tokens.c.created_at.desc())
+        .limit(limit)
+    )
+    return [JoinToken(*row) for row in await connection.execute(query)]
+
+
+async def join_token(connection: AsyncConnection, identity: UUID) -> AnyRow | None:
+    """Return a join token with its hash, its row locked: it is redeemed once."""
+    return (
+        await connection.execute(
+            select(*_JOIN_TOKEN, join_tokens.c.hash, join_tokens.c.created_by)
+            .where(join_tokens.c.id == identity)
+            .with_for_update()
+        )
+    ).one_or_none()
+
+
+async def use_join_token(
+    connection: AsyncConnection, identity: UUID, *, agent_id: UUID, now: datetime
+) -> None:
+    """Note whom a join token has let in."""
+    await connection.execute(
+        update(join_tokens)
+        .where(join_tokens.c.id == identity)
+        .values(used_at=now, agent_id=agent_id)
+    )
+
+
+async def delete_join_token(connection: AsyncConnection, identity: UUID) -> bool:
+    """Delete a join token that was not used; return whether there was one."""
+    done = await connection.execute(
+        join_tokens.delete().where(join_tokens.c.id == identity, join_tokens.c.used_at.is_(None))
+    )
+    return done.rowcount > 0
+
+
+async def living_sessions(
+    connection: AsyncConnection, identity: UUID
+) -> Sequence[tuple[UUID, str]]:
+    """Return id and owner of each living session of an agent."""
+    rows = await connection.execute(
+        select(sessions.c.id, sessions.c.owner).where(
+            sessions.c.agent_id == identity, sessions.c.deleted_at.is_(None)
+        )
+    )
+    return [(row[0], row[1]) for row in rows]

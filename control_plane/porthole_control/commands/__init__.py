@@ -1,0 +1,1 @@
+"""The queue: durable orders of the control plane to its agents."""

@@ -1,0 +1,477 @@
+"""All SQL about commands.
+
+The order of a subject's commands is their `sequence`; a command is claimed only when all
+before it are done. Batches go in and out as arrays: one statement however many there are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Select, bindparam, exists, func, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from porthole_control.agents.tables import agents
+from porthole_control.commands.rules import OPEN, SUPERSEDABLE, CommandState
+from porthole_control.commands.tables import agent_commands
+from porthole_control.db.ids import new_id
+from porthole_control.db.metadata import Json
+from porthole_control.db.rows import columns_of
+
+SubjectKind = Literal["session", "template", "home"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row of `agent_commands`, with its agent's name."""
+
+    id: UUID
+    agent_id: UUID
+    agent: str
+    owner: str | None
+    subject_kind: SubjectKind
+    subject_id: UUID
+    sequence: int
+    order_no: int | None
+    kind: str
+    payload: dict[str, Any]
+    idempotency_key: str
+    state: str
+    attempts: int
+    next_attempt_at: datetime
+    deadline: datetime | None
+    epoch: int | None
+    last_error: str | None
+    created_at: datetime
+    sent_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What the dispatcher needs of a command to send it."""
+
+    id: UUID
+    subject_kind: SubjectKind
+    subject_id: UUID
+    sequence: int
+    order_no: int | None
+    kind: str
+    payload: dict[str, Any]
+    idempotency_key: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command whose end was noted just now."""
+
+    id: UUID
+    agent_id: UUID
+    subject_kind: SubjectKind
+    subject_id: UUID
+    order_no: int | None
+    kind: str
+    state: str
+
+
+_ENQUEUE = text(
+    """
+    WITH superseded AS (
+        UPDATE agent_commands SET state = 'superseded', finished_at = :now
+        WHERE subject_kind = :subject_kind AND subject_id = :subject_id
+          AND state = 'pending' AND kind = ANY(:supersedes)
+    )
+    INSERT INTO agent_commands (
+        id, agent_id, owner, subject_kind, subject_id, sequence, order_no, kind, payload,
+        idempotency_key, deadline, created_at, next_attempt_at
+    )
+    SELECT :id, :agent_id, :owner, :subject_kind, :subject_id, coalesce(max(sequence), 0) + 1,
+           :order_no, :kind, :payload, :idempotency_key, :deadline, :now, :now
+    FROM agent_commands
+    WHERE subject_kind = :subject_kind AND subject_id = :subject_id
+    """
+).bindparams(bindparam("payload", type_=Json))
+
+
+async def enqueue(
+    connection: AsyncConnection,
+    *,
+    agent: UUID,
+    owner: str | None,
+    subject_kind: SubjectKind,
+    subject_id: UUID,
+    kind: str,
+    payload: Mapping[str, Any],
+    now: datetime,
+    order: int | None = None,
+    idempotency_key: str | None = None,
+    deadline: datetime | None = None,
+) -> UUID:
+    """Put a command at the end of its subject's line; return its id.
+
+    The caller has locked the subject, so that two never take the same place. What says
+    what the subject should be takes the place of older ones that were not sent yet.
+    """
+    identity = new_id()
+    await connection.execute(
+        _ENQUEUE,
+        {
+            "id": identity,
+            "agent_id": agent,
+            "owner": owner,
+            "subject_kind": subject_kind,
+            "subject_id": subject_id,
+            "order_no": order,
+            "kind": kind,
+            "payload": payload,
+            "idempotency_key": idempotency_key or str(identity),
+            "deadline": deadline,
+            "now": now,
+            "supersedes": sorted(SUPERSEDABLE) if kind in SUPERSEDABLE else [],
+        },
+    )
+    return identity
+
+
+_CLAIM = text(
+    """
+    WITH link AS MATERIALIZED (
+        -- Shared until the commit: the next link begins after it, and finds all of this.
+        SELECT id FROM agents
+        WHERE id = :agent AND epoch = :epoch AND state <> 'revoked' FOR SHARE
+    ), turn AS (
+        -- In the order of its index, so that a long queue costs no more than a short one.
+        SELECT c.id FROM agent_commands c
+        LEFT JOIN LATERAL (
+            SELECT true AS busy FROM agent_commands earlier
+            WHERE earlier.subject_kind = c.subject_kind AND earlier.subject_id = c.subject_id
+              AND earlier.sequence < c.sequence
+              AND earlier.state IN ('pending', 'sent', 'received')
+            LIMIT 1
+        ) subject ON true
+        WHERE c.agent_id = :agent AND c.state = 'pending' AND c.next_attempt_at <= :now
+          AND subject.busy IS NULL AND EXISTS (SELECT FROM link)
+        ORDER BY c.next_attempt_at, c.id
+        LIMIT :credit
+        FOR UPDATE OF c SKIP LOCKED
+    )
+    UPDATE agent_commands c
+    SET state = 'sent', epoch = :epoch, attempts = c.attempts + 1, sent_at = :now
+    FROM turn WHERE c.id = turn.id
+    RETURNING c.id, c.subject_kind, c.subject_id, c.sequence, c.order_no, c.kind, c.payload,
+              c.idempotency_key, c.attempts
+    """
+)
+
+
+async def claim(
+    connection: AsyncConnection, *, agent: UUID, epoch: int, credit: int, now: datetime
+) -> Sequence[Claimed]:
+    """Take up to `credit` commands whose turn it is, to be sent on the link of that epoch.
+
+    They are marked as sent. Nothing is claimed for a link that has been replaced.
+    """
+    rows = await connection.execute(
+        _CLAIM, {"agent": agent, "epoch": epoch, "credit": credit, "now": now}
+    )
+    return sorted((Claimed(*row) for row in rows), key=lambda claimed: claimed.id)
+
+
+_RECEIVED = text(
+    """
+    WITH free AS (
+        -- Never waits: a result that is being written makes this one superfluous.
+        SELECT id FROM agent_commands
+        WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'sent' AND epoch = :epoch
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE agent_commands c SET state = 'received' FROM free WHERE c.id = free.id
+    """
+)
+
+
+async def mark_received(connection: AsyncConnection, ids: Sequence[UUID], epoch: int) -> None:
+    """Note that the agent has these; only what was sent on the link of that epoch."""
+    await connection.execute(_RECEIVED, {"ids": list(ids), "epoch": epoch})
+
+
+_FINISH = text(
+    """
+    UPDATE agent_commands c
+    SET state = r.state, last_error = nullif(r.error, ''), finished_at = :now
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:errors AS text[]))
+         AS r(id, state, error)
+    WHERE c.id = r.id AND c.agent_id = :agent AND c.state IN ('pending', 'sent', 'received')
+    RETURNING c.id, c.agent_id, c.subject_kind, c.subject_id, c.order_no, c.kind, c.state
+    """
+)
+
+
+async def finish(
+    connection: AsyncConnection,
+    *,
+    agent: UUID,
+    results: Sequence[tuple[UUID, CommandState, str]],
+    now: datetime,
+) -> Sequence[Finished]:
+    """Note how commands of this agent ended: (id, state, error or "").
+
+    What was ended before, or is another agent's, is left alone and left out of the answer.
+    """
+    rows = await connection.execute(
+        _FINISH,
+        {
+            "ids": [identity for identity, _, _ in results],
+            "states": [str(state) for _, state, _ in results],
+            "errors": [error[:2000] for _, _, error in results],
+            "agent": agent,
+            "now": now,
+        },
+    )
+    return [Finished(*row) for row in rows]
+
+
+_REQUEUE = text(
+    """
+    UPDATE agent_commands c
+    SET state = 'pending', next_attempt_at = r.at, last_error = nullif(r.error, '')
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:errors AS text[]))
+         AS r(id, at, error)
+    WHERE c.id = r.id AND c.agent_id = :agent AND c.state IN ('sent', 'received')
+    """
+)
+
+
+async def requeue(
+    connection: AsyncConnection, *, agent: UUID, again: Sequence[tuple[UUID, datetime, str]]
+) -> None:
+    """Have commands sent again: (id, not before, why)."""
+    await connection.execute(
+        _REQUEUE,
+        {
+            "ids": [identity for identity, _, _ in again],
+            "times": [moment for _, moment, _ in again],
+            "errors": [why[:2000] for _, _, why in again],
+            "agent": agent,
+        },
+    )
+
+
+_RESEND = text(
+    """
+    UPDATE agent_commands SET state = 'pending', next_attempt_at = :now
+    WHERE agent_id = :agent AND state IN ('sent', 'received') AND epoch < :epoch
+    """
+)
+_DROP_OVERTAKEN = text(
+    """
+    UPDATE agent_commands c SET state = 'superseded', finished_at = :now
+    WHERE c.agent_id = :agent AND c.state = 'pending' AND c.kind = ANY(:kinds)
+      AND EXISTS (
+        SELECT 1 FROM agent_commands later
+        WHERE later.subject_kind = c.subject_kind AND later.subject_id = c.subject_id
+          AND later.sequence > c.sequence AND later.kind = ANY(:kinds)
+          AND later.state IN ('pending', 'sent', 'received')
+      )
+    """
+)
+
+
+async def resend(connection: AsyncConnection, *, agent: UUID, epoch: int, now: datetime) -> int:
+    """Have everything sent again that went out on older links and was not done; return how much.
+
+    The agent may have it: desired states are applied once per order, operations carry a key.
+    """
+    done = await connection.execute(_RESEND, {"agent": agent, "epoch": epoch, "now": now})
+    await connection.execute(
+        _DROP_OVERTAKEN, {"agent": agent, "now": now, "kinds": sorted(SUPERSEDABLE)}
+    )
+    return done.rowcount
+
+
+_EXPIRE = text(
+    """
+    UPDATE agent_commands c SET state = 'expired', finished_at = :now
+    FROM agents a
+    WHERE a.id = c.agent_id AND a.linked_replica IS NOT NULL
+      AND c.state = 'pending' AND c.deadline < :now
+    RETURNING c.id, c.agent_id, c.subject_kind, c.subject_id, c.order_no, c.kind, c.state
+    """
+)
+
+
+async def expire(connection: AsyncConnection, now: datetime) -> Sequence[Finished]:
+    """End what is past its deadline; deadlines run only while the agent is linked."""
+    return [Finished(*row) for row in await connection.execute(_EXPIRE, {"now": now})]
+
+
+async def fail_all(connection: AsyncConnection, *, agent: UUID, why: str, now: datetime) -> None:
+    """End everything that an agent was still to do."""
+    await connection.execute(
+        update(agent_commands)
+        .where(agent_commands.c.agent_id == agent, agent_commands.c.state.in_(sorted(OPEN)))
+        .values(state="failed", last_error=why, finished_at=now)
+    )
+
+
+async def withdraw(
+    connection: AsyncConnection, *, subject_kind: SubjectKind, subject_id: UUID, now: datetime
+) -> None:
+    """Take back what was not sent yet of a subject that is no more."""
+    await connection.execute(
+        update(agent_commands)
+        .where(
+            agent_commands.c.subject_kind == subject_kind,
+            agent_commands.c.subject_id == subject_id,
+            agent_commands.c.state == "pending",
+        )
+        .values(state="superseded", finished_at=now)
+    )
+
+
+async def agents_with_work(connection: AsyncConnection, now: datetime) -> Sequence[UUID]:
+    """Return agents for whom something is to be sent now."""
+    return list(
+        await connection.scalars(
+            select(agent_commands.c.agent_id)
+            .where(agent_commands.c.state == "pending", agent_commands.c.next_attempt_at <= now)
+            .distinct()
+        )
+    )
+
+
+async def is_open(
+    connection: AsyncConnection, subject_kind: SubjectKind, subject_id: UUID, *, order: int
+) -> bool:
+    """Return whether an order of this number (or newer) is still on its way."""
+    query = (
+        select(func.count())
+        .select_from(agent_commands)
+        .where(
+            agent_commands.c.subject_kind == subject_kind,
+            agent_commands.c.subject_id == subject_id,
+            agent_commands.c.order_no >= order,
+            agent_commands.c.state.in_(sorted(OPEN)),
+        )
+    )
+    return (await connection.execute(query)).scalar_one() > 0
+
+
+async def was_sent(
+    connection: AsyncConnection, subject_kind: SubjectKind, subject_id: UUID
+) -> bool:
+    """Return whether anything about a subject was ever sent to an agent."""
+    query = select(
+        exists().where(
+            agent_commands.c.subject_kind == subject_kind,
+            agent_commands.c.subject_id == subject_id,
+            agent_commands.c.attempts > 0,
+        )
+    )
+    return bool((await connection.execute(query)).scalar_one())
+
+
+async def has_failed(
+    connection: AsyncConnection, subject_kind: SubjectKind, subject_id: UUID, *, order: int
+) -> bool:
+    """Return whether the agent has refused this order: sending it again is of no use."""
+    query = select(
+        exists().where(
+            agent_commands.c.subject_kind == subject_kind,
+            agent_commands.c.subject_id == subject_id,
+            agent_commands.c.order_no == order,
+            agent_commands.c.state == "failed",
+        )
+    )
+    return bool((await connection.execute(query)).scalar_one())
+
+
+async def must_be_done(
+    connection: AsyncConnection, agent: UUID, ids: Sequence[UUID]
+) -> Sequence[Claimed]:
+    """Return which of these are tried until they are done: nothing may be left lying about."""
+    query = select(*columns_of(Claimed, agent_commands)).where(
+        agent_commands.c.agent_id == agent,
+        agent_commands.c.id == func.any(list(ids)),
+        agent_commands.c.kind.in_(["DeleteSession", "DeleteHome"]),
+        agent_commands.c.state.in_(["sent", "received"]),
+    )
+    return [Claimed(*row) for row in await connection.execute(query)]
+
+
+def _commands() -> Select[Any]:
+    return (
+        select(*columns_of(Command, agent_commands, agent=agents.c.name))
+        .select_from(agent_commands)
+        .join(agents, agents.c.id == agent_commands.c.agent_id)
+    )
+
+
+async def list_commands(
+    connection: AsyncConnection,
+    *,
+    owner: str | None,
+    state: CommandState | None = None,
+    subject: UUID | None = None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[Command]:
+    """Return commands, newest first: those about an owner's things, or all if None."""
+    query = (
+        _commands()
+        .order_by(agent_commands.c.created_at.desc(), agent_commands.c.id.desc())
+        .limit(limit)
+    )
+    if owner is not None:
+        query = query.where(agent_commands.c.owner == owner)
+    if state is not None:
+        query = query.where(agent_commands.c.state == state)
+    if subject is not None:
+        query = query.where(agent_commands.c.subject_id == subject)
+    if after is not None:
+        query = query.where(
+            tuple_(agent_commands.c.created_at, agent_commands.c.id) < tuple_(*after)
+        )
+    return [Command(*row) for row in await connection.execute(query)]
+
+
+async def command(
+    connection: AsyncConnection, identity: UUID, *, owner: str | None
+) -> Command | None:
+    """Return one command: one about an owner's things, or any if None."""
+    query = _commands().where(agent_commands.c.id == identity)
+    if owner is not None:
+        query = query.where(agent_commands.c.owner == owner)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Command(*row)
+
+
+async def count_by_state(connection: AsyncConnection) -> Mapping[str, int]:
+    """Return how many commands are on their way, per state."""
+    rows = await connection.execute(
+        select(agent_commands.c.state, func.count())
+        .where(agent_commands.c.state.in_(sorted(OPEN)))
+        .group_by(agent_commands.c.state)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def prune(connection: AsyncConnection, *, before: datetime) -> int:
+    """Delete commands that ended before that time, but for the last of each subject."""
+    done = await connection.execute(
+        text(
+            """
+            DELETE FROM agent_commands c
+            WHERE c.finished_at < :before AND EXISTS (
+                SELECT 1 FROM agent_commands later
+                WHERE later.subject_kind = c.subject_kind
+                  AND later.subject_id = c.subject_id AND later.sequence > c.sequence
+            )
+            """
+        ),
+        {"before": before},
+    )
+    return done.rowcount

@@ -1,0 +1,141 @@
+"""The engine, and the unit of work: one request, one transaction.
+
+A `Unit` carries the transaction's connection, its moment in time, and what shall be told
+to others once (and only if) it has been committed. Doorbells are never rung inside the
+transaction: NOTIFY takes a lock that all committing transactions would queue for.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from pydantic_core import from_json, to_json
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from porthole_control.db.connecting import connect
+from porthole_control.db.doorbell import Bell, Doorbell
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware."""
+    return datetime.now(UTC)
+
+
+def _dump(value: Any) -> str:
+    return to_json(value).decode()
+
+
+Writer = Callable[["Unit", list[Any]], Awaitable[None]]
+"""Writes rows that were collected during a unit of work."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """One unit of work.
+
+    Attributes:
+        connection: a connection inside this unit's transaction.
+        now: the moment at which it began; all that it writes has this time.
+    """
+
+    connection: AsyncConnection
+    now: datetime
+    _bells: set[Bell] = field(default_factory=set)
+    _rows: dict[Writer, list[Any]] = field(default_factory=dict)
+
+    def ring_after_commit(self, bell: Bell) -> None:
+        """Have everybody who waits for `bell` look again, once this is committed."""
+        self._bells.add(bell)
+
+    def write_at_end(self, writer: "Writer", row: Any) -> None:
+        """Write a row that nobody reads before the end, together with others of its kind.
+
+        Args:
+            writer: writes all of its rows in one statement, in their order.
+            row: what it understands.
+        """
+        self._rows.setdefault(writer, []).append(row)
+
+    async def _write(self) -> None:
+        for writer, rows in self._rows.items():
+            await writer(self, rows)
+        self._rows.clear()
+
+
+class Database:
+    """Connections to one Postgres database.
+
+    Args:
+        conninfo: returns libpq's connection string; asked for every new connection.
+        doorbell: rung after commits; None rings nothing.
+        pool_size: connections kept open; as many again may be opened for a moment.
+        clock: where `Unit.now` comes from.
+    """
+
+    def __init__(
+        self,
+        conninfo: Callable[[], str],
+        *,
+        doorbell: Doorbell | None = None,
+        pool_size: int = 10,
+        clock: Clock = utc_now,
+    ) -> None:
+        async def open_one() -> psycopg.AsyncConnection[Any]:
+            # A transaction that stalls would hold back the cursor of all live lists.
+            options = "-c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+            options += " -c statement_timeout=30s"
+            return await connect(conninfo(), name="porthole", options=options)
+
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=open_one,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            # A caller is answered "try again" rather than kept waiting for its turn.
+            pool_timeout=5,
+            json_serializer=_dump,
+            json_deserializer=from_json,
+        )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._doorbell = doorbell
+        self._clock = clock
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[Unit]:
+        """Run a transaction: committed at the end of the block, rolled back on any error."""
+        async with self.engine.connect() as connection:
+            unit = Unit(connection, self._clock())
+            yield unit
+            await unit._write()  # noqa: SLF001 - the two are one thing
+            await connection.commit()
+        if self._doorbell is not None:
+            for bell in unit._bells:  # noqa: SLF001 - the two are one thing
+                self._doorbell.ring(bell)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Unit]:
+        """Run statements that each see the newest state; none may write.
+
+        A reader needs no transaction: this saves it two round trips.
+        """
+        async with self._autocommit.connect() as connection:
+            yield Unit(connection, self._clock())
+
+    async def reachable(self) -> bool:
+        """Return whether the database answers."""
+        try:
+            async with self.reading() as unit:
+                await unit.connection.execute(text("select 1"))
+        except Exception:  # noqa: BLE001 - whatever it is, it is not reachable
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()

@@ -1,0 +1,84 @@
+"""The control plane processes that share one database, as they know of one another."""
+
+import hashlib
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql
+
+from porthole_control.db.database import Unit
+from porthole_control.db.tables import replicas
+
+SILENT_AFTER = timedelta(seconds=30)
+"""A replica that was not seen for so long has died."""
+_GONE_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A replica that others can reach.
+
+    Attributes:
+        address: host and port.
+        certificate: PEM.
+    """
+
+    id: UUID
+    address: str
+    certificate: str
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of its certificate (DER), in lower hex."""
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(self.certificate)).hexdigest()
+
+
+async def register(unit: Unit, identity: UUID) -> None:
+    """Note that this replica exists."""
+    await unit.connection.execute(
+        postgresql.insert(replicas).values(id=identity, started_at=unit.now, seen_at=unit.now)
+    )
+
+
+async def reachable(unit: Unit, identity: UUID, address: str, certificate: str) -> None:
+    """Note where others reach this replica, and by what they know it."""
+    await unit.connection.execute(
+        update(replicas)
+        .where(replicas.c.id == identity)
+        .values(address=address, certificate=certificate)
+    )
+
+
+async def peers(unit: Unit) -> Sequence[Peer]:
+    """Return the replicas that live and can be reached."""
+    rows = await unit.connection.execute(
+        select(replicas.c.id, replicas.c.address, replicas.c.certificate).where(
+            replicas.c.address.is_not(None),
+            replicas.c.certificate.is_not(None),
+            replicas.c.seen_at > unit.now - SILENT_AFTER,
+        )
+    )
+    return [Peer(*row) for row in rows]
+
+
+async def seen(unit: Unit, identity: UUID) -> None:
+    """Note that this replica lives."""
+    await unit.connection.execute(
+        update(replicas).where(replicas.c.id == identity).values(seen_at=unit.now)
+    )
+
+
+async def unregister(unit: Unit, identity: UUID) -> None:
+    """Note that this replica ends."""
+    await unit.connection.execute(delete(replicas).where(replicas.c.id == identity))
+
+
+async def prune(unit: Unit) -> None:
+    """Forget replicas that died without saying so."""
+    await unit.connection.execute(
+        delete(replicas).where(replicas.c.seen_at < unit.now - _GONE_AFTER)
+    )

@@ -1,0 +1,87 @@
+"""Bringing a database up to date, and telling whether it is.
+
+Replicas that start together take an advisory lock in turn; the first one migrates.
+"""
+
+import asyncio
+from functools import cache
+from pathlib import Path
+from uuid import UUID
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from porthole_control.db.database import Database
+from porthole_control.db.ids import new_id
+from porthole_control.db.tables import instance
+
+_LOCK = 0x506F7274686F6C65  # "Porthole"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+    return config
+
+
+@cache
+def newest_revision() -> str:
+    """Return the revision that this program's tables are of."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+async def migrate(database: Database) -> None:
+    """Bring the tables up to date; waits for others that do the same."""
+
+    def upgrade(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    async with database.engine.connect() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        # Who waits for a table that somebody reads would stop all who come after.
+        await connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        await connection.execute(text("SET LOCAL statement_timeout = 0"))
+        await connection.run_sync(upgrade)
+        await connection.commit()
+
+
+async def wait_and_migrate(database: Database, *, patience: float) -> None:
+    """Wait up to `patience` seconds for the database, then bring it up to date.
+
+    Raises:
+        TimeoutError: it did not answer.
+    """
+    async with asyncio.timeout(patience):
+        while not await database.reachable():  # noqa: ASYNC110 - there is nobody to tell us
+            await asyncio.sleep(0.1)
+    await migrate(database)
+
+
+async def is_migrated(connection: AsyncConnection) -> bool:
+    """Return whether the tables are those of this program, or of a newer one."""
+    try:
+        found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except ProgrammingError:
+        return False
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return found == newest_revision() or (found is not None and found not in known)
+
+
+async def instance_id(database: Database) -> UUID:
+    """Return which installation this database is of; decided by the first who asks."""
+    async with database.unit() as unit:
+        await unit.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        found: UUID | None = await unit.connection.scalar(select(instance.c.id))
+        if found is None:
+            found = new_id()
+            await unit.connection.execute(postgresql.insert(instance).values(id=found))
+        return found

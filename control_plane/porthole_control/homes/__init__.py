@@ -1,0 +1,1 @@
+"""Users' files: named volumes, each on one agent."""

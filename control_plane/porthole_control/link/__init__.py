@@ -1,0 +1,1 @@
+"""Links: the control plane's end of the conversations with its agents."""

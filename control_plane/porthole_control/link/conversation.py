@@ -1,0 +1,276 @@
+"""One agent's conversation with this process: the channel, and the loops around it.
+
+It outlives connections. While one is attached, a task reads and a task writes; a third,
+which goes on without a connection, deals with what was heard.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from porthole_contract.errors import Refused
+from porthole_contract.link import codec
+from porthole_contract.link.channel import (
+    DEAD_AFTER,
+    WINDOW,
+    Acknowledged,
+    Channel,
+    Dead,
+    Left,
+    Received,
+    Side,
+)
+from porthole_contract.link.commands import Command
+from porthole_contract.link.frames import Goodbye
+from porthole_contract.link.reports import CommandResult
+from porthole_control.failpoints import failpoint
+from porthole_control.link import rules
+from porthole_control.link.heard import Batch, Heard
+from porthole_control.link.reports import Reports, Speaker
+from porthole_control.sockets import Gone, Socket
+
+logger = structlog.get_logger(__name__)
+
+UNFINISHED = 200
+"""How many commands an agent may have that it has not finished."""
+_RESERVED = 64
+"""Places in the agent's window that are kept for streams: somebody waits for those."""
+_GOODBYE_SECONDS = 1.0
+
+
+class Conversation:
+    """What this process and one agent say to one another.
+
+    Args:
+        agent: which agent.
+        reports: where what it says goes.
+        on_room: told when the agent can take more commands.
+        on_received: told which commands the agent has.
+
+    Attributes:
+        unfinished: commands that it was told and has not finished.
+        greeting: held while the agent is greeted.
+        ordering: held from the claim of commands until they are said.
+        left_at: when the last connection ended; None: there is one.
+    """
+
+    def __init__(
+        self,
+        agent: UUID,
+        reports: Reports,
+        *,
+        on_room: Callable[["Conversation"], None],
+        on_received: Callable[["Conversation", Sequence[UUID]], None],
+    ) -> None:
+        self.agent = agent
+        self.name = ""
+        self.base = ""
+        self.instance: UUID | None = None
+        self.channel = Channel(Side.CONTROL)
+        self.unfinished: set[UUID] = set()
+        self.greeting = asyncio.Lock()
+        self.ordering = asyncio.Lock()
+        self.left_at: float | None = None
+        self._on_room = on_room
+        self._on_received = on_received
+        self._wake = asyncio.Event()
+        self._heard = Heard(reports, self._dealt)
+        self._detached = asyncio.Event()
+        self._detached.set()
+        self._cut = asyncio.Event()
+        self._dealing: asyncio.Task[None] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The number of its newest link."""
+        return self.channel.epoch
+
+    @property
+    def linked(self) -> bool:
+        """Whether something can be said now."""
+        return self.channel.attached
+
+    @property
+    def credit(self) -> int:
+        """How many commands may be sent to it now."""
+        if not self.linked:
+            return 0
+        return max(0, min(self.channel.room - _RESERVED, UNFINISHED - len(self.unfinished), WINDOW))
+
+    # Saying ------------------------------------------------------------------------------
+
+    def say(self, *items: Any) -> bool:
+        """Say something to the agent; return whether there is a link to say it on."""
+        if not self.linked:
+            return False
+        self.channel.send(*items)
+        self._wake.set()
+        return True
+
+    def order(self, commands: Iterable[Command]) -> None:
+        """Say commands, and count them as unfinished until their results come."""
+        commands = tuple(commands)
+        self.unfinished.update(command.id for command in commands)
+        self.channel.send(*commands)
+        self._wake.set()
+
+    def goodbye(self, goodbye: Goodbye) -> None:
+        """End the connection, in words."""
+        self.channel.goodbye(goodbye.code, goodbye.message, retry_after=goodbye.retry_after)
+        self._wake.set()
+
+    # Connections -------------------------------------------------------------------------
+
+    async def end_connection(self, goodbye: Goodbye) -> None:
+        """End the connection that there is, and wait until it is detached.
+
+        An agent that does not take the goodbye in is cut off.
+        """
+        if self.linked:
+            self.goodbye(goodbye)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await self._detached.wait()
+            self._cut.set()
+            await self._detached.wait()
+
+    def attach(self, *, conversation: UUID, epoch: int, resumed: bool, peer_received: int) -> None:
+        """A greeting has succeeded: from now on things can be said."""
+        self.channel.attach(
+            conversation=conversation,
+            epoch=epoch,
+            resumed=resumed,
+            peer_received=peer_received,
+            now=_clock(),
+        )
+        if not resumed:
+            self.unfinished.clear()
+        self.left_at = None
+        self._detached.clear()
+        self._cut.clear()
+        self._wake.set()
+        if self._dealing is None:
+            self._dealing = asyncio.create_task(self._heard.run(), name=f"agent {self.agent}")
+            self._dealing.add_done_callback(self._complain)
+
+    async def converse(self, socket: Socket) -> str:
+        """Read and write until the connection is over; return why, in words.
+
+        Raises:
+            RemoteProtocolError: the agent said what it may not say.
+        """
+        reader = asyncio.create_task(self._read(socket), name="link-reader")
+        writer = asyncio.create_task(self._write(socket), name="link-writer")
+        leaving = asyncio.create_task(self._leave(socket.going_away), name="link-leaving")
+        cut = asyncio.create_task(self._cut.wait(), name="link-cut")
+        tasks = (reader, writer, leaving, cut)
+        try:
+            await asyncio.wait({reader, writer, cut}, return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() or writer.done():
+                return (reader if reader.done() else writer).result()
+            return "The agent did not take our goodbye in."
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.channel.detach()
+            self.left_at = _clock()
+            self._detached.set()
+
+    async def _leave(self, going_away: asyncio.Event) -> None:
+        await going_away.wait()
+        self.goodbye(rules.GOING_AWAY)
+
+    async def close(self) -> None:
+        """Forget the conversation; what was heard and not dealt with is said again."""
+        if self._dealing is not None:
+            self._dealing.cancel()
+            await asyncio.gather(self._dealing, return_exceptions=True)
+
+    async def _read(self, socket: Socket) -> str:
+        while True:
+            await self._heard.has_room.wait()
+            try:
+                text = await socket.hear()
+            except Gone as gone:
+                return f"The connection ended ({gone.code})."
+            events = self.channel.receive(codec.decode_from_agent(text), _clock())
+            for event in events:
+                match event:
+                    case Received(items):
+                        self._take_in(items, len(text))
+                    case Acknowledged(items):
+                        self._acknowledged(items)
+                    case Left(goodbye):
+                        return f"The agent said goodbye: {goodbye.message or goodbye.code}"
+            self._wake.set()
+
+    def _take_in(self, items: Sequence[Any], size: int) -> None:
+        speaker = Speaker(self.agent, self.epoch)
+        self._heard.add(Batch(speaker, self.channel.conversation, tuple(items)), size)
+
+    def _acknowledged(self, items: Sequence[Any]) -> None:
+        received = [item.id for item in items if isinstance(item, Command)]
+        if received:
+            self._on_received(self, received)
+        self._on_room(self)
+
+    async def _write(self, socket: Socket) -> str:
+        channel = self.channel
+        while True:
+            self._wake.clear()
+            for event in channel.tick(_clock()):
+                match event:
+                    case Dead(silent_for):
+                        return f"The agent has not been heard for {silent_for:.0f} s."
+                    case Acknowledged(items):
+                        self._acknowledged(items)
+            frames = channel.frames()
+            try:
+                # An agent that does not read does not hear either.
+                async with asyncio.timeout(DEAD_AFTER):
+                    for frame in frames:
+                        await socket.say(codec.encode(frame))
+                        failpoint("sent", *getattr(frame, "items", ()))
+            except TimeoutError:
+                return f"The agent has read nothing for {DEAD_AFTER:.0f} s."
+            except Gone as gone:
+                return f"The connection ended ({gone.code})."
+            if frames and isinstance(frames[-1], Goodbye):
+                return f"We said goodbye: {frames[-1].message or frames[-1].code}"
+            if not frames:
+                await self._something_to_say(channel.deadline() or _clock())
+
+    async def _something_to_say(self, at_the_latest: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(at_the_latest):
+                await self._wake.wait()
+
+    # What was heard ----------------------------------------------------------------------
+
+    def _dealt(self, batch: Batch, refused: Refused | None) -> None:
+        if refused is not None:
+            self.goodbye(Goodbye(code=refused.code, message=str(refused)[:2000]))
+        # What was said in a conversation that the agent has forgotten is dealt with as well,
+        # but the channel counts only what belongs to the one that it is in.
+        if batch.conversation == self.channel.conversation:
+            self.channel.taken(len(batch.items))
+        finished = [item.command for item in batch.items if isinstance(item, CommandResult)]
+        if finished:
+            self.unfinished.difference_update(finished)
+            self._on_room(self)
+        self._wake.set()
+
+    def _complain(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("link_is_deaf", agent=self.name, exc_info=task.exception())
+            self._cut.set()
+            self._dealing = None
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

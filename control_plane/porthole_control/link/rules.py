@@ -1,0 +1,96 @@
+"""What a greeting is judged by. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from porthole_contract.link.frames import Goodbye
+
+PATH = "/api/v1/agents/link"
+SUBPROTOCOL = "porthole.link.v1"
+HIGHEST_CLAIM = 2**52
+"""An agent may say that it has had this epoch, no higher one: there must be room for more."""
+RIVALS_FOR = timedelta(minutes=2)
+"""How long it is remembered that a living process lost its link to another."""
+
+_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+_PORTS = {"ws": ":80", "wss": ":443"}
+
+SUPERSEDED = Goodbye(
+    code="superseded",
+    message="Another process of this agent has linked. Dial again only if you hold its lock.",
+    retry_after=5.0,
+)
+REVOKED = Goodbye(
+    code="revoked", message="This agent was revoked. Let it join again.", retry_after=None
+)
+GOING_AWAY = Goodbye(code="going_away", message="This control plane process ends.", retry_after=0.2)
+
+
+def dialled_base(scheme: str, host: str, public_url: str | None) -> str:
+    """Return the beginning of the URL that a client has dialled: scheme, host and port.
+
+    Args:
+        scheme: of the connection as we see it.
+        host: its Host header.
+        public_url: what we are reached at through a proxy, whose TLS we do not see.
+    """
+    seen = _SCHEMES.get(scheme, "ws")
+    if public_url is not None:
+        public = urlsplit(public_url)
+        said = _SCHEMES.get(public.scheme, "ws")
+        if _plain(public.netloc, said) == _plain(host, said):
+            return f"{said}://{host}{public.path.rstrip('/')}"
+    return f"{seen}://{host}"
+
+
+def _plain(host: str, scheme: str) -> str:
+    return host.lower().removesuffix(_PORTS[scheme])
+
+
+def next_epoch(ours: int, theirs: int) -> int:
+    """Return the epoch of a new link: above all that either side remembers."""
+    return max(ours, theirs) + 1
+
+
+def still_remembered(superseded: Sequence[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Return which processes lost their link lately, without those of long ago."""
+    return [
+        rival for rival in superseded if now - datetime.fromisoformat(rival["at"]) < RIVALS_FOR
+    ][-8:]
+
+
+def is_contested(superseded: Sequence[dict[str, Any]], newcomer: UUID) -> bool:
+    """Return whether two living processes take one identity from each other in turns.
+
+    One that takes a link over once is a restart that was faster than its predecessor's
+    end. One that comes back after it has lost its link is a second process.
+    """
+    return any(rival["instance"] == str(newcomer) for rival in superseded)
+
+
+def contested_condition(
+    conditions: Sequence[dict[str, Any]], *, contested: bool, now: datetime
+) -> list[dict[str, Any]]:
+    """Return an agent's conditions, with the one that tells of two processes."""
+    status = "True" if contested else "False"
+    old = next((c for c in conditions if c.get("type") == "IdentityShared"), None)
+    others = [c for c in conditions if c.get("type") != "IdentityShared"]
+    if old is None and not contested:
+        return others
+    since = old["lastTransitionTime"] if old and old["status"] == status else now.isoformat()
+    return [
+        *others,
+        {
+            "type": "IdentityShared",
+            "status": status,
+            "reason": "TwoProcesses" if contested else "OneProcess",
+            "message": "Two processes link as this agent and take the link from each other."
+            " End one of them, or revoke the agent if you know of only one."
+            if contested
+            else "",
+            "lastTransitionTime": since,
+        },
+    ]

@@ -1,0 +1,1 @@
+"""Desktops: what they should be, what they are, and how the two are brought together."""

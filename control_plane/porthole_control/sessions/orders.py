@@ -1,0 +1,55 @@
+"""From a session as it should be to the command that makes it so."""
+
+from porthole_contract.link.commands import ApplySession, DeleteSession
+from porthole_contract.template import PinnedTemplate
+from porthole_control.commands import repository as commands
+from porthole_control.db.database import Unit
+from porthole_control.db.doorbell import Bell
+from porthole_control.sessions.repository import Session
+
+UNKNOWN_DIGEST = "0" * 64
+"""The digest of a template that we have never seen: a session from elsewhere has one."""
+
+
+async def apply(unit: Unit, session: Session) -> None:
+    """Order a session's agent to make it what it should be.
+
+    The template travels as its digest; an agent that does not know it asks. The caller has
+    locked the session's row.
+    """
+    assert session.agent_id is not None
+    body = ApplySession(
+        session=session.id,
+        order=session.order_no,
+        name=session.name,
+        owner=session.foreign_owner or session.owner,
+        spec=session.parsed_spec(),
+        template=PinnedTemplate(
+            name=session.template,
+            revision=session.template_revision or 1,
+            digest=session.template_digest or UNKNOWN_DIGEST,
+        ),
+        home=session.home_id,
+    )
+    await _enqueue(unit, session, body)
+
+
+async def delete(unit: Unit, session: Session) -> None:
+    """Order a session's agent to end it; the caller has locked the session's row."""
+    await _enqueue(unit, session, DeleteSession(session=session.id, order=session.order_no))
+
+
+async def _enqueue(unit: Unit, session: Session, body: ApplySession | DeleteSession) -> None:
+    assert session.agent_id is not None
+    await commands.enqueue(
+        unit.connection,
+        agent=session.agent_id,
+        owner=session.owner,
+        subject_kind="session",
+        subject_id=session.id,
+        kind=body.type,
+        payload=body.to_dict(),
+        order=body.order,
+        now=unit.now,
+    )
+    unit.ring_after_commit(Bell.COMMANDS)

@@ -1,0 +1,381 @@
+"""All SQL about sessions. What belongs to somebody is only found together with its owner."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, exists, func, insert, or_, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from porthole_contract.lifecycle import Phase
+from porthole_contract.session import SessionSpec
+from porthole_control.agents.tables import agents
+from porthole_control.commands.tables import agent_commands
+from porthole_control.db.rows import columns_of
+from porthole_control.homes.tables import homes
+from porthole_control.sessions.tables import sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A row of `sessions`, with the names of its agent and home.
+
+    Attributes:
+        spec: JSON of the contract's SessionSpec.
+    """
+
+    id: UUID
+    name: str
+    owner: str
+    origin: str
+    foreign_owner: str | None
+    adopted: bool
+    namespace: str
+    template: str
+    template_revision: int | None
+    template_digest: str | None
+    spec: dict[str, Any]
+    desired: str
+    order_no: int
+    wanted_agent_id: UUID | None
+    agent_id: UUID | None
+    agent: str | None
+    agent_linked: UUID | None
+    agent_linked_at: datetime | None
+    agent_last_seen_at: datetime | None
+    home_id: UUID | None
+    home: str | None
+    home_assigned: bool
+    start_deadline: datetime | None
+    delete_requested_at: datetime | None
+    phase: str
+    reason: str
+    message: str
+    conditions: list[dict[str, Any]]
+    reported_order: int
+    report_epoch: int
+    applied_order: int
+    applied_at: datetime | None
+    gate: dict[str, Any] | None
+    pod_name: str | None
+    started_at: datetime | None
+    last_activity_at: datetime | None
+    viewers: int
+    restarts: int
+    observed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    version: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it is left."""
+        return self.deleted_at is not None
+
+    def parsed_spec(self) -> SessionSpec:
+        """Return the spec as the contract's object."""
+        return SessionSpec.model_validate(self.spec)
+
+
+# In the order of the dataclass: building it by position is what makes lists cheap.
+_COLUMNS = columns_of(
+    Session,
+    sessions,
+    agent=agents.c.name,
+    agent_linked=agents.c.linked_replica,
+    agent_linked_at=agents.c.linked_at,
+    agent_last_seen_at=agents.c.last_seen_at,
+    home=homes.c.name,
+)
+
+
+Place = tuple[datetime, UUID]
+"""Where a session stands among others: when it was created, and its id."""
+
+
+_SESSIONS = (
+    select(*_COLUMNS)
+    .select_from(sessions)
+    .outerjoin(agents, agents.c.id == sessions.c.agent_id)
+    .outerjoin(homes, homes.c.id == sessions.c.home_id)
+)
+
+
+async def _all(connection: AsyncConnection, query: Select[Any]) -> Sequence[Session]:
+    return [Session(*row) for row in await connection.execute(query)]
+
+
+async def _one(connection: AsyncConnection, query: Select[Any]) -> Session | None:
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Session(*row)
+
+
+async def owned(connection: AsyncConnection, identity: UUID, owner: str) -> Session | None:
+    """Return a session of this owner, an ended one too."""
+    return await _one(
+        connection, _SESSIONS.where(sessions.c.id == identity, sessions.c.owner == owner)
+    )
+
+
+async def owned_locked(connection: AsyncConnection, identity: UUID, owner: str) -> Session | None:
+    """Return a session of this owner, its row locked until the transaction ends."""
+    return await _one(
+        connection,
+        _SESSIONS.where(sessions.c.id == identity, sessions.c.owner == owner).with_for_update(
+            of=sessions
+        ),
+    )
+
+
+async def locked(connection: AsyncConnection, identity: UUID) -> Session | None:
+    """Return a session whoever owns it, its row locked; for what agents and we ourselves do."""
+    return await _one(
+        connection, _SESSIONS.where(sessions.c.id == identity).with_for_update(of=sessions)
+    )
+
+
+async def on_agent(connection: AsyncConnection, agent: UUID) -> Sequence[Session]:
+    """Return the living sessions of an agent."""
+    return await _all(
+        connection,
+        _SESSIONS.where(sessions.c.agent_id == agent, sessions.c.deleted_at.is_(None)),
+    )
+
+
+async def with_ids(connection: AsyncConnection, identities: Collection[UUID]) -> Sequence[Session]:
+    """Return these sessions."""
+    return await _all(connection, _SESSIONS.where(sessions.c.id.in_(identities)))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which sessions of an owner a list shows; None does not filter."""
+
+    ended: bool = False
+    phase: Phase | None = None
+    template: str | None = None
+    agent: str | None = None
+    name: str | None = None
+    label: tuple[str, str] | None = None
+
+
+async def list_owned(
+    connection: AsyncConnection,
+    owner: str,
+    which: Filter,
+    *,
+    after: Place | None,
+    limit: int,
+) -> Sequence[Session]:
+    """Return sessions of this owner, newest first."""
+    columns = sessions.c
+    query = (
+        _SESSIONS.where(columns.owner == owner)
+        .order_by(columns.created_at.desc(), columns.id.desc())
+        .limit(limit)
+    )
+    if not which.ended and which.phase is not Phase.TERMINATED:
+        query = query.where(columns.deleted_at.is_(None))
+    if which.phase is not None:
+        query = query.where(columns.phase == which.phase)
+    if which.template is not None:
+        query = query.where(columns.template == which.template)
+    if which.agent is not None:
+        query = query.where(agents.c.name == which.agent)
+    if which.name is not None:
+        query = query.where(columns.name == which.name)
+    if which.label is not None:
+        key, value = which.label
+        query = query.where(columns.spec.contains({"labels": {key: value}}))
+    if after is not None:
+        query = query.where(tuple_(columns.created_at, columns.id) < tuple_(*after))
+    return await _all(connection, query)
+
+
+async def waiting(
+    connection: AsyncConnection, *, after: Place | None, limit: int
+) -> Sequence[Session]:
+    """Return sessions that no agent has begun with, oldest first, their rows locked.
+
+    That is: without an agent, or waiting for their home, or given to an agent that is not
+    linked and was never told. Rows that somebody else works on are left to them.
+    """
+    never_sent = ~exists().where(
+        agent_commands.c.subject_kind == "session",
+        agent_commands.c.subject_id == sessions.c.id,
+        agent_commands.c.attempts > 0,
+    )
+    query = (
+        _SESSIONS.where(
+            sessions.c.deleted_at.is_(None),
+            sessions.c.phase == "Pending",
+            sessions.c.origin == "api",
+            sessions.c.delete_requested_at.is_(None),
+            or_(
+                sessions.c.agent_id.is_(None),
+                and_(agents.c.linked_replica.is_(None), never_sent),
+            ),
+        )
+        .order_by(sessions.c.created_at, sessions.c.id)
+        .limit(limit)
+        .with_for_update(of=sessions, skip_locked=True)
+    )
+    if after is not None:
+        query = query.where(tuple_(sessions.c.created_at, sessions.c.id) > tuple_(*after))
+    return await _all(connection, query)
+
+
+async def count_live(connection: AsyncConnection, owner: str) -> int:
+    """Return how many living sessions an owner has."""
+    query = (
+        select(func.count())
+        .select_from(sessions)
+        .where(sessions.c.owner == owner, sessions.c.deleted_at.is_(None))
+    )
+    return (await connection.execute(query)).scalar_one()
+
+
+async def name_taken(connection: AsyncConnection, owner: str, name: str) -> bool:
+    """Return whether an owner has a living session of that name."""
+    query = select(
+        exists().where(
+            sessions.c.owner == owner,
+            sessions.c.name == name,
+            sessions.c.deleted_at.is_(None),
+            sessions.c.origin == "api",
+            ~sessions.c.adopted,
+        )
+    )
+    return bool((await connection.execute(query)).scalar_one())
+
+
+async def home_promised(connection: AsyncConnection, home: UUID, *, but: UUID) -> str | None:
+    """Return the name of another living session that has this home, or was promised it."""
+    query = select(sessions.c.name).where(
+        sessions.c.home_id == home,
+        sessions.c.home_assigned | (sessions.c.adopted & sessions.c.agent_id.is_not(None)),
+        sessions.c.deleted_at.is_(None),
+        sessions.c.id != but,
+    )
+    return (await connection.execute(query.limit(1))).scalar_one_or_none()
+
+
+_FRESH: dict[str, Any] = {
+    **dict.fromkeys(Session.__dataclass_fields__),
+    "adopted": False,
+    "namespace": "",
+    "home_assigned": False,
+    "reason": "",
+    "message": "",
+    "conditions": [],
+    "reported_order": 0,
+    "report_epoch": 0,
+    "applied_order": 0,
+    "viewers": 0,
+    "restarts": 0,
+    "version": 1,
+}
+
+
+async def add(connection: AsyncConnection, **values: Any) -> Session:
+    """Insert a session (columns of `sessions`); return it, without names of what it refers to."""
+    await connection.execute(insert(sessions).values(**values))
+    return Session(**{**_FRESH, **values})
+
+
+async def change(
+    connection: AsyncConnection, session: Session, now: datetime, **values: Any
+) -> Session:
+    """Update columns of a session whose row is locked; return it as it is now."""
+    version = session.version + 1
+    await connection.execute(
+        update(sessions)
+        .where(sessions.c.id == session.id)
+        .values(updated_at=now, version=version, **values)
+    )
+    return replace(session, updated_at=now, version=version, **values)
+
+
+async def ended_before(
+    connection: AsyncConnection, *, before: datetime, limit: int
+) -> Sequence[UUID]:
+    """Delete sessions that ended before that time, their stories too; return which."""
+    old = select(sessions.c.id).where(sessions.c.deleted_at < before).limit(limit)
+    gone = await connection.scalars(
+        sessions.delete().where(sessions.c.id.in_(old)).returning(sessions.c.id)
+    )
+    return list(gone)
+
+
+async def past_start_deadline(
+    connection: AsyncConnection, now: datetime, *, limit: int
+) -> Sequence[Session]:
+    """Return sessions whose caller did not want to wait any longer, their rows locked."""
+    return await _all(
+        connection,
+        _SESSIONS.where(
+            sessions.c.deleted_at.is_(None),
+            sessions.c.phase == "Pending",
+            sessions.c.start_deadline < now,
+            sessions.c.delete_requested_at.is_(None),
+        )
+        .limit(limit)
+        .with_for_update(of=sessions, skip_locked=True),
+    )
+
+
+async def count_by_phase(connection: AsyncConnection, owner: str | None) -> Mapping[str, int]:
+    """Return how many living sessions there are in each phase, of one owner or of all."""
+    query = (
+        select(sessions.c.phase, func.count())
+        .where(sessions.c.deleted_at.is_(None))
+        .group_by(sessions.c.phase)
+    )
+    if owner is not None:
+        query = query.where(sessions.c.owner == owner)
+    return {row[0]: row[1] for row in await connection.execute(query)}
+
+
+async def owner_was_on(connection: AsyncConnection, agent: UUID, owner: str) -> bool:
+    """Return whether we ever gave this agent a session of this owner."""
+    query = select(
+        exists().where(sessions.c.agent_id == agent, sessions.c.owner == owner, ~sessions.c.adopted)
+    )
+    return bool((await connection.execute(query)).scalar_one())
+
+
+async def count_adopted(connection: AsyncConnection, agent: UUID) -> int:
+    """Return how many living sessions an agent has that it told us of, not we it."""
+    query = (
+        select(func.count())
+        .select_from(sessions)
+        .where(sessions.c.agent_id == agent, sessions.c.adopted, sessions.c.deleted_at.is_(None))
+    )
+    return (await connection.execute(query)).scalar_one()
+
+
+_APPLIED = text(
+    """
+    UPDATE sessions s SET applied_order = r.order_no, applied_at = :now
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:orders AS bigint[])) AS r(id, order_no)
+    WHERE s.id = r.id AND s.agent_id = :agent AND s.applied_order < r.order_no
+    """
+)
+
+
+async def applied(
+    connection: AsyncConnection, agent: UUID, orders: Sequence[tuple[UUID, int]], now: datetime
+) -> None:
+    """Note that this agent durably holds these orders."""
+    await connection.execute(
+        _APPLIED,
+        {
+            "ids": [identity for identity, _ in orders],
+            "orders": [number for _, number in orders],
+            "agent": agent,
+            "now": now,
+        },
+    )

@@ -1,0 +1,1 @@
+"""Viewers' bytes: tickets, and where the two legs of a stream meet."""

@@ -1,0 +1,59 @@
+"""What the API says about streams, and what it asks for."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from porthole_control.streams.repository import Seen
+
+
+class NewTicket(BaseModel):
+    """A ticket that is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["control", "view"] = "control"
+    channel: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "vnc"
+
+
+class TicketOut(BaseModel):
+    """The right to open one stream, once, for a few seconds."""
+
+    ticket: str
+    url: str = Field(description="The WebSocket to open, with the subprotocol `binary`.")
+    expires_at: datetime
+
+
+class StreamOut(BaseModel):
+    """One viewer's bytes on one channel."""
+
+    id: UUID
+    channel: str
+    mode: Literal["control", "view"]
+    viewer: str = Field(description="Who looked.")
+    state: Literal["ticket", "waiting", "open", "closed"]
+    created_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+    bytes_to_viewer: int
+    bytes_from_viewer: int
+    closed_reason: str | None
+
+    @classmethod
+    def of(cls, stream: Seen) -> "StreamOut":
+        """Return what the API says of this row."""
+        return cls(
+            id=stream.id,
+            channel=stream.channel,
+            mode=stream.mode,
+            viewer=stream.viewer,
+            state=stream.state,
+            created_at=stream.created_at,
+            opened_at=stream.opened_at,
+            closed_at=stream.closed_at,
+            bytes_to_viewer=stream.bytes_to_viewer,
+            bytes_from_viewer=stream.bytes_from_viewer,
+            closed_reason=stream.closed_reason,
+        )

@@ -1,0 +1,148 @@
+"""uvicorn's WebSocket protocol, with what links and streams need beside it.
+
+uvicorn's own class reads no more while a message waits for the application, which is the
+back-pressure that streams rely on. What is different here, and why:
+
+* A message may be as long as its path allows, and come in so many pieces. A stream's bytes
+  are opaque and can be cut anywhere, so nobody needs long ones, and a half received message
+  is memory.
+* Whether the peer lives is judged by all that it sends or reads, and only while we read.
+  uvicorn waits for the pong alone, which stands behind the data that back-pressure holds
+  up, and so it would cut a desktop off because its viewer is slow, and the viewer as well.
+* A peer that does not read is answered no pings: the pongs would pile up without end.
+* The kernel takes only so much that it cannot send yet; the rest waits where it slows the
+  sender down, and a slow viewer is not seconds behind.
+* When the server stops, applications that were told so (`going_away`) say goodbye
+  themselves; uvicorn would cut them off in the middle of it.
+"""
+
+import asyncio
+import socket
+from asyncio.transports import BaseTransport
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
+
+from porthole_control.sockets import GOING_AWAY, LOST
+
+PING_SECONDS: Final = 15.0
+"""After so many seconds without a ping, one is sent; proxies cut what is silent for longer."""
+DEAD_SECONDS: Final = 45.0
+"""A peer that has sent nothing for so long, pongs included, is dead."""
+STREAM_MESSAGE: Final = 256 * 1024
+"""Bytes of the longest message on a stream."""
+LINK_PATH: Final = "/api/v1/agents/link"
+_MOST_FRAGMENTS: Final = 1024
+_UNSENT: Final = 128 * 1024
+_GOODBYE_SECONDS: Final = 2.0
+_TCP_NOTSENT_LOWAT: Final = 25
+
+
+class WebSocketServerProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket of a client; made by uvicorn."""
+
+    _tick: asyncio.TimerHandle | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._heard_at = 0.0
+        self._pinged_at = 0.0
+        self._tick = None
+        self._lost = asyncio.Event()
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Take over a connection."""
+        super().connection_made(transport)
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family in {socket.AF_INET, socket.AF_INET6}:
+            raw.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes."""
+        self._heard_at = self.loop.time()
+        super().data_received(data)
+
+    def resume_writing(self) -> None:
+        """Note that the peer has read what waited for it: slowly, perhaps, but it lives."""
+        self._heard_at = self.loop.time()
+        super().resume_writing()
+
+    def handle_connect(self, event: Request) -> None:
+        """Take in the request that opens it."""
+        if event.path.partition("?")[0] != LINK_PATH:
+            self.conn.max_message_size = STREAM_MESSAGE
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope["extensions"][LOST] = {"event": self._lost}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell that the connection is gone."""
+        self._lost.set()
+        super().connection_lost(exc)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take in a further piece of a message."""
+        if len(self.frames) >= _MOST_FRAGMENTS:
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, if the peer reads."""
+        output = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(output))
+
+    async def send(self, message: Any) -> None:
+        """Send what the application says."""
+        await super().send(message)
+        # An answer instead of a WebSocket is an end like any other, not an application's error.
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
+
+    # Whether the peer lives --------------------------------------------------------------
+
+    def start_keepalive(self) -> None:
+        """Begin to look whether the peer lives."""
+        self._heard_at = self._pinged_at = self.loop.time()
+        self._tick = self.loop.call_later(PING_SECONDS, self._look)
+
+    def stop_keepalive(self) -> None:
+        """Look no more."""
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+
+    def _look(self) -> None:
+        self._tick = None
+        if self.transport.is_closing():
+            return
+        now = self.loop.time()
+        if self.read_paused:
+            # It may have said much; we do not know, and it is our doing.
+            self._heard_at = now
+        elif now - self._heard_at >= DEAD_SECONDS:
+            self.transport.abort()
+            return
+        if not self.close_sent:
+            self.conn.send_ping(b"porthole")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        self._tick = self.loop.call_later(PING_SECONDS, self._look)
+
+    # The end -----------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """End, because the server stops: at once, unless the application does it itself."""
+        told = getattr(self, "scope", {}).get("extensions", {}).get(GOING_AWAY)
+        if told is None or not self.handshake_complete or self.close_sent:
+            super().shutdown()
+            return
+        self.stop_keepalive()
+        self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()

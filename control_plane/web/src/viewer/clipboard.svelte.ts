@@ -1,0 +1,170 @@
+/**
+ * The desktop's clipboard and this device's.
+ *
+ * What is copied in the desktop is written to the device's clipboard as soon as the browser
+ * allows it. The other way has three forms, the best one that the browser lets us have:
+ *
+ * - `synced`: reading is permitted (Chromium, after the person agreed once); the device's
+ *   clipboard is carried over whenever the desktop gets the focus.
+ * - Ctrl+V in the desktop: the browser hands us what is pasted, without any permission; it
+ *   goes over first, the key follows.
+ * - the clipboard panel, by hand.
+ */
+
+import { PASTE_KEY } from "./keys.ts";
+import type { Key } from "./viewer.ts";
+
+/** The most text that is carried over by itself, in UTF-16 units. */
+const LONGEST = 1_000_000;
+/** How long the browser may take from Ctrl+V to its `paste` event. */
+const PASTE_MS = 80;
+
+export interface Desktop {
+  paste(text: string): void;
+  press(keys: readonly Key[]): void;
+}
+
+export class ClipboardBridge {
+  /** What the panel shows: the desktop's clipboard, until somebody writes into it. */
+  text = $state("");
+  /** Whether reading this device's clipboard is permitted, may be asked for, or neither. */
+  reading = $state<PermissionState>("denied");
+
+  /** What was copied in the desktop and could not be written here yet. */
+  #owed: string | null = null;
+  /** What the desktop's clipboard holds, as far as we know. */
+  #there: string | null = null;
+  /** What this device's clipboard held when we last read or wrote it. */
+  #here: string | null = null;
+  /** Rises with every text: what was read before that is old. */
+  #turn = 0;
+  #awaited: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly desktop: Desktop) {}
+
+  get synced(): boolean {
+    return this.reading === "granted";
+  }
+
+  /** Something was copied in the desktop. */
+  fromDesktop(text: string): void {
+    if (text.length > LONGEST) return;
+    this.#turn += 1;
+    this.text = text;
+    this.#there = text;
+    this.#owed = text;
+    void this.#pay();
+  }
+
+  /** The person sends a text: it is on both clipboards then, if they are in step. */
+  send(text: string): void {
+    this.#toDesktop(text);
+    if (!this.synced) return;
+    this.#owed = text;
+    void this.#pay();
+  }
+
+  #toDesktop(text: string): void {
+    this.#turn += 1;
+    this.text = text;
+    this.#there = text;
+    this.#owed = null;
+    this.desktop.paste(text);
+  }
+
+  /** Ask the person for the permission to read; call it from a click. */
+  async ask(): Promise<void> {
+    await this.#read();
+    this.reading = await permission();
+  }
+
+  /**
+   * Keep the two in step. Returns how to stop.
+   *
+   * @param area the element around the desktop.
+   * @param allowed whether the clipboard may be carried over at the moment.
+   */
+  follow(area: HTMLElement, allowed: () => boolean): () => void {
+    void permission().then((state) => (this.reading = state));
+    const stop = new AbortController();
+    const { signal } = stop;
+    const look = () => {
+      if (!allowed() || !area.contains(document.activeElement)) return;
+      void this.#pay().then(() => (this.synced ? this.#read() : undefined));
+    };
+    addEventListener("focus", look, { signal });
+    area.addEventListener("focusin", look, { signal });
+    area.addEventListener("pointerenter", look, { signal });
+    area.addEventListener(
+      "keydown",
+      (event) => {
+        const pastes = event.ctrlKey && !event.altKey && !event.metaKey && event.code === "KeyV";
+        if (!pastes || this.synced || event.repeat || !allowed()) return;
+        if (!(event.target instanceof HTMLCanvasElement)) return;
+        // Nobody may see it, or the browser would not paste.
+        event.stopImmediatePropagation();
+        clearTimeout(this.#awaited);
+        this.#awaited = setTimeout(() => this.#pressPaste(), PASTE_MS);
+      },
+      { signal, capture: true },
+    );
+    document.addEventListener(
+      "paste",
+      (event) => {
+        if (this.#awaited === undefined) return;
+        const text = event.clipboardData?.getData("text/plain") ?? "";
+        if (text && text !== this.#there && text.length <= LONGEST) this.#toDesktop(text);
+        this.#pressPaste();
+      },
+      { signal },
+    );
+    return () => {
+      stop.abort();
+      clearTimeout(this.#awaited);
+      this.#awaited = undefined;
+    };
+  }
+
+  #pressPaste(): void {
+    clearTimeout(this.#awaited);
+    this.#awaited = undefined;
+    this.desktop.press([PASTE_KEY]);
+  }
+
+  /** Write what was copied in the desktop to this device. */
+  async #pay(): Promise<void> {
+    const owed = this.#owed;
+    if (owed === null || !document.hasFocus()) return;
+    try {
+      await navigator.clipboard.writeText(owed);
+      this.#here = owed;
+      if (this.#owed === owed) this.#owed = null;
+    } catch {
+      // Not without a fresh click or key: it is tried again at the next focus.
+    }
+  }
+
+  async #read(): Promise<void> {
+    if (!document.hasFocus()) return;
+    const turn = this.#turn;
+    try {
+      const text = await navigator.clipboard.readText();
+      if (turn !== this.#turn) return;
+      const isNew = text !== "" && text !== this.#here && text !== this.#there;
+      this.#here = text;
+      if (isNew && text.length <= LONGEST) this.#toDesktop(text);
+    } catch {
+      this.reading = await permission();
+    }
+  }
+}
+
+/** Browsers that do not know this permission ask at every read: we never read there. */
+async function permission(): Promise<PermissionState> {
+  try {
+    const name = "clipboard-read" as PermissionName;
+    return (await navigator.permissions.query({ name })).state;
+  } catch {
+    return "denied";
+  }
+}

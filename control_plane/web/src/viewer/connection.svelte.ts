@@ -1,0 +1,279 @@
+/**
+ * Keeps one desktop on the screen: asks for a ticket, opens a viewer, and does both again
+ * whenever the way there breaks, for as long as there is something to come back to.
+ */
+
+import { ticket } from "../api/calls.ts";
+import { asProblem } from "../api/problem.ts";
+import { account } from "../state/account.svelte.ts";
+import { ending, pause, TRIES, type Ending } from "./endings.ts";
+import {
+  loadViewer,
+  type Closed,
+  type Key,
+  type Mode,
+  type Quality,
+  type Scaling,
+  type Viewer,
+} from "./viewer.ts";
+
+/**
+ * - `idle`: nothing to look at yet
+ * - `opening`: the first picture is on its way
+ * - `open`: there is a picture and it is live
+ * - `reconnecting`: it was there; the last frame stands until it is back
+ * - `stopped`: it ended and will not come back by itself; `ending` says why
+ */
+export type ConnectionState = "idle" | "opening" | "open" | "reconnecting" | "stopped";
+
+/** Without a picture for this long, an attempt has failed. */
+const PATIENCE_MS = 12_000;
+/** A picture that stood this long was a good connection: the back-off begins anew. After a
+ * shorter one it does not begin at nothing, lest a viewer that is cut at once runs in circles. */
+const SOLID_MS = 2_000;
+const FAILURES_AFTER_FLASH = 2;
+
+export class Connection {
+  state = $state<ConnectionState>("idle");
+  ending = $state.raw<Ending | null>(null);
+  /** What is wrong while it reconnects. */
+  trouble = $state("");
+  attempts = $state(0);
+  /** The picture as it was when the line broke. */
+  lastFrame = $state.raw<HTMLCanvasElement | null>(null);
+
+  /** Told when text was copied in the desktop. */
+  oncopy: (text: string) => void = () => {};
+  /** Told when a stream has ended by itself. */
+  onclose: () => void = () => {};
+  /** Told when a picture is there. */
+  onpicture: () => void | Promise<void> = () => {};
+
+  #viewer: Viewer | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Counts attempts that are still wanted; what an older one brings is thrown away. */
+  #run = 0;
+  #failures = 0;
+  #paintedAt: number | null = null;
+
+  constructor(
+    private readonly session: string,
+    private readonly protocol: string,
+    private readonly into: HTMLElement,
+    private mode: Mode,
+    private scaling: Scaling,
+    private quality: Quality,
+  ) {
+    addEventListener("online", this.hurry);
+    document.addEventListener("visibilitychange", this.#seen);
+    // While the desktop starts there is time to load what shows it.
+    void loadViewer(protocol).catch(() => undefined);
+  }
+
+  /** Connect, unless that has been done. */
+  start(): void {
+    if (this.state === "idle" || this.state === "stopped") {
+      this.state = this.state === "stopped" && this.lastFrame ? "reconnecting" : "opening";
+      this.#failures = 0;
+      this.attempts = 0;
+      this.#attempt();
+    }
+  }
+
+  /** Disconnect because it does not run; `start` connects again. `keep` leaves the last frame
+   * as a memory. */
+  stop({ keep = false } = {}): void {
+    if (keep) this.#keepFrame();
+    else this.lastFrame = null;
+    this.#drop();
+    this.ending = null;
+    this.state = "idle";
+  }
+
+  /** Disconnect for good. */
+  destroy(): void {
+    this.stop();
+    removeEventListener("online", this.hurry);
+    document.removeEventListener("visibilitychange", this.#seen);
+  }
+
+  setMode(mode: Mode): void {
+    if (mode === this.mode) return;
+    this.mode = mode;
+    if (this.state === "idle" || this.state === "stopped") return;
+    this.#keepFrame();
+    if (this.state === "open") this.state = "reconnecting";
+    this.trouble = "";
+    this.#attempt();
+  }
+
+  setScaling(scaling: Scaling): void {
+    this.scaling = scaling;
+    this.#viewer?.scale(scaling);
+  }
+
+  setQuality(quality: Quality): void {
+    this.quality = quality;
+    this.#viewer?.limit(quality);
+  }
+
+  press(chord: readonly Key[]): void {
+    this.#viewer?.press(chord);
+  }
+
+  releaseKeys(): void {
+    this.#viewer?.releaseKeys();
+  }
+
+  paste(text: string): void {
+    this.#viewer?.paste(text);
+  }
+
+  focus(): void {
+    this.#viewer?.focus();
+  }
+
+  snapshot(): HTMLCanvasElement | null {
+    return this.#viewer?.snapshot() ?? this.lastFrame;
+  }
+
+  /** The person does not want to wait, or wants to come back. */
+  retryNow(): void {
+    if (this.state === "stopped") this.start();
+    else this.hurry();
+  }
+
+  /** Do not wait for the back-off to run out: what was broken may be whole again. */
+  readonly hurry = (): void => {
+    if (this.#timer === undefined || this.#viewer) return;
+    this.#attempt();
+  };
+
+  readonly #seen = (): void => {
+    if (document.visibilityState === "visible") this.hurry();
+    else this.releaseKeys();
+  };
+
+  #attempt(): void {
+    this.#drop();
+    void this.#connect(this.#run);
+  }
+
+  async #connect(run: number): Promise<void> {
+    this.attempts += 1;
+    try {
+      const [open, { url }] = await Promise.all([
+        loadViewer(this.protocol),
+        ticket(this.session, this.mode, this.protocol),
+      ]);
+      if (run !== this.#run) return;
+      const patience = setTimeout(() => {
+        if (run === this.#run) {
+          this.#lost({ code: 1006, reason: "" }, "The desktop does not send a picture.");
+        }
+      }, PATIENCE_MS);
+      this.#viewer = open(
+        {
+          url: absolute(url),
+          mode: this.mode,
+          scaling: this.scaling,
+          quality: this.quality,
+          into: this.into,
+        },
+        {
+          connected: () => {},
+          painted: () => {
+            clearTimeout(patience);
+            if (run === this.#run) this.#painted();
+          },
+          copied: (text) => {
+            if (run === this.#run) this.oncopy(text);
+          },
+          rang: () => {},
+          closed: (how) => {
+            clearTimeout(patience);
+            if (run === this.#run) this.#lost(how);
+          },
+        },
+      );
+    } catch (thrown) {
+      if (run === this.#run) this.#refused(thrown);
+    }
+  }
+
+  #painted(): void {
+    this.#paintedAt = performance.now();
+    this.attempts = 0;
+    this.trouble = "";
+    this.ending = null;
+    this.lastFrame = null;
+    this.state = "open";
+    void this.onpicture();
+  }
+
+  #lost(how: Closed, sentence?: string): void {
+    const end = ending(how);
+    if (this.#paintedAt !== null) {
+      const solid = performance.now() - this.#paintedAt > SOLID_MS;
+      this.#failures = solid ? 0 : Math.min(this.#failures, FAILURES_AFTER_FLASH);
+      this.#paintedAt = null;
+    }
+    this.#keepFrame();
+    this.#drop();
+    this.onclose();
+    if (end.then !== "again" && !(end.then === "try" && this.#failures < TRIES)) {
+      this.ending = end;
+      this.state = "stopped";
+      return;
+    }
+    this.#again(sentence ?? end.sentence);
+  }
+
+  /** No ticket, or no viewer. */
+  #refused(thrown: unknown): void {
+    const problem = asProblem(thrown);
+    this.#drop();
+    if (problem.status === 401) {
+      account.expired();
+      return;
+    }
+    // 409: it does not run at the moment. The page hears of its phases and stops us.
+    if (problem.passing || problem.status === 409) {
+      this.#again(problem.sentence, problem.retryAfter);
+      return;
+    }
+    const then = problem.status === 404 ? "over" : "ask";
+    this.ending = { then, code: problem.code, sentence: problem.sentence };
+    this.state = "stopped";
+  }
+
+  #again(trouble: string, retryAfter: number | null = null): void {
+    this.trouble = trouble;
+    if (this.state !== "opening") this.state = "reconnecting";
+    const wait = Math.max(pause(this.#failures, Math.random()), (retryAfter ?? 0) * 1000);
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.#attempt(), wait);
+  }
+
+  #keepFrame(): void {
+    this.lastFrame = this.#viewer?.snapshot() ?? this.lastFrame;
+  }
+
+  /** Let go of the viewer and of everything that is on its way. */
+  #drop(): void {
+    this.#run += 1;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const viewer = this.#viewer;
+    this.#viewer = null;
+    viewer?.close();
+  }
+}
+
+/** The ticket's address may be relative or http(s): sockets want ws(s). */
+function absolute(url: string): string {
+  const address = new URL(url, location.href);
+  if (address.protocol === "http:") address.protocol = "ws:";
+  if (address.protocol === "https:") address.protocol = "wss:";
+  return address.href;
+}

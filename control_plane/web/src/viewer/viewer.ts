@@ -1,0 +1,92 @@
+/**
+ * What the console asks of anything that can show a desktop.
+ *
+ * `vnc.ts` is one; another protocol becomes another function of type `OpenViewer`. A viewer
+ * lives for one connection: when it has closed, it is thrown away and a new one is opened
+ * with a new ticket (`connection.svelte.ts` does that).
+ */
+
+/** How the picture meets the window: shrunk or grown to fit, pixel for pixel, or the remote
+ * screen itself takes the window's size. */
+export type Scaling = "fit" | "actual" | "match";
+
+/** What a person may do: use the desktop, or only watch it. */
+export type Mode = "control" | "view";
+
+/** How much of the line may be spent on the picture. */
+export type Quality = "sharp" | "balanced" | "light";
+
+/** One key of the remote keyboard: its X11 keysym, and the physical key that it sits on. */
+export interface Key {
+  keysym: number;
+  code: string;
+}
+
+/** How a connection ended: a WebSocket close code and the text that came with it. */
+export interface Closed {
+  code: number;
+  reason: string;
+}
+
+/** What a viewer tells while it lives. After `closed` it says nothing more. */
+export interface ViewerEvents {
+  /** The remote side let us in; nothing has been painted yet. */
+  connected(): void;
+  /** The first picture is on the screen. */
+  painted(): void;
+  /** Text was copied in the desktop. */
+  copied(text: string): void;
+  /** The desktop rang its bell. */
+  rang(): void;
+  closed(how: Closed): void;
+}
+
+export interface ViewerOptions {
+  /** The WebSocket's address, with the right to open it in it. */
+  url: string;
+  mode: Mode;
+  scaling: Scaling;
+  quality: Quality;
+  /** The element to draw in; the viewer adds one child to it and takes it away at the end. */
+  into: HTMLElement;
+}
+
+export interface Viewer {
+  scale(scaling: Scaling): void;
+  limit(quality: Quality): void;
+  /** Press the keys in order and let them go in reverse. */
+  press(chord: readonly Key[]): void;
+  /** Let go of every key that the desktop believes is held. */
+  releaseKeys(): void;
+  /** Put a text on the desktop's clipboard. */
+  paste(text: string): void;
+  focus(): void;
+  /** A copy of what is on the screen now, or null before the first picture. */
+  snapshot(): HTMLCanvasElement | null;
+  /** End the connection; `closed` is told with code 1000. */
+  close(): void;
+}
+
+export type OpenViewer = (options: ViewerOptions, events: ViewerEvents) => Viewer;
+
+/** The protocols that can be looked at here, each loaded only when it is needed. */
+const PROTOCOLS: Readonly<Record<string, () => Promise<OpenViewer>>> = {
+  vnc: async () => (await import("./vnc.ts")).openVnc,
+};
+
+/**
+ * Load the viewer of a protocol.
+ *
+ * @throws Error in a sentence, if this console cannot show it or its code did not arrive.
+ */
+export async function loadViewer(protocol: string): Promise<OpenViewer> {
+  const load = PROTOCOLS[protocol];
+  if (!load) {
+    throw new Error(`This console cannot show desktops that speak ${protocol.toUpperCase()}.`);
+  }
+  try {
+    return await load();
+  } catch {
+    throw new Error("The viewer did not load. Check the connection, then reload the page.");
+  }
+}

@@ -1,0 +1,32 @@
+/** The lines of a session's story. Pure. */
+
+import { look, type Tone } from "./phases.ts";
+
+interface Line {
+  kind: string;
+  phase: string | null;
+  reason: string;
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  Assigned: "Placed",
+  Adopted: "Taken over",
+};
+
+/** "WindowsLost" as "Windows lost". */
+export function words(name: string): string {
+  const apart = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
+  return apart.charAt(0).toUpperCase() + apart.slice(1);
+}
+
+/** What a line is about, in a word or two: the new phase, or what was done. */
+export function headline({ kind, phase }: Line): string {
+  if (kind === "PhaseChanged" && phase !== null) return look(phase).word;
+  return WORDS[kind] ?? words(kind);
+}
+
+/** The colour of a line: its phase's, if it is about a change of phase. */
+export function tone({ kind, phase, reason }: Line): Tone {
+  if (kind === "Refused") return "bad";
+  return phase === null || kind === "Changed" ? "idle" : look(phase, reason).tone;
+}
