@@ -1,0 +1,194 @@
+"""Commands carried out, each once and in the order of its subject.
+
+The desk outlives links. A command that comes again while it is under way, or after it was
+done, is not begun a second time: its result is said again. That memory is bounded, and
+what it forgets is safe, because the runtime itself refuses an order that it has had.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from porthole_agent.runtimes.port import Runtime
+from porthole_contract.errors import PortholeError, Refused
+from porthole_contract.link.commands import (
+    ApplySession,
+    Command,
+    DeleteHome,
+    DeleteSession,
+    TemplateContent,
+)
+from porthole_contract.link.reports import CommandResult, Outcome, WantTemplate
+from porthole_contract.template import PinnedTemplate
+
+_log = structlog.get_logger(__name__)
+
+AT_ONCE = 256
+"""How many commands may be unfinished; more are left with the control plane."""
+_REMEMBERED = 10_000
+_CONTENT_WITHIN = 30.0
+"""Seconds in which the content of a template has to come when it was asked for."""
+
+
+class Desk:
+    """Carries out commands against the runtime.
+
+    Args:
+        runtime: where sessions run.
+        say: queues something for the control plane.
+    """
+
+    def __init__(
+        self, runtime: Runtime, say: Callable[[CommandResult | WantTemplate], None]
+    ) -> None:
+        self._runtime = runtime
+        self._say = say
+        self._waiting: dict[tuple[str, UUID], deque[Command]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._unfinished: set[UUID] = set()
+        self._done: OrderedDict[UUID, CommandResult] = OrderedDict()
+        self._contents: dict[str, asyncio.Future[TemplateContent]] = {}
+        self._patience: dict[asyncio.Timeout, str] = {}
+        self._linked = True
+
+    @property
+    def room(self) -> int:
+        """How many more commands can be taken in now."""
+        return AT_ONCE - len(self._unfinished)
+
+    def take(self, command: Command) -> None:
+        """Take in a command; its result is said when it is known."""
+        done = self._done.get(command.id)
+        if done is not None:
+            self._say(done)
+            return
+        if command.id in self._unfinished:
+            return
+        self._unfinished.add(command.id)
+        queue = self._waiting.get(command.subject)
+        if queue is not None:
+            queue.append(command)
+            return
+        self._waiting[command.subject] = deque([command])
+        worker = asyncio.create_task(self._work(command.subject), name=f"{command.subject}")
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    def content(self, content: TemplateContent) -> None:
+        """Take in the content of a template that was asked for."""
+        waiting = self._contents.get(content.digest)
+        if waiting is not None and not waiting.done() and content.spec.digest() == content.digest:
+            waiting.set_result(content)
+
+    def linked(self, *, anew: bool) -> None:
+        """Go on waiting for contents; ask again if the control plane has forgotten."""
+        self._linked = True
+        self._wait_until(self._deadline())
+        if anew:
+            for digest in sorted(set(self._patience.values())):
+                self._say(WantTemplate(digest=digest))
+
+    def unlinked(self) -> None:
+        """Nobody can send contents now: that they do not come is no failure."""
+        self._linked = False
+        self._wait_until(None)
+
+    async def close(self) -> None:
+        """Stop working; what was not finished is sent again to the next agent."""
+        for worker in tuple(self._workers):
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def _work(self, subject: tuple[str, UUID]) -> None:
+        queue = self._waiting[subject]
+        try:
+            while queue:
+                command = queue[0]
+                result = await self._carry_out(command)
+                queue.popleft()
+                self._unfinished.discard(command.id)
+                self._remember(result)
+                self._say(result)
+        finally:
+            self._unfinished.difference_update(command.id for command in queue)
+            del self._waiting[subject]
+
+    async def _carry_out(self, command: Command) -> CommandResult:
+        try:
+            await self._effect(command)
+        except PortholeError as error:
+            _log.info("command_failed", command=str(command.id), code=error.code, why=str(error))
+            return CommandResult(
+                command=command.id,
+                outcome=Outcome.FAILED,
+                code=error.code[:64],
+                message=str(error)[:2000],
+            )
+        except Exception as error:  # noqa: BLE001 - one command must not end the others
+            _log.exception("command_crashed", command=str(command.id))
+            return CommandResult(
+                command=command.id,
+                outcome=Outcome.FAILED,
+                code="internal",
+                message=f"The agent could not do it ({type(error).__name__}); its log says more.",
+            )
+        return CommandResult(command=command.id, outcome=Outcome.SUCCEEDED)
+
+    async def _effect(self, command: Command) -> None:
+        match command.body:
+            case ApplySession() as body:
+                await self._runtime.apply(
+                    body.session,
+                    body.order,
+                    name=body.name,
+                    owner=body.owner,
+                    spec=body.spec,
+                    template=await self._whole(body.template),
+                    home=body.home,
+                )
+            case DeleteSession() as body:
+                await self._runtime.delete(body.session, body.order)
+            case DeleteHome() as body:
+                await self._runtime.delete_home(body.home)
+
+    async def _whole(self, template: PinnedTemplate) -> PinnedTemplate:
+        """Return the template with its content, asked for if it is not known here."""
+        if template.spec is not None or self._runtime.known_template(template.digest):
+            return template
+        waiting = self._contents.setdefault(
+            template.digest, asyncio.get_running_loop().create_future()
+        )
+        self._say(WantTemplate(digest=template.digest))
+        patience = asyncio.timeout_at(self._deadline() if self._linked else None)
+        try:
+            async with patience:
+                self._patience[patience] = template.digest
+                content = await asyncio.shield(waiting)
+                del self._patience[patience]
+        except TimeoutError:
+            raise Refused(
+                "template_content_missing",
+                f"The content of the template '{template.name}' did not come.",
+            ) from None
+        finally:
+            self._patience.pop(patience, None)
+            if template.digest not in self._patience.values():
+                self._contents.pop(template.digest, None)  # nobody else waits for it
+        return template.model_copy(update={"spec": content.spec})
+
+    def _wait_until(self, when: float | None) -> None:
+        for patience in self._patience:
+            with contextlib.suppress(RuntimeError):  # its time has just run out
+                patience.reschedule(when)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + _CONTENT_WITHIN
+
+    def _remember(self, result: CommandResult) -> None:
+        self._done[result.command] = result
+        if len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)

@@ -1,0 +1,195 @@
+"""What the runtime shows, as the reports that are owed to the control plane.
+
+Pure: `News` is told what was seen and what left, and says what to send next. Of each
+session and home only the newest report is kept, so what waits here is bounded by what there
+is, however long the control plane is away; results of commands are all kept, because each
+of them is owed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from porthole_agent.runtimes import port
+from porthole_contract.lifecycle import Phase
+from porthole_contract.link.codec import size_of
+from porthole_contract.link.reports import (
+    MOST_EVENTS,
+    AgentObserved,
+    Capacity,
+    CommandResult,
+    HomeObserved,
+    InventoryPart,
+    SessionEnded,
+    SessionObserved,
+    TemplateOffered,
+)
+from porthole_contract.session import ResourceList
+
+PART = 100
+"""How many sessions, homes and ended sessions stand in one part of an inventory."""
+PART_BYTES = 1024 * 1024
+"""Nothing is added to a part that would then be longer: a frame must be able to carry it."""
+
+_Thing = SessionObserved | HomeObserved | SessionEnded
+
+
+class News:
+    """What is owed: results first, then what was observed, oldest change first.
+
+    `changed` is called whenever something is owed; whoever keeps the link sets it.
+    """
+
+    def __init__(self) -> None:
+        self.changed: Callable[[], None] = lambda: None
+        self._urgent: deque[Any] = deque()
+        self._observed: dict[tuple[str, UUID], SessionObserved | HomeObserved] = {}
+        self._agent: AgentObserved | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._urgent or self._observed or self._agent)
+
+    def owe(self, item: Any) -> None:
+        """Add something that must be said: a result, a refusal, a part of an inventory."""
+        self._urgent.append(item)
+        self.changed()
+
+    def observed(self, item: SessionObserved | HomeObserved) -> None:
+        """Replace what is owed about one session or home by what was just seen."""
+        key = (item.type, item.session if isinstance(item, SessionObserved) else item.home)
+        before = self._observed.pop(key, None)
+        if isinstance(item, SessionObserved) and isinstance(before, SessionObserved):
+            events = (*before.events, *item.events)[-MOST_EVENTS:]
+            item = item.model_copy(update={"events": events})
+        self._observed[key] = item
+        self.changed()
+
+    def agent(self, item: AgentObserved) -> None:
+        """Replace what is owed about the agent itself."""
+        self._agent = item
+        self.changed()
+
+    def inventory(self, parts: Iterable[InventoryPart]) -> None:
+        """Owe a complete inventory; it stands for all that was observed before it."""
+        self._urgent = deque(item for item in self._urgent if not isinstance(item, InventoryPart))
+        self._observed.clear()
+        self._urgent.extend(parts)
+        self.changed()
+
+    def returned(self, items: Iterable[Any]) -> None:
+        """Take back what the peer may not have heard: results are owed again, no more."""
+        self._urgent.extendleft(
+            reversed([item for item in items if isinstance(item, CommandResult)])
+        )
+
+    def take(self, room: int) -> list[Any]:
+        """Return up to `room` items to say now; they are not owed any more."""
+        out: list[Any] = []
+        if self._agent is not None and room > 0:
+            out.append(self._agent)
+            self._agent = None
+        while len(out) < room and self._urgent:
+            out.append(self._urgent.popleft())
+        while len(out) < room and self._observed:
+            out.append(self._observed.pop(next(iter(self._observed))))
+        return out
+
+
+def of_session(seen: port.Observation) -> SessionObserved:
+    """Return the report on one session."""
+    return SessionObserved(
+        session=seen.session,
+        name=seen.name,
+        owner=seen.owner,
+        order=seen.order,
+        desired=seen.spec.desired,
+        spec=seen.spec,
+        status=seen.status,
+        gone=seen.status.phase is Phase.TERMINATED,
+    )
+
+
+def of_home(seen: port.Home) -> HomeObserved:
+    """Return the report on one home."""
+    return HomeObserved(
+        home=seen.home,
+        owner=seen.owner,
+        name=seen.name,
+        size=seen.size,
+        used=seen.used,
+        holder=seen.holder,
+    )
+
+
+def of_agent(seen: port.Inventory, *, runtime: str, program: str) -> AgentObserved:
+    """Return the report on the agent itself."""
+    capacity = seen.capacity
+    return AgentObserved(
+        place=seen.runtime,
+        runtime=runtime,
+        program=program,
+        capacity=Capacity(
+            sessions=capacity.sessions,
+            sessions_used=capacity.sessions_used,
+            total=_amounts(capacity.cpu, capacity.memory),
+            used=_amounts(capacity.cpu_used, capacity.memory_used),
+        ),
+        templates=tuple(
+            TemplateOffered(
+                name=offer.template.name,
+                spec=offer.template.spec,
+                available=offer.offered,
+                message=offer.reason,
+            )
+            for offer in seen.offers
+        ),
+        draining=seen.draining,
+    )
+
+
+def of_inventory(seen: port.Inventory, snapshot: UUID) -> Iterator[InventoryPart]:
+    """Yield the parts of a complete inventory; there is at least one."""
+    ended = (
+        SessionEnded(
+            session=one.session,
+            order=one.order,
+            reason=one.reason,
+            message=one.message,
+            at=one.at,
+        )
+        for one in seen.ended
+    )
+    pieces = _pieces([*map(of_session, seen.sessions), *map(of_home, seen.homes), *ended])
+    for index, piece in enumerate(pieces):
+        yield InventoryPart(
+            snapshot=snapshot,
+            index=index,
+            last=index == len(pieces) - 1,
+            place=seen.runtime,
+            sessions=tuple(one for one in piece if isinstance(one, SessionObserved)),
+            homes=tuple(one for one in piece if isinstance(one, HomeObserved)),
+            ended=tuple(one for one in piece if isinstance(one, SessionEnded)),
+        )
+
+
+def _pieces(things: Iterable[_Thing]) -> list[list[_Thing]]:
+    """Return the things in their order, cut so that each piece fits a frame; at least one."""
+    pieces: list[list[_Thing]] = [[]]
+    length = 0
+    for thing in things:
+        size = size_of(thing)
+        if len(pieces[-1]) == PART or (pieces[-1] and length + size > PART_BYTES):
+            pieces.append([])
+            length = 0
+        pieces[-1].append(thing)
+        length += size
+    return pieces
+
+
+def _amounts(cpu: float, memory: int) -> ResourceList:
+    """Return cores and bytes as Kubernetes writes them; nothing is left out, not zero."""
+    return ResourceList(
+        cpu=f"{round(cpu * 1000)}m" if cpu > 0 else None,
+        memory=str(memory) if memory > 0 else None,
+    )

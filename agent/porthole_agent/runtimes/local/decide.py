@@ -1,0 +1,330 @@
+"""What to do next with a session: its record, what is seen of it, the time -> an action.
+
+Pure: no clock, no loop, no files. The keeper asks again after each action, until there is
+nothing to do but wait.
+
+A lost desktop is begun again: at once the first time, then after 1, 2, 4 ... seconds; when
+it was lost `MOST_LOSSES` times within `WINDOW` it has failed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from porthole_agent.runtimes.local.effective import Effective
+from porthole_agent.runtimes.local.record import Deletion, Record
+from porthole_contract.conditions import Reason
+from porthole_contract.lifecycle import DEADLINES, Event, Phase
+from porthole_contract.session import Desired
+
+MOST_LOSSES: Final = 6
+WINDOW: Final = timedelta(minutes=10)
+FIRST_WAIT: Final = timedelta(seconds=1)
+LONGEST_WAIT: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a session cannot be begun now."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of a session at one moment.
+
+    `desktop`, `gate`, `network`: its processes live. `remains`: something of it is left on
+    this machine besides its record. `drawn`: its screen has been painted, says the gate.
+    `may_mend`: the last mending was long enough ago.
+    `obstacle`: why it could not be begun now. `effective`: None if its spec is over a limit
+    (the obstacle says so).
+    """
+
+    desktop: bool = False
+    gate: bool = False
+    network: bool = False
+    remains: bool = False
+    drawn: bool = False
+    may_mend: bool = True
+    obstacle: Obstacle | None = None
+    effective: Effective | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until something changes or `until` comes."""
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """Write this record; nothing else."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Write this record, journal the start, start the processes."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """Journal that this attempt was lost, then write this record."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """End what is left of its processes; `patience`: let its programs end on their own."""
+
+    patience: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MendGate:
+    """Start its gate again beside the running desktop."""
+
+
+@dataclass(frozen=True, slots=True)
+class MendNetwork:
+    """Start its network program again beside the running desktop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Nothing runs: leave a tombstone and remove the record."""
+
+
+Action = Wait | Become | Begin | Lose | Clear | MendGate | MendNetwork | Remove
+
+
+def decide(record: Record, seen: Seen, now: datetime) -> Action:
+    """Return the next action."""
+    if (ending := _ending(record, seen, now)) is not None:
+        return Become(ending)
+    return _BY_PHASE[record.phase](record, seen, now)
+
+
+def lose(record: Record, reason: Reason, message: str, now: datetime, *, counts: bool) -> Record:
+    """Return the record after its processes were lost.
+
+    Args:
+        record: in a phase in which something may have been running.
+        reason: what to call it.
+        message: the sentence.
+        now: the moment.
+        counts: whether it counts towards back-off and giving up.
+    """
+    if record.phase is Phase.HIBERNATING:
+        return record.happen(
+            Event.LOST, Reason.REQUESTED, "It was stopped; its home is kept.", now
+        ).evolve(begun_at=None)
+    lost = record.evolve(begun_at=None, restarts=record.restarts + 1)
+    if not counts:
+        return lost.happen(Event.LOST, reason, message, now).evolve(not_before=None)
+    losses = tuple(moment for moment in (*record.losses, now) if now - moment < WINDOW)
+    if len(losses) >= MOST_LOSSES:
+        sentence = f"It ended {len(losses)} times within {WINDOW.seconds // 60} minutes. {message}"
+        return _give_up(lost.evolve(losses=losses), Reason.CRASH_LOOP, sentence, now)
+    wait = min(FIRST_WAIT * 2 ** (len(losses) - 2), LONGEST_WAIT) if len(losses) > 1 else None
+    return lost.happen(
+        Event.LOST, reason if wait is None else Reason.BACK_OFF, message, now
+    ).evolve(losses=losses, not_before=None if wait is None else now + wait)
+
+
+def changed(record: Record, order: int, now: datetime) -> Record:
+    """Return the record after its spec has a newer order: what failed is tried again."""
+    record = record.evolve(order=order)
+    if record.phase is not Phase.FAILED or record.spec.desired is Desired.HIBERNATED:
+        return record
+    return record.happen(
+        Event.CHANGED, Reason.REQUESTED, "Its spec was changed; it is tried again.", now
+    ).evolve(losses=(), not_before=None)
+
+
+def _ending(record: Record, seen: Seen, now: datetime) -> Record | None:
+    """Return the record on its way out, if it is time and it is not on it yet."""
+    if record.phase in {Phase.TERMINATING, Phase.TERMINATED}:
+        return None
+    deletion = record.deletion
+    over = _lifetime_end(record, seen)
+    if deletion is None and over is not None and now >= over:
+        message = "It lived as long as its spec allows."
+        deletion = Deletion(order=record.order, reason=Reason.LIFETIME_OVER, message=message)
+    if deletion is None:
+        return None
+    return record.evolve(deletion=deletion).happen(
+        Event.END, deletion.reason, deletion.message or "Its end was asked for.", now
+    )
+
+
+def _at_rest(record: Record, seen: Seen, now: datetime) -> Action:
+    """Pending or Hibernated: nothing runs, and it may last."""
+    if seen.desktop or seen.gate or seen.remains:
+        return Clear(patience=False)
+    if record.spec.desired is Desired.HIBERNATED:
+        if record.phase is Phase.HIBERNATED:
+            return _wait(record, seen, now)
+        message = "It was asked to sleep before it had begun."
+        return Become(record.happen(Event.HIBERNATE, Reason.REQUESTED, message, now))
+    if seen.obstacle is not None:
+        said = record.evolve(reason=seen.obstacle.reason, message=seen.obstacle.message)
+        return _wait(record, seen, now) if said == record else Become(said)
+    event = Event.STARTED if record.phase is Phase.PENDING else Event.WAKE
+    return Begin(
+        _begun(record.happen(event, Reason.STARTING, "Its desktop is starting.", now), now)
+    )
+
+
+def _on_its_way(record: Record, seen: Seen, now: datetime) -> Action:
+    """Starting or Waking: begun and not drawn yet, or lost and not begun again yet."""
+    if record.spec.desired is Desired.HIBERNATED:
+        return Become(_to_sleep(record, now))
+    if record.begun_at is None:
+        return _again(record, seen, now)
+    if not seen.desktop:
+        return _lost(record, now)
+    if seen.drawn and seen.gate:
+        message = "Its screen has been painted."
+        return Become(record.happen(Event.DRAWN, Reason.DRAWN, message, now))
+    deadline = record.begun_at + DEADLINES[record.phase]
+    if now >= deadline:
+        seconds = int(DEADLINES[record.phase].total_seconds())
+        message = f"Its screen was not painted within {seconds} seconds."
+        return Become(
+            record.happen(Event.DEADLINE, Reason.START_TIMED_OUT, message, now).evolve(
+                begun_at=None
+            )
+        )
+    return _mend(seen) or _wait(record, seen, now, deadline)
+
+
+def _again(record: Record, seen: Seen, now: datetime) -> Action:
+    """Lost: cleared, and begun again when its back-off is over."""
+    if seen.desktop or seen.gate or seen.remains:
+        return Clear(patience=False)
+    if record.not_before is not None and now < record.not_before:
+        return _wait(record, seen, now, record.not_before)
+    return Begin(_begun(record, now))
+
+
+def _running(record: Record, seen: Seen, now: datetime) -> Action:
+    if record.spec.desired is Desired.HIBERNATED:
+        return Become(_to_sleep(record, now))
+    if not seen.desktop:
+        return _lost(record, now)
+    if (mending := _mend(seen)) is not None:
+        return mending
+    idle_end = _idle_end(record, seen)
+    if idle_end is None or now < idle_end:
+        return _wait(record, seen, now, idle_end)
+    assert seen.effective is not None
+    message = "Nobody has used it for as long as its spec allows."
+    if seen.effective.idle_action == "Delete":
+        deletion = Deletion(order=record.order, reason=Reason.IDLE, message=message)
+        return Become(record.evolve(deletion=deletion))
+    spec = record.spec.model_copy(update={"desired": Desired.HIBERNATED})
+    asleep = record.evolve(spec=spec)
+    return Become(asleep.happen(Event.HIBERNATE, Reason.IDLE, message, now))
+
+
+def _hibernating(record: Record, seen: Seen, now: datetime) -> Action:
+    late = now - record.phase_since >= DEADLINES[Phase.HIBERNATING]
+    if seen.desktop or seen.gate or seen.remains:
+        return Clear(patience=not late)
+    message = "Its desktop is stopped and its home is kept; its windows are not."
+    return Become(
+        record.happen(Event.STOPPED, record.reason, message, now).evolve(
+            begun_at=None, losses=(), not_before=None
+        )
+    )
+
+
+def _failed(record: Record, seen: Seen, now: datetime) -> Action:
+    if seen.desktop or seen.gate or seen.remains:
+        return Clear(patience=False)
+    if record.spec.desired is Desired.HIBERNATED:
+        message = "It had failed and was asked to sleep."
+        return Become(record.happen(Event.HIBERNATE, Reason.REQUESTED, message, now))
+    return _wait(record, seen, now)
+
+
+def _terminating(record: Record, seen: Seen, now: datetime) -> Action:
+    if seen.desktop or seen.gate or seen.remains:
+        return Clear(patience=now - record.phase_since < DEADLINES[Phase.TERMINATING])
+    return Remove()
+
+
+def _begun(record: Record, now: datetime) -> Record:
+    return record.evolve(
+        begun_at=now,
+        not_before=None,
+        started_at=record.started_at or now,
+    )
+
+
+def _lost(record: Record, now: datetime) -> Lose:
+    message = "Its desktop ended by itself; it is begun again on its home."
+    return Lose(lose(record, Reason.DESKTOP_LOST, message, now, counts=True))
+
+
+def _to_sleep(record: Record, now: datetime) -> Record:
+    message = "It was asked to sleep; its desktop is being stopped."
+    return record.happen(Event.HIBERNATE, Reason.REQUESTED, message, now)
+
+
+def _give_up(record: Record, reason: Reason, message: str, now: datetime) -> Record:
+    if record.phase is Phase.RUNNING:
+        record = record.happen(Event.LOST, reason, message, now)
+    return record.happen(Event.GAVE_UP, reason, message, now).evolve(not_before=None)
+
+
+def _mend(seen: Seen) -> Action | None:
+    if not seen.may_mend:
+        return None
+    if not seen.gate:
+        return MendGate()
+    return None if seen.network else MendNetwork()
+
+
+def _idle_end(record: Record, seen: Seen) -> datetime | None:
+    if seen.effective is None or seen.effective.idle_after is None:
+        return None
+    moments = (record.phase_since, record.last_activity_at)
+    return max(moment for moment in moments if moment is not None) + seen.effective.idle_after
+
+
+def _lifetime_end(record: Record, seen: Seen) -> datetime | None:
+    if seen.effective is None or seen.effective.lifetime is None or record.started_at is None:
+        return None
+    return record.started_at + seen.effective.lifetime
+
+
+def _wait(record: Record, seen: Seen, now: datetime, *others: datetime | None) -> Wait:
+    moments = (*others, _lifetime_end(record, seen))
+    return Wait(min((m for m in moments if m is not None and m > now), default=None))
+
+
+def _over(_record: Record, _seen: Seen, _now: datetime) -> Action:
+    return Wait()
+
+
+_BY_PHASE: Final[Mapping[Phase, Callable[[Record, Seen, datetime], Action]]] = {
+    Phase.PENDING: _at_rest,
+    Phase.STARTING: _on_its_way,
+    Phase.RUNNING: _running,
+    Phase.HIBERNATING: _hibernating,
+    Phase.HIBERNATED: _at_rest,
+    Phase.WAKING: _on_its_way,
+    Phase.FAILED: _failed,
+    Phase.TERMINATING: _terminating,
+    Phase.TERMINATED: _over,
+}

@@ -1,0 +1,121 @@
+"""The gate's own view of a session, heard on its control channel as an observer.
+
+One watch per running session. It connects again whenever the gate is gone, and tells the
+last state it heard; what it has not heard for longer than a gate may be silent, it forgets.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+from porthole_agent.admission import UNGRANTED, admit
+from porthole_agent.runtimes.local.gate_connection import connect
+from porthole_contract.errors import PortholeError
+from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
+from porthole_contract.stream.control import HEARTBEAT, Lines, State, read_news
+from porthole_contract.stream.grant import SigningKey
+from porthole_contract.stream.preface import Request
+
+_SILENT_FOR: Final = HEARTBEAT.total_seconds() * 2.4
+_FIRST_RETRY: Final = 0.02
+_LAST_RETRY: Final = 1.0
+
+
+class GateWatch:
+    """Hears the state of one gate.
+
+    Args:
+        session: whose gate it is.
+        folder: where its socket is.
+        uid: who it runs as.
+        fingerprint: of its certificate.
+        key: signs the observer's grants.
+        heard: called after each change of `state`.
+    """
+
+    def __init__(
+        self,
+        session: UUID,
+        folder: Path,
+        uid: int,
+        fingerprint: str,
+        *,
+        key: SigningKey,
+        heard: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._folder = folder
+        self._uid = uid
+        self._fingerprint = fingerprint
+        self._key = key
+        self._heard = heard
+        self._task: asyncio.Task[None] | None = None
+        self.state: State | None = None
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._listen(), name=f"gate of {self._session}")
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _listen(self) -> None:
+        retry = _FIRST_RETRY
+        while True:
+            try:
+                async for state in self._states():
+                    retry = _FIRST_RETRY
+                    self._tell(state)
+            except (OSError, PortholeError, TimeoutError, EOFError):
+                pass
+            if self.state is not None:
+                self._tell(None)
+            await asyncio.sleep(retry)
+            retry = min(retry * 1.5, _LAST_RETRY)
+
+    def _tell(self, state: State | None) -> None:
+        self.state = state
+        self._heard()
+
+    async def _states(self) -> AsyncIterator[State]:
+        reader, writer = await connect(self._folder, self._uid, self._fingerprint)
+        try:
+            rest = await admit(
+                reader,
+                writer,
+                self._key,
+                Request(
+                    stream=uuid4(),
+                    channel=Channel.CONTROL,
+                    protocol=PROTOCOLS[Channel.CONTROL],
+                    mode=Mode.OBSERVE,
+                    grant=UNGRANTED,
+                ),
+                session=self._session,
+                fingerprint=self._fingerprint,
+            )
+            lines = Lines()
+            while True:
+                for line in lines.feed(rest):
+                    news = read_news(line)
+                    if isinstance(news, State):
+                        yield news
+                rest = await _read(reader)
+                if not rest:
+                    return
+        finally:
+            writer.transport.abort()
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    # Not `wait_for`: the one of Python 3.11 loses a cancellation that comes with the data.
+    async with asyncio.timeout(_SILENT_FOR):
+        return await reader.read(65536)

@@ -1,0 +1,427 @@
+"""One session's keeper: looks at it, has `decide` say what to do, does it, looks again.
+
+All effects of a session are done by its keeper, one after the other, and none is cut short:
+when the keeper is stopped, it stops between two of them. The record in memory is replaced
+without a pause between reading and writing it (where there has to be one, what came in
+meanwhile is put back), so orders may come in at any moment; on disk it is always the newest
+that is written.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from porthole_agent.failpoints import failpoint
+from porthole_agent.runtimes.local.decide import (
+    Become,
+    Begin,
+    Clear,
+    Lose,
+    MendGate,
+    MendNetwork,
+    Obstacle,
+    Remove,
+    Seen,
+    Wait,
+    changed,
+    decide,
+    lose,
+)
+from porthole_agent.runtimes.local.effective import Effective
+from porthole_agent.runtimes.local.gatewatch import GateWatch
+from porthole_agent.runtimes.local.journal import Event as JournalEvent
+from porthole_agent.runtimes.local.record import Deletion, Record, Tombstone
+from porthole_agent.runtimes.local.site import Site, template_of, wants_home
+from porthole_agent.runtimes.local.stage import Stage
+from porthole_agent.runtimes.local.status import observation, with_conditions
+from porthole_agent.runtimes.port import Home, Observation
+from porthole_contract.conditions import Reason
+from porthole_contract.errors import PortholeError, Refused
+from porthole_contract.lifecycle import OCCUPIED, Event, Phase
+from porthole_contract.session import Desired, SessionSpec
+from porthole_contract.template import PinnedTemplate
+
+_LOOKED_AT_EVERY: Final = 0.25
+"""Seconds between two looks at a session that may be running."""
+_AT_REST_EVERY: Final = 5.0
+"""Seconds between two looks at one that waits for something: packages, room, a home."""
+_LONGEST_WAIT: Final = 3600.0
+_MENDED_EVERY: Final = timedelta(seconds=2)
+_TRIED_AGAIN_AFTER: Final = 1.0
+_AFTER_A_BUG: Final = 5.0
+_ACTIVITY_STEP: Final = timedelta(seconds=15)
+"""How much later the last activity must be before it is told."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """Keeps one session as it should be.
+
+    Args:
+        site: what it shares with the others.
+        record: the session; already on disk.
+        gone: called when nothing of the session is left.
+    """
+
+    def __init__(self, site: Site, record: Record, gone: Callable[[Tombstone], None]) -> None:
+        self._site = site
+        self._session = record.session
+        self._gone = gone
+        self._stage = Stage(site.house, site.session_folder(record.session), record)
+        self._watch: GateWatch | None = None
+        self._viewers = 0
+        self._trusted = True
+        self._mended_at: datetime | None = None
+        self._told: Observation | None = None
+        self._told_home: Home | None = None
+        self._saved = record
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._saving = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self.looked = asyncio.Event()
+        """Set when it has been looked at once: what is told of it is what was seen."""
+        self.finished = asyncio.Event()
+        site.records[record.session] = record
+
+    @property
+    def record(self) -> Record:
+        """The session as it is held in memory."""
+        return self._site.records[self._session]
+
+    @record.setter
+    def record(self, record: Record) -> None:
+        self._site.records[self._session] = record
+
+    @property
+    def stage(self) -> Stage:
+        """Its processes and files."""
+        return self._stage
+
+    # From outside
+
+    def start(self) -> None:
+        """Begin to keep it."""
+        self._trusted = self._stage.trusts(self.record)
+        self._stopping = False
+        self._task = asyncio.create_task(self._keep(), name=f"session {self._session}")
+
+    async def stop(self) -> None:
+        """Stop keeping it, when what is being done is done."""
+        self._stopping = True
+        self.wake()
+        if self._task is not None:
+            await self._task
+            self._task = None
+        await self._unwatch()
+
+    def wake(self) -> None:
+        """Look again now."""
+        self._wake.set()
+
+    async def change(self, order: int, spec: SessionSpec, template: PinnedTemplate) -> None:
+        """Hold it to a newer order; returns when that is durable."""
+        record = self.record
+        if order <= record.order:
+            return
+        if template.spec is None:
+            template = record.template
+        held = record.evolve(spec=spec, template=template)
+        self.record = changed(held, order, _now())
+        await self._save()
+        self.wake()
+
+    async def end(self, order: int) -> None:
+        """Have it deleted; returns when that is durable, `finished` tells when it is done."""
+        if self.record.deletion is None:
+            self.record = self.record.evolve(deletion=Deletion(order=order))
+            await self._save()
+        failpoint("local.delete.recorded")
+        self.wake()
+
+    async def end_windows(self, message: str) -> None:
+        """End what runs and note that it is to be begun again; the keeper is stopped."""
+        record = self.record
+        if record.phase not in OCCUPIED - {Phase.TERMINATING}:
+            return
+        await self._clear(patience=True)
+        record = self.record
+        if record.begun_at is not None or record.phase is Phase.HIBERNATING:
+            await self._lose(lose(record, Reason.WINDOWS_LOST, message, _now(), counts=False))
+
+    def told(self) -> Observation:
+        """Return what others are told about it now."""
+        return observation(self.record, self._viewers)
+
+    # The loop
+
+    async def _keep(self) -> None:
+        while not self._stopping and not self.finished.is_set():
+            self._wake.clear()
+            try:
+                pause = await self._step()
+            except (PortholeError, OSError) as error:
+                _log.warning("session_effect_failed", session=str(self._session), error=str(error))
+                pause = _TRIED_AGAIN_AFTER
+            except Exception:  # noqa: BLE001 - a bug must not leave a session without its keeper
+                _log.exception("session_keeper_failed", session=str(self._session))
+                pause = _AFTER_A_BUG
+            self.looked.set()
+            if pause > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+
+    async def _step(self) -> float:
+        """Do one thing; return how many seconds to wait before the next."""
+        seen = await self._look()
+        now = _now()
+        action = decide(self.record, seen, now)
+        if not isinstance(action, Become | Lose):
+            self.looked.set()
+        match action:
+            case Wait(until):
+                self.record = with_conditions(self.record, seen, now)
+                await self._save()
+                return self._pause(until, now)
+            case Become(record):
+                await self._become(record, seen)
+            case Begin(record):
+                await self._begin(record, seen)
+            case Lose(record):
+                await self._lose(record)
+            case Clear(patience):
+                await self._clear(patience=patience)
+            case MendGate():
+                await self._mend_gate()
+            case MendNetwork():
+                self._mended_at = now
+                await self._note("network_mended")
+                await self._stage.mend_network()
+            case Remove():
+                await self._remove()
+        return 0.0
+
+    def _pause(self, until: datetime | None, now: datetime) -> float:
+        phase = self.record.phase
+        if phase in OCCUPIED:
+            longest = _LOOKED_AT_EVERY
+        elif phase is Phase.FAILED or self.record.spec.desired is Desired.HIBERNATED:
+            longest = _LONGEST_WAIT
+        else:
+            longest = _AT_REST_EVERY
+        return longest if until is None else min(longest, max(0.0, (until - now).total_seconds()))
+
+    async def _look(self) -> Seen:
+        """Look at everything that `decide` asks about."""
+        record = self.record
+        effective, obstacle = self._effective(record)
+        resting = record.phase in {Phase.PENDING, Phase.HIBERNATED}
+        if resting and obstacle is None and record.spec.desired is Desired.RUNNING:
+            obstacle = await self._site.packages.obstacle(template_of(record), install=True)
+        # From here to the end of `decide` nothing waits: what is free now is still free then.
+        record = self.record
+        if resting and obstacle is None and effective is not None:
+            obstacle = self._site.obstacle(record, effective)
+        stage = self._stage
+        desktop = stage.desktop_lives()
+        if desktop and self._watch is None:
+            self._start_watch(record)
+        state = self._watch.state if self._watch is not None else None
+        if state is not None:
+            self._viewers = sum(1 for viewer in state.viewers if viewer.channel != "control")
+            self._active(_now() - timedelta(seconds=state.idle_seconds))
+        may_mend = self._mended_at is None or _now() - self._mended_at >= _MENDED_EVERY
+        return Seen(
+            desktop=desktop,
+            gate=stage.gate_lives() and self._trusted,
+            network=stage.network_lives(effective),
+            remains=desktop or stage.remains(self._site.image(record)),
+            drawn=state is not None and state.drawn,
+            may_mend=may_mend,
+            obstacle=obstacle,
+            effective=effective,
+        )
+
+    def _effective(self, record: Record) -> tuple[Effective | None, Obstacle | None]:
+        try:
+            return self._site.effective(record), None
+        except Refused as refusal:
+            return None, Obstacle(Reason.LIMIT_EXCEEDED, refusal.sentence)
+
+    # Effects
+
+    async def _become(self, record: Record, seen: Seen) -> None:
+        entered = record.phase if record.phase is not self.record.phase else None
+        self.record = with_conditions(record, seen, _now())
+        await self._save()
+        if entered is Phase.RUNNING:
+            failpoint("local.create.drawn-recorded")
+        elif entered is Phase.HIBERNATED:
+            await self._note("stopped")
+
+    async def _begin(self, record: Record, seen: Seen) -> None:
+        effective = seen.effective
+        assert effective is not None
+        if not self._prepared():
+            await self._prepare(effective)
+            return
+        self.record = with_conditions(record, seen, _now())
+        await self._save()
+        failpoint("local.create.begin-recorded")
+        await self._note("started")
+        failpoint("local.create.journaled")
+        home = self._site.homes.get(record.home) if record.home is not None else None
+        try:
+            await self._stage.begin(
+                self.record,
+                effective,
+                self._site.image(record),
+                home.size if home is not None else effective.storage,
+                await self._site.packages.etc(template_of(self.record)),
+            )
+        except (PortholeError, OSError) as error:
+            _log.warning("session_start_failed", session=str(self._session), error=str(error))
+            if self.record.begun_at is not None:
+                message = f"It could not be started. {error}"
+                await self._lose(
+                    lose(self.record, Reason.START_FAILED, message, _now(), counts=True)
+                )
+            return
+        self._trusted = True
+        self._start_watch(self.record)
+
+    def _prepared(self) -> bool:
+        """Whether its gate has a key and its home has been found."""
+        record = self.record
+        if record.fingerprint is None:
+            return False
+        if not wants_home(record):
+            return True
+        return record.home is not None and self._site.homes.get(record.home) is not None
+
+    async def _prepare(self, effective: Effective) -> None:
+        home = await self._site.home_for(self.record, effective.storage)
+        if home is not None and self.record.home != home.home:
+            self.record = self.record.evolve(home=home.home, desktop_uid=home.uid)
+        fingerprint = await asyncio.to_thread(self._stage.prepare, self.record)
+        self.record = self.record.evolve(fingerprint=fingerprint)
+
+    async def _lose(self, record: Record) -> None:
+        before = self.record
+        await self._note("stopped" if before.phase is Phase.HIBERNATING else "lost")
+        failpoint("local.lose.journaled")
+        # Orders that came in while the journal was written stay.
+        now = self.record
+        record = record.evolve(
+            order=now.order, spec=now.spec, template=now.template, deletion=now.deletion
+        )
+        self.record = with_conditions(record, Seen(), _now())
+        await self._save()
+        failpoint("local.lose.recorded")
+        await self._unwatch()
+
+    async def _clear(self, *, patience: bool) -> None:
+        await self._unwatch()
+        await self._stage.clear(self._site.image(self.record), patience=patience)
+
+    async def _mend_gate(self) -> None:
+        self._mended_at = _now()
+        await self._note("gate_mended")
+        await self._unwatch()
+        await self._stage.mend_gate(self.record)
+        self._trusted = True
+        self._start_watch(self.record)
+
+    async def _remove(self) -> None:
+        record = self.record
+        deletion = record.deletion
+        assert deletion is not None
+        tombstone = Tombstone(
+            session=record.session,
+            order=max(deletion.order, record.order),
+            reason=deletion.reason,
+            message=deletion.message,
+            at=_now(),
+        )
+        await asyncio.to_thread(self._site.write_tombstone, tombstone)
+        failpoint("local.delete.tombstone-written")
+        await self._note("ended")
+        failpoint("local.delete.journaled")
+        await asyncio.to_thread(self._stage.remove)
+        failpoint("local.delete.record-removed")
+        ended = record.happen(Event.GONE, deletion.reason, deletion.message, _now())
+        self._site.records.pop(self._session)
+        self._site.tell(observation(ended, 0))
+        if record.home is not None and (home := self._site.homes.get(record.home)) is not None:
+            self._site.tell(self._site.describe(home))
+        self._gone(tombstone)
+        self.finished.set()
+
+    # Small things
+
+    async def _save(self) -> None:
+        """Write the record if it is not what is on disk, and tell others."""
+        async with self._saving:
+            record = self.record
+            if record != self._saved:
+                await asyncio.to_thread(self._site.write_record, record)
+                self._saved = record
+        told = self.told()
+        if told != self._told:
+            self._told = told
+            self._site.tell(told)
+        self._tell_home()
+
+    def _tell_home(self) -> None:
+        home = self._site.homes.get(self.record.home) if self.record.home is not None else None
+        if home is not None:
+            described = self._site.describe(home)
+            if described != self._told_home:
+                self._told_home = described
+                self._site.tell(described)
+
+    async def _note(self, event: JournalEvent) -> None:
+        record = self.record
+        await asyncio.to_thread(
+            self._site.journal.say,
+            event,
+            record.session,
+            record.order,
+            record.restarts,
+            _now(),
+            reason=record.reason,
+        )
+
+    def _active(self, at: datetime) -> None:
+        """Note when somebody last used it, if that is news."""
+        before = self.record.last_activity_at
+        if before is None or at - before >= _ACTIVITY_STEP:
+            self.record = self.record.evolve(last_activity_at=at)
+
+    def _start_watch(self, record: Record) -> None:
+        if self._watch is None and record.fingerprint is not None:
+            self._watch = GateWatch(
+                record.session,
+                self._stage.gate_folder,
+                record.gate_uid,
+                record.fingerprint,
+                key=self._site.house.key,
+                heard=self.wake,
+            )
+            self._watch.start()
+
+    async def _unwatch(self) -> None:
+        watch, self._watch = self._watch, None
+        self._viewers = 0
+        if watch is not None:
+            await watch.stop()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,199 @@
+"""What a session's two containers and programs are told (pure): effective -> descriptions."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from porthole_agent.runtimes.local.effective import Effective
+from porthole_agent.runtimes.local.oci import Container, Limits, bind, scratch, volume
+from porthole_agent.runtimes.local.ourselves import SUPERVISOR, Ourselves
+from porthole_agent.runtimes.local.record import Record
+from porthole_agent.runtimes.local.rootfs import HOME, USER, Identity
+from porthole_contract.names import slug
+from porthole_contract.stream.channels import SERVED
+from porthole_contract.stream.grant import SigningKey
+
+MIB: Final = 2**20
+GATE_LIMITS: Final = Limits(cpu=1.0, cpu_request=0.1, memory=256 * MIB, tasks=64)
+DESKTOP_TASKS: Final = 2048
+"""A browser with many tabs has about a thousand."""
+SHARED_SIZE: Final = 4 * MIB
+"""Bytes of each of the two small filesystems of sockets and logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of a session are on this machine."""
+
+    desktop_root: str
+    gate_root: str
+    desktop_config: str
+    gate_config: str
+    sockets: str
+    gate_sockets: str
+    namespace: str
+    device: str
+    etc: tuple[str, ...]
+    caches: tuple[str, ...]
+    open_files: int
+
+
+def container_name(session: UUID, part: str) -> str:
+    """Return the name of a session's container and of its cgroup."""
+    return f"porthole-{session.hex}-{part}"
+
+
+def hostname(record: Record) -> str:
+    """Return what the desktop calls itself: its home's name, so that it stays the same.
+
+    Programs that lock their files by host and pid (browsers do) would take a new name for
+    another machine, and what was left of a killed one for somebody who is still there.
+    """
+    return slug(record.spec.home) if record.spec.home is not None else record.name
+
+
+def desktop_identity(record: Record, effective: Effective) -> Identity:
+    """Return who the desktop is to itself."""
+    return Identity(
+        hostname=hostname(record),
+        uid=record.desktop_uid,
+        gid=record.desktop_uid,
+        shared_gid=record.gate_uid,
+        machine_id=record.session.hex,
+        timezone=effective.timezone,
+    )
+
+
+def gate_identity(record: Record) -> Identity:
+    """Return who the gate is to itself."""
+    return Identity(
+        hostname="gate",
+        uid=record.gate_uid,
+        gid=record.gate_uid,
+        shared_gid=record.gate_uid,
+        machine_id=record.session.hex,
+    )
+
+
+def supervisor_config(record: Record, effective: Effective, stop_seconds: int) -> dict[str, Any]:
+    """Return the supervisor's `config.json`; desktop/README.md has its fields."""
+    return {
+        "version": 1,
+        "title": record.name,
+        "display": effective.display.to_dict(),
+        "keyboard": effective.keyboard,
+        "locale": effective.locale,
+        "timezone": effective.timezone,
+        "env": [variable.to_dict() for variable in effective.env],
+        "start": effective.start,
+        "programs": [program.to_dict() for program in effective.programs],
+        "sockets": "/run/porthole",
+        "gate_uid": record.gate_uid,
+        "stop_seconds": stop_seconds,
+    }
+
+
+def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
+    """Return the gate's `config.json`; desktop/README.md has its fields."""
+    modes = {mode for served in SERVED.values() for mode in served}
+    return {
+        "version": 1,
+        "session": str(record.session),
+        "fingerprint": record.fingerprint,
+        "listen": "unix:/run/gate/gate.sock",
+        "health": "unix:/run/gate/health.sock",
+        "certificate": "/run/gate-config/cert.pem",
+        "key": "/run/gate-config/key.pem",
+        "rfb": "/run/porthole/rfb.sock",
+        "supervisor": "/run/porthole/supervisor.sock",
+        "desktop_uid": record.desktop_uid,
+        "issuers": [key.issuer(channels=SERVED, modes=modes).to_dict()],
+        "limits": {},
+    }
+
+
+def desktop_container(
+    record: Record, effective: Effective, places: Places, ourselves: Ourselves, kept: int
+) -> Container:
+    """Return the desktop's container; `kept` descriptors are its locks, from 3 on."""
+    uid = record.desktop_uid
+    runtime_folder = f"/run/user/{uid}"
+    room = min(effective.memory_limit // 2, 1024 * MIB)
+    keep = [word for fd in range(3, 3 + kept) for word in ("--keep-fd", str(fd))]
+    return Container(
+        name=container_name(record.session, "desktop"),
+        hostname=hostname(record),
+        root=places.desktop_root,
+        uid=uid,
+        gid=uid,
+        groups=(record.gate_uid,),
+        args=(
+            *(ourselves.desktop_python, "-I", "-B", SUPERVISOR),
+            *("--config", "/run/porthole-config/config.json", *keep),
+        ),
+        env={
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games",
+            "HOME": HOME,
+            "USER": USER,
+            "LOGNAME": USER,
+            "SHELL": "/bin/bash",
+            "XDG_RUNTIME_DIR": runtime_folder,
+        },
+        cwd=HOME,
+        mounts=(
+            bind("/usr"),
+            *(bind(path) for path in ourselves.desktop_paths),
+            *(bind(f"/etc/{name}") for name in places.etc),
+            *(bind(path) for path in places.caches),
+            scratch("/tmp", room),  # noqa: S108 - of the container
+            scratch("/dev/shm", room),  # noqa: S108 - of the container
+            scratch(runtime_folder, 16 * MIB, "0700", uid=uid, gid=uid),
+            bind(ourselves.supervisor, SUPERVISOR),
+            bind(places.desktop_config, "/run/porthole-config", execute=False),
+            bind(places.sockets, "/run/porthole", write=True, execute=False),
+            volume(places.device, HOME),
+        ),
+        network=places.namespace,
+        limits=Limits(
+            cpu=effective.cpu_limit,
+            cpu_request=effective.cpu_request,
+            memory=effective.memory_limit,
+            tasks=DESKTOP_TASKS,
+        ),
+        open_files=places.open_files,
+        sooner=500,
+    )
+
+
+def gate_container(record: Record, places: Places, ourselves: Ourselves) -> Container:
+    """Return the gate's container.
+
+    It sees no network, no home, and nothing of the desktop but the folder of sockets.
+    """
+    return Container(
+        name=container_name(record.session, "gate"),
+        hostname="gate",
+        root=places.gate_root,
+        uid=record.gate_uid,
+        gid=record.gate_uid,
+        groups=(),
+        args=(
+            *(ourselves.gate_python, "-I", "-B", "-m", "porthole_desktop.gate"),
+            *("--config", "/run/gate-config/config.json"),
+        ),
+        env={"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8"},
+        cwd="/",
+        mounts=(
+            bind("/usr"),
+            bind("/etc/ld.so.cache"),
+            scratch("/tmp", MIB),  # noqa: S108 - of the container
+            # After /tmp: our own files may be below it.
+            *(bind(path) for path in ourselves.gate_paths),
+            bind(places.gate_config, "/run/gate-config", execute=False),
+            bind(places.gate_sockets, "/run/gate", write=True, execute=False),
+            bind(places.sockets, "/run/porthole", execute=False),
+        ),
+        network=None,
+        limits=GATE_LIMITS,
+        open_files=min(places.open_files, 4096),
+    )

@@ -1,0 +1,379 @@
+"""The local runtime: every session's keeper, and the port that the agent speaks to."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import structlog
+
+from porthole_agent.failpoints import failpoint
+from porthole_agent.files import take_lock, write_whole
+from porthole_agent.runtimes.local.containers import Runc
+from porthole_agent.runtimes.local.gate_connection import connect
+from porthole_agent.runtimes.local.homes import Homes
+from porthole_agent.runtimes.local.host import check_host
+from porthole_agent.runtimes.local.ids import block
+from porthole_agent.runtimes.local.journal import Journal
+from porthole_agent.runtimes.local.keeper import Keeper
+from porthole_agent.runtimes.local.offers import offers, own_templates
+from porthole_agent.runtimes.local.ourselves import find_ourselves
+from porthole_agent.runtimes.local.packages import Packages
+from porthole_agent.runtimes.local.record import Deletion, Record, Tombstone
+from porthole_agent.runtimes.local.room import Room
+from porthole_agent.runtimes.local.settings import LocalSettings
+from porthole_agent.runtimes.local.site import Site
+from porthole_agent.runtimes.local.stage import House, is_mounted
+from porthole_agent.runtimes.port import Change, Ended, Inventory, Offer
+from porthole_contract.errors import Refused
+from porthole_contract.names import check_name, check_owner
+from porthole_contract.session import SessionSpec
+from porthole_contract.stream.grant import SigningKey
+from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
+
+_log = structlog.get_logger(__name__)
+
+_LOST_TO_A_RESTART = "Porthole was stopped; its windows are lost, its home is kept."
+
+
+class LocalRuntime:
+    """Desktops as processes of this machine; implements `porthole_agent.runtimes.port`.
+
+    Args:
+        settings: where its things are and how much it may use.
+        key: signs grants that the gates accept; the agent's own.
+    """
+
+    def __init__(self, settings: LocalSettings, key: SigningKey) -> None:
+        self._settings = settings
+        self._key = key
+        self._folder = settings.directory
+        self._uid = UUID(int=0)
+        self._lock = -1
+        self._keepers: dict[UUID, Keeper] = {}
+        self._tombstones: dict[UUID, Tombstone] = {}
+        self._creating = asyncio.Lock()
+        self._journal = Journal(self._folder / "journal.jsonl")
+        self._homes = Homes(self._folder / "homes")
+        self._site: Site | None = None
+        self._offers: tuple[Offer, ...] = ()
+        self._offering: asyncio.Task[None] | None = None
+        self._started = False
+
+    @property
+    def uid(self) -> UUID:
+        """Who this runtime is; made once and kept in its directory."""
+        return self._uid
+
+    # Life
+
+    async def open(self) -> None:
+        """Read what is there; see the port."""
+        check_host()
+        for name in ("", "sessions", "ended", "runc"):
+            (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
+        lock = take_lock(self._folder / "lock")
+        if lock is None:
+            raise Refused(
+                "runtime_in_use", f"Another agent already runs the desktops in {self._folder}."
+            )
+        self._lock = lock
+        self._uid = self._identity()
+        self._journal.open()
+        self._homes.open()
+        packages = Packages(
+            may_install=self._settings.install_packages, changed=self._packages_changed
+        )
+        settings = self._settings
+        self._site = Site(
+            folder=self._folder,
+            house=House(
+                runc=Runc(self._folder / "runc"),
+                ourselves=find_ourselves(),
+                key=self._key,
+                stop_seconds=settings.stop_seconds,
+            ),
+            room=Room(settings.max_sessions, settings.cpu, settings.memory),
+            uids=block(self._uid, settings.first_uid, settings.uids),
+            homes=self._homes,
+            journal=self._journal,
+            packages=packages,
+        )
+        self._read_tombstones()
+        self._read_sessions()
+        self._offers = await offers(packages)
+
+    async def end_everything(self) -> None:
+        """End what is left of an earlier life; see the port."""
+        await asyncio.gather(
+            *(keeper.end_windows(_LOST_TO_A_RESTART) for keeper in self._keepers.values())
+        )
+
+    async def start(self) -> None:
+        """Begin to hold sessions to what they should be; see the port."""
+        self._started = True
+        keepers = list(self._keepers.values())
+        for keeper in keepers:
+            keeper.start()
+        await asyncio.gather(*(keeper.looked.wait() for keeper in keepers))
+
+    async def close(self) -> None:
+        """Stop looking after the sessions; see the port."""
+        self._started = False
+        await asyncio.gather(*(keeper.stop() for keeper in self._keepers.values()))
+        if self._site is not None:
+            await self._site.packages.close()
+        if self._offering is not None:
+            await self._offering
+        self._journal.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def stop_all(self) -> None:
+        """End every process and keep every record; see the port."""
+        self._started = False
+        keepers = list(self._keepers.values())
+        await asyncio.gather(*(keeper.stop() for keeper in keepers))
+        results = await asyncio.gather(
+            *(keeper.end_windows(_LOST_TO_A_RESTART) for keeper in keepers),
+            return_exceptions=True,
+        )
+        await self.close()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    # Orders
+
+    async def apply(
+        self,
+        session: UUID,
+        order: int,
+        *,
+        name: str,
+        owner: str,
+        spec: SessionSpec,
+        template: PinnedTemplate,
+        home: UUID | None = None,
+    ) -> None:
+        """Hold a session to `spec`; see the port."""
+        failpoint("local.create.received")
+        async with self._creating:
+            tombstone = self._tombstones.get(session)
+            if tombstone is not None and order <= tombstone.order:
+                return
+            keeper = self._keepers.get(session)
+            if keeper is None:
+                now = datetime.now(UTC)
+                site = self._there()
+                await self._create(
+                    Record(
+                        session=session,
+                        name=check_name(name),
+                        owner=check_owner(owner),
+                        order=order,
+                        spec=spec,
+                        template=self._whole(template),
+                        created_at=now,
+                        phase_since=now,
+                        desktop_uid=site.take_uid(),
+                        gate_uid=site.take_uid(),
+                        asked_home=home,
+                    )
+                )
+                return
+        if keeper.record.owner != owner:
+            raise Refused("owner_changed", "The session belongs to somebody else.")
+        await keeper.change(order, spec, self._whole(template))
+
+    async def delete(self, session: UUID, order: int) -> None:
+        """End a session; see the port."""
+        failpoint("local.delete.received")
+        async with self._creating:
+            keeper = self._keepers.get(session)
+            if keeper is None:
+                before = self._tombstones.get(session)
+                if before is None or before.order < order:
+                    self._bury(before, session, order)
+                return
+        if order < keeper.record.order:
+            return
+        await keeper.end(order)
+        await keeper.finished.wait()
+
+    async def delete_home(self, home: UUID) -> None:
+        """Delete a home; see the port."""
+        await self._there().delete_home(home)
+
+    async def drain(self, draining: bool) -> None:
+        """Take no new sessions, or take them again; see the port."""
+        self._there().draining = draining
+        self._look_again()
+
+    # News
+
+    async def observe(self) -> AsyncIterator[Change]:
+        """Yield what changes; see the port."""
+        site = self._there()
+        queue = site.listen()
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            site.unlisten(queue)
+
+    async def inventory(self) -> Inventory:
+        """Return everything that there is; see the port."""
+        site = self._there()
+        await self._offer()
+        return Inventory(
+            runtime=self._uid,
+            sessions=tuple(keeper.told() for keeper in self._keepers.values()),
+            ended=tuple(
+                Ended(t.session, t.order, t.reason, t.message, t.at)
+                for t in self._tombstones.values()
+            ),
+            homes=tuple(site.describe(home) for home in self._homes.all()),
+            offers=self._offers,
+            capacity=site.capacity(),
+            draining=site.draining,
+        )
+
+    def known_template(self, digest: str) -> SessionTemplateSpec | None:
+        """Return the content of a template's revision if it is held here; see the port."""
+        for keeper in self._keepers.values():
+            pinned = keeper.record.template
+            if pinned.digest == digest:
+                return pinned.spec
+        for template in own_templates():
+            if template.spec.digest() == digest:
+                return template.spec
+        return None
+
+    async def connect_gate(self, session: UUID) -> tuple[StreamReader, StreamWriter]:
+        """Connect to a session's gate; see the port."""
+        keeper = self._keeper(session)
+        record = keeper.record
+        if record.fingerprint is None:
+            raise Refused("gate_not_ready", "The session has not been started yet.")
+        return await connect(keeper.stage.gate_folder, record.gate_uid, record.fingerprint)
+
+    async def logs(self, session: UUID) -> str:
+        """Return the last lines that a session's programs have logged; see the port."""
+        return await asyncio.to_thread(self._keeper(session).stage.logs)
+
+    # Inside
+
+    def _there(self) -> Site:
+        assert self._site is not None, "open() comes first"
+        return self._site
+
+    def _keeper(self, session: UUID) -> Keeper:
+        keeper = self._keepers.get(session)
+        if keeper is None:
+            raise Refused("session_unknown", "There is no such session on this machine.")
+        return keeper
+
+    def _packages_changed(self) -> None:
+        self._look_again()
+        self._offering = asyncio.create_task(self._offer())
+
+    async def _offer(self) -> None:
+        """Tell which templates can be run here now and could not before, or the reverse."""
+        site = self._there()
+        before, self._offers = self._offers, await offers(site.packages)
+        for offer in self._offers:
+            if offer not in before:
+                site.tell(offer)
+
+    def _look_again(self) -> None:
+        for keeper in self._keepers.values():
+            keeper.wake()
+
+    def _whole(self, template: PinnedTemplate) -> PinnedTemplate:
+        """Return the template with its content."""
+        if template.spec is not None:
+            return template
+        spec = self.known_template(template.digest)
+        if spec is None:
+            raise Refused(
+                "template_content_missing",
+                f"The content of the template '{template.name}' is not known here.",
+            )
+        return template.model_copy(update={"spec": spec})
+
+    async def _create(self, record: Record) -> None:
+        site = self._there()
+        site.session_folder(record.session).mkdir(mode=0o700, exist_ok=True)
+        await asyncio.to_thread(site.write_record, record)
+        failpoint("local.create.record-written")
+        self._adopt(record)
+
+    def _adopt(self, record: Record) -> None:
+        keeper = Keeper(self._there(), record, self._gone)
+        self._keepers[record.session] = keeper
+        if self._started:
+            keeper.start()
+
+    def _gone(self, tombstone: Tombstone) -> None:
+        self._tombstones[tombstone.session] = tombstone
+        self._keepers.pop(tombstone.session, None)
+        self._look_again()
+
+    def _bury(self, before: Tombstone | None, session: UUID, order: int) -> None:
+        now = datetime.now(UTC)
+        tombstone = (
+            before.model_copy(update={"order": order})
+            if before is not None
+            else Tombstone(session=session, order=order, reason="Requested", at=now)
+        )
+        self._there().write_tombstone(tombstone)
+        self._tombstones[session] = tombstone
+
+    def _identity(self) -> UUID:
+        path = self._folder / "uid"
+        with contextlib.suppress(FileNotFoundError):
+            return UUID(path.read_text().strip())
+        made = uuid4()
+        write_whole(path, f"{made}\n".encode())
+        return made
+
+    def _read_tombstones(self) -> None:
+        oldest = datetime.now(UTC) - timedelta(seconds=self._settings.keep_ended)
+        for path in (self._folder / "ended").glob("*.json"):
+            tombstone = Tombstone.model_validate_json(path.read_bytes())
+            if tombstone.at < oldest:
+                path.unlink()
+            else:
+                self._tombstones[tombstone.session] = tombstone
+
+    def _read_sessions(self) -> None:
+        for folder in (self._folder / "sessions").iterdir():
+            path = folder / "record.json"
+            if not path.exists():
+                _remove_unrecorded(folder)
+                continue
+            record = Record.model_validate_json(path.read_bytes())
+            tombstone = self._tombstones.get(record.session)
+            if (
+                tombstone is not None
+                and record.deletion is None
+                and (record.order <= tombstone.order)
+            ):
+                record = record.evolve(deletion=Deletion(order=tombstone.order))
+            self._adopt(record)
+
+
+def _remove_unrecorded(folder: Path) -> None:
+    """Remove a folder whose session was never recorded, or whose removal was cut short."""
+    if any(is_mounted(path) for path in folder.iterdir()):
+        _log.warning("session_folder_in_use", folder=str(folder))
+        return
+    shutil.rmtree(folder, ignore_errors=True)
