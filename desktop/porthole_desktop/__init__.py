@@ -1,0 +1,1 @@
+"""Beside and inside one desktop: the gate that lets viewers in, the supervisor that makes it."""

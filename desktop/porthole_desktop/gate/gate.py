@@ -1,0 +1,173 @@
+"""One gate: its streams, its control channels, its desktop; here they meet.
+
+The network comes in by `doorway`; what is decided about a request stands in `admission`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from porthole_contract.errors import Refused
+from porthole_contract.stream import control
+from porthole_contract.stream.channels import SERVED, Channel, Mode
+from porthole_contract.stream.closing import CloseReason
+from porthole_contract.stream.preface import Request
+from porthole_desktop.gate.admission import Admission, Admissions
+from porthole_desktop.gate.config import Config
+from porthole_desktop.gate.controller import Controller
+from porthole_desktop.gate.people import Idleness
+from porthole_desktop.gate.relay import Around, Stream
+from porthole_desktop.gate.side import Side
+from porthole_desktop.gate.supervisor import Supervisor
+
+GATHER: Final = 0.05
+"""Seconds in which changes are gathered before observers are told."""
+
+
+class Gate:
+    """What all streams of one gate have in common.
+
+    Args:
+        config: what it was told.
+        say: takes a line for the log.
+    """
+
+    def __init__(self, config: Config, say: Callable[[str], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.config = config
+        self.say = say
+        self.idleness = Idleness(loop.time)
+        self.supervisor = Supervisor(
+            config.supervisor, config.desktop_uid, changed=self.changed, say=say
+        )
+        self.admissions = Admissions(
+            session=config.session,
+            fingerprint=config.fingerprint,
+            issuers=config.issuers,
+            most_nonces=config.limits.nonces,
+        )
+        self._streams: dict[UUID, Stream] = {}
+        self._controllers: set[Controller] = set()
+        self._commander: Controller | None = None
+        self._epoch = -1
+        self._telling: asyncio.TimerHandle | None = None
+        self._around = Around(
+            rfb=config.rfb,
+            desktop_uid=config.desktop_uid,
+            limits=config.limits,
+            idleness=self.idleness,
+            changed=self.changed,
+            closed=self._closed,
+        )
+
+    def admit(self, request: Request) -> Admission:
+        """Decide on a request; if it is admitted, `open` has to follow.
+
+        Raises:
+            Refused: it is not.
+        """
+        admission = self.admissions.decide(request, datetime.now(UTC))
+        if admission.channel is Channel.CONTROL:
+            if len(self._controllers) >= self.config.limits.controllers:
+                raise Refused("too_many_controllers", "The gate has too many control channels.")
+            if admission.mode is Mode.COMMAND and admission.epoch < self._epoch:
+                raise Refused("superseded", "A commander with a newer epoch has taken over.")
+        else:
+            if admission.stream in self._streams:
+                raise Refused("stream_exists", "A stream of that name is open already.")
+            if len(self._streams) >= self.config.limits.viewers:
+                raise Refused("too_many_viewers", "The gate has as many viewers as it may have.")
+        return admission
+
+    def open(self, side: Side, admission: Admission, rest: bytes) -> None:
+        """Hand a side to the channel that it was admitted to."""
+        if admission.channel is Channel.CONTROL:
+            controller = Controller(side, admission, self)
+            self._controllers.add(controller)
+            if admission.mode is Mode.COMMAND:
+                if self._commander is not None:
+                    self._commander.close("A newer commander has taken over.")
+                self._commander = controller
+                self._epoch = admission.epoch
+            controller.begin(rest)
+            return
+        stream = Stream(side, admission, datetime.now(UTC), self._around)
+        self._streams[stream.id] = stream
+        self.say(f"Stream {stream.id} is open in mode {stream.mode}.")
+        self.changed()
+        stream.begin(rest)
+
+    def leave(self, controller: Controller) -> None:
+        """A control channel is over."""
+        self._controllers.discard(controller)
+        if self._commander is controller:
+            self._commander = None
+
+    def state(self) -> control.State:
+        """Return what observers hear."""
+        return control.State(
+            session=self.config.session,
+            drawn=self.supervisor.drawn,
+            stopping=self.supervisor.stopping,
+            idle_seconds=round(self.idleness.seconds(), 3),
+            viewers=tuple(stream.describe() for stream in self._streams.values()),
+        )
+
+    def changed(self) -> None:
+        """Tell all control channels, soon."""
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(GATHER, self._tell)
+
+    def set_mode(self, stream: UUID, mode: str, allowed: Admission) -> None:
+        """Change what a viewer may do, on the word of a commander.
+
+        Raises:
+            Refused: there is no such stream or mode, or the commander may not grant it.
+        """
+        if mode not in SERVED[Channel.VNC]:
+            raise Refused("mode_not_served", "A viewer's mode is 'view' or 'control'.")
+        if mode not in allowed.issuer.modes:
+            raise Refused("grant_not_allowed", "Whoever let this commander in may not grant that.")
+        self._stream(stream).set_mode(Mode(mode))
+        self.changed()
+
+    def kick(self, stream: UUID, reason: CloseReason, message: str) -> None:
+        """Close a stream.
+
+        Raises:
+            Refused: there is none of that name.
+        """
+        self._stream(stream).close(reason, message or "The stream was closed by order.")
+
+    def close(self, reason: CloseReason, message: str) -> None:
+        """Close everything, and say why."""
+        for stream in list(self._streams.values()):
+            stream.close(reason, message)
+        self._tell()
+        for controller in list(self._controllers):
+            controller.close(message)
+
+    def _stream(self, name: UUID) -> Stream:
+        try:
+            return self._streams[name]
+        except KeyError:
+            raise Refused("unknown_stream", "No stream of that name is open.") from None
+
+    def _closed(self, stream: Stream, reason: CloseReason, message: str) -> None:
+        self._streams.pop(stream.id, None)
+        self.say(f"Stream {stream.id} is closed ({reason}): {message}")
+        news = control.Closed(viewer=stream.describe(), reason=reason, message=message[:500])
+        for controller in list(self._controllers):
+            controller.tell(news)
+        self.changed()
+
+    def _tell(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        if self._controllers:
+            state = self.state()
+            for controller in list(self._controllers):
+                controller.tell(state)

@@ -1,0 +1,52 @@
+"""What people do: when somebody last used the desktop, and how fast one viewer types."""
+
+from collections.abc import Callable
+from typing import Final
+
+_BURST: Final = 3
+"""Seconds' worth of events that may come at once."""
+
+
+class Idleness:
+    """Since when nobody has used the desktop.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = clock()
+
+    def used(self) -> None:
+        """Somebody pressed a key or moved the pointer."""
+        self._last = self._clock()
+
+    def seconds(self) -> float:
+        """Return how long ago that was; at first, since the gate began."""
+        return max(0.0, self._clock() - self._last)
+
+
+class Pace:
+    """How many events a second one viewer may cause.
+
+    Args:
+        rate: events a second.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, rate: int, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._room = float(rate * _BURST)
+        self._at = clock()
+
+    def event(self) -> None:
+        """Count one."""
+        now = self._clock()
+        self._room = min(self._rate * _BURST, self._room + (now - self._at) * self._rate) - 1
+        self._at = now
+
+    def debt(self) -> float:
+        """Return for how many seconds nothing more should be read; 0 if it may."""
+        return max(0.0, -self._room / self._rate)

@@ -1,0 +1,144 @@
+"""The gate's end of the socket to the supervisor: always connected, or about to be.
+
+The supervisor runs as the desktop's user; what it says is no more than a hint, and
+whatever it breaks is only its own connection.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from porthole_contract.errors import Refused
+from porthole_desktop.gate.sockets import Unreachable, connect
+from porthole_desktop.supervisor import protocol
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+_CHUNK: Final = 65536
+_BREATH: Final = 0.01
+"""Seconds between two readings, so that a desktop that floods costs little."""
+_ANSWER_SECONDS: Final = 5.0
+
+
+class Supervisor:
+    """Follows the supervisor at `path`, which runs as `uid`; `run` does the work.
+
+    Args:
+        changed: called when `drawn` or `stopping` changed.
+        say: takes a line for the log.
+    """
+
+    def __init__(
+        self, path: Path, uid: int, *, changed: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        self.drawn = False
+        self.stopping = False
+        self._path = path
+        self._uid = uid
+        self._changed = changed
+        self._say = say
+        self._writer: asyncio.StreamWriter | None = None
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    async def run(self) -> None:
+        """Stay connected; returns only by being cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                connection = await connect(self._path, self._uid)
+                reader, writer = await asyncio.open_unix_connection(sock=connection)
+                pause = _FIRST_PAUSE
+                await self._follow(reader, writer)
+            except Unreachable:
+                pass  # not up yet, or gone; asked again below
+            except (OSError, protocol.Broken) as error:
+                self._say(f"The supervisor's socket is broken: {error}")
+                pause = _LONGEST_PAUSE
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def ask(self, kind: str, **fields: Any) -> None:
+        """Send a request and wait for the reply.
+
+        Raises:
+            Refused: it is not done; `desktop_unreachable` if nobody could be asked.
+        """
+        writer = self._writer
+        if writer is None:
+            raise Refused("desktop_unreachable", "The desktop's supervisor is not there.")
+        number = next(self._numbers)
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            writer.write(protocol.say(kind, id=number, **fields))
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await answer
+        except (OSError, TimeoutError):
+            raise Refused(
+                "desktop_unreachable", "The desktop's supervisor does not answer."
+            ) from None
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = protocol.Decoder()
+        greeted = False
+        try:
+            writer.write(protocol.hello("gate"))
+            while data := await reader.read(_CHUNK):
+                for frame in decoder.feed(data):
+                    if frame.channel != protocol.CONVERSATION:
+                        continue  # of a channel that is none of ours
+                    message = frame.message()
+                    if greeted:
+                        self._hear(message)
+                    else:
+                        protocol.check_hello(message)
+                        greeted = True
+                        self._writer = writer
+                await asyncio.sleep(_BREATH)
+        finally:
+            self._writer = None
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(
+                        Refused("desktop_unreachable", "The desktop's supervisor is gone.")
+                    )
+            self._note(drawn=False, stopping=self.stopping)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"type": "state"}:
+                self._note(
+                    drawn=message.get("drawn") is True, stopping=message.get("stopping") is True
+                )
+            case {"type": "drawn"}:
+                self._note(drawn=True, stopping=self.stopping)
+            case {"type": "stopping"}:
+                self._note(drawn=self.drawn, stopping=True)
+            case {"type": "reply", "id": int(number)} if number in self._waiting:
+                self._reply(self._waiting[number], message)
+
+    @staticmethod
+    def _reply(answer: "asyncio.Future[None]", message: dict[str, Any]) -> None:
+        if answer.done():
+            return
+        if message.get("ok") is True:
+            answer.set_result(None)
+            return
+        fault = message.get("error")
+        fault = fault if isinstance(fault, dict) else {}
+        code, text = str(fault.get("code", "refused"))[:64], str(fault.get("message", ""))[:300]
+        answer.set_exception(Refused(code, text or "The supervisor refused."))
+
+    def _note(self, *, drawn: bool, stopping: bool) -> None:
+        if (drawn, stopping) != (self.drawn, self.stopping):
+            self.drawn, self.stopping = drawn, stopping
+            self._changed()

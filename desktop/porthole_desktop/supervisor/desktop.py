@@ -1,0 +1,338 @@
+"""The desktop's life, from nothing to drawn to stopped.
+
+    X server -> (wallpaper | window manager) -> panel, programs -> drawn
+    stop:  programs -> panel, window manager -> X server
+
+The X server is the desktop: when it dies, all is lost and `live` returns `LOST`. Anything
+else is started again.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from . import look, programs, wallpaper
+from .children import Children, Process, keep
+from .config import Config, Program
+from .environment import environment
+from .log import Log
+from .painted import COLOURS, NotRfb, colours
+from .server import Refusal, Server
+from .x11 import STRING, Display, XError, authority
+
+STOPPED: Final = 0
+MISSING: Final = 69
+LOST: Final = 75
+
+NEEDED: Final = ("Xvnc", "openbox")
+MOST_STARTED: Final = 256
+"""Programs that may be running on request at one time."""
+_LOOK_AGAIN: Final = 0.03
+_SLOW_LOOK: Final = 0.5
+
+
+class Desktop:
+    """One desktop; `live` runs it once.
+
+    Args:
+        config: what it is to be.
+        log: what the supervisor says.
+        output: what its programs say.
+    """
+
+    def __init__(self, config: Config, log: Log, output: Log) -> None:
+        self._config = config
+        self._log = log
+        self._children = Children(output)
+        self._folder = Path()
+        self._env: dict[str, str] = {}
+        self._programs: dict[int, Process] = {}
+        self._fixtures: dict[int, Process] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._drawn = False
+        self._failed = False
+        self._server = Server(
+            config.sockets / "supervisor.sock",
+            gate_uid=config.gate_uid,
+            state=lambda: {"drawn": self._drawn, "stopping": self._stop.is_set()},
+            order=self._obey,
+            log=log,
+        )
+
+    async def live(self) -> int:
+        """Bring the desktop up, keep it until it is told to stop; return the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._children.reap)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        for name in NEEDED:
+            if shutil.which(name) is None:
+                self._log.say(f"{name} is not installed; a desktop cannot do without it.")
+                return MISSING
+        self._folder = Path(tempfile.mkdtemp(prefix="porthole-"))
+        try:
+            await self._server.open()
+            return await self._live()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await self._server.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _live(self) -> int:
+        cookie = secrets.token_bytes(16)
+        x_server, ready = self._start_x(cookie)
+        lost = asyncio.ensure_future(x_server.ended)
+        stop = asyncio.create_task(self._stop.wait())
+        up = asyncio.create_task(self._bring_up(ready, cookie))
+        up.add_done_callback(self._check)
+        await asyncio.wait((lost, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        up.cancel()
+        if lost.done():
+            self._log.say(f"The X server ended with {lost.result()}; the desktop is lost.")
+            self._server.tell("stopping", reason="desktop_lost")
+        else:
+            self._server.tell("stopping", reason="desktop_lost" if self._failed else "asked")
+        gone = lost.done() or self._failed
+        await self._end(x_server)
+        return LOST if gone else STOPPED
+
+    def _start_x(self, cookie: bytes) -> tuple[Process, int]:
+        """Start the X server; return it and where its display number will be written."""
+        read, write = os.pipe()
+        # The file names no display yet; "" fits every one, and only ours reads it.
+        secret = self._folder / "Xauthority.server"
+        _write(secret, authority(0, cookie), 0o600)
+        rfb = self._config.sockets / "rfb.sock"
+        rfb.unlink(missing_ok=True)
+        Path("/tmp/.X11-unix").mkdir(mode=0o1777, exist_ok=True)  # noqa: S108 - X's own place
+        command = programs.x_server(self._config, rfb=rfb, authority=secret, ready_fd=write)
+        try:
+            env = {**os.environ, "HOME": str(self._folder)}
+            return self._children.spawn("Xvnc", command, env, pass_fds=(write,)), read
+        finally:
+            os.close(write)
+
+    async def _bring_up(self, ready: int, cookie: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        picture = loop.run_in_executor(
+            None, wallpaper.draw, self._config.width, self._config.height
+        )
+        for name, text in look.files(self._config, self._folder).items():
+            _write(self._folder / name, text.encode(), 0o644)
+        number = await _read_number(ready)
+        secret = self._folder / "Xauthority"
+        _write(secret, authority(number, cookie), 0o600)
+        self._env = environment(
+            self._config, os.environ, folder=self._folder, display=number, authority=secret
+        )
+        self._dress_up()
+        display = await Display.connect(number, cookie)
+        with contextlib.closing(display):
+            resources = look.resources(self._config).encode()
+            await display.set_property(display.screen.root, "RESOURCE_MANAGER", STRING, resources)
+            self._fixture("openbox", ["openbox"])
+            await display.watch_size()
+            screen = display.screen
+            await display.paint_root(screen.width, screen.height, await picture)
+            await _window_manager(display)
+            self._begin()
+            await self._see()
+            while True:
+                width, height = await display.next_size()
+                rows = await loop.run_in_executor(None, wallpaper.draw, width, height)
+                await display.paint_root(width, height, rows)
+
+    def _dress_up(self) -> None:
+        """Start what the window manager does not wait for: message bus, keyboard."""
+        bus = self._env.get("DBUS_SESSION_BUS_ADDRESS")
+        if bus is not None:
+            command = ["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={bus}"]
+            self._fixture("dbus-daemon", command)
+        layout = programs.keyboard(self._config)
+        if layout is not None:
+            self._run("setxkbmap", layout, self._fixtures)
+
+    def _begin(self) -> None:
+        """Start the panel and everything that starts by itself."""
+        if shutil.which("tint2"):
+            own = Path(self._env.get("HOME", "/")) / ".config/tint2/tint2rc"
+            rc = own if own.is_file() else self._folder / "tint2rc"
+            self._fixture("tint2", ["tint2", "-c", str(rc)])
+        for program in self._config.programs:
+            if program.autostart:
+                self._start(program)
+        opener = programs.opener(self._config, filter(shutil.which, programs.openers()))
+        if opener is not None:
+            self._run("start", opener, self._programs)
+
+    async def _see(self) -> None:
+        """Wait until somebody who connects sees a picture; then say so."""
+        pause = _LOOK_AGAIN
+        while not self._drawn:
+            try:
+                self._drawn = await colours(self._config.sockets / "rfb.sock") >= COLOURS
+            except (OSError, TimeoutError, NotRfb) as error:
+                self._log.say(f"The screen cannot be looked at yet: {error}")
+            if not self._drawn:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _SLOW_LOOK)
+        self._log.say("The screen has been drawn.")
+        self._server.tell("drawn")
+
+    def _fixture(self, name: str, command: list[str]) -> None:
+        """Keep a part of the desktop itself running."""
+        self._keep(name, command, self._fixtures)
+
+    def _start(self, program: Program) -> None:
+        command = programs.command_of(program, self._config.start)
+        if program.restart:
+            self._keep(program.name, command, self._programs)
+        else:
+            self._run(program.name, command, self._programs)
+
+    def _keep(self, name: str, command: list[str], group: dict[int, Process]) -> None:
+        def start() -> Process:
+            process = self._spawn(name, command, group)
+            if process is None:
+                raise FileNotFoundError(name)
+            return process
+
+        async def ended(process: Process, status: int) -> None:
+            self._ended(process, status, group)
+
+        self._task(keep(start, ended))
+
+    def _run(self, name: str, command: list[str], group: dict[int, Process]) -> bool:
+        process = self._spawn(name, command, group)
+        if process is None:
+            return False
+        process.ended.add_done_callback(lambda end: self._ended(process, end.result(), group))
+        return True
+
+    def _spawn(self, name: str, command: list[str], group: dict[int, Process]) -> Process | None:
+        home = self._env.get("HOME")
+        try:
+            process = self._children.spawn(name, command, self._env, cwd=home)
+        except (OSError, ValueError) as error:
+            self._log.say(f"{name} cannot be started: {error}")
+            self._server.tell("program_exited", program=name, status=127)
+            return None
+        group[process.pid] = process
+        self._server.tell("program_started", program=name, pid=process.pid)
+        return process
+
+    def _ended(self, process: Process, status: int, group: dict[int, Process]) -> None:
+        group.pop(process.pid, None)
+        if not self._stop.is_set():
+            self._log.say(f"{process.name} ended with {status}.")
+            self._server.tell("program_exited", program=process.name, status=status)
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"type": "stop"}:
+                self._stop.set()
+            case {"type": "start", "program": str(name)}:
+                known = [p for p in self._config.programs if p.name == name]
+                if not known:
+                    raise Refusal("unknown_program", "The desktop has no program of that name.")
+                self._order(name, programs.command_of(known[0], self._config.start))
+            case {"type": "start", "command": [str(), *_] as words} if all(
+                isinstance(word, str) for word in words
+            ):
+                self._order(Path(words[0]).name, words)
+            case {"type": "open"}:
+                raise Refusal("unknown_channel", "This supervisor opens no channel of that name.")
+            case _:
+                raise Refusal("unknown_request", "This supervisor knows no such request.")
+
+    def _order(self, name: str, command: list[str]) -> None:
+        if not self._env or self._stop.is_set():
+            raise Refusal("not_now", "The desktop is starting or stopping.")
+        if len(self._programs) >= MOST_STARTED:
+            raise Refusal("too_many", f"{MOST_STARTED} programs are running already.")
+        if not self._run(name, command, self._programs):
+            raise Refusal("not_started", "The program could not be started.")
+
+    async def _end(self, x_server: Process) -> None:
+        """End all of it within `stop_seconds`: programs, then fixtures, then X."""
+        self._stop_keeping()
+        share = self._config.stop_seconds
+        await self._children.end(list(self._programs.values()), share * 0.6)
+        await self._children.end(list(self._fixtures.values()), share * 0.1)
+        await self._children.end([x_server], share * 0.3)
+        if os.getpid() == 1:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+        (self._config.sockets / "rfb.sock").unlink(missing_ok=True)
+
+    def _stop_keeping(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _task(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _check(self, task: "asyncio.Task[None]") -> None:
+        """Say why bringing it up ended; only the X server's end may end it."""
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, XError | OSError):
+            self._log.say(f"The X server is not to be reached: {error}")
+        elif error is not None:
+            self._log.say(f"The desktop cannot be brought up: {error!r}")
+        self._failed = True
+        self._stop.set()
+
+
+async def _window_manager(display: Display) -> None:
+    """Wait until a window manager is at work."""
+    # Asking again costs less than following every property of the root window.
+    while not await display.property(display.screen.root, "_NET_SUPPORTING_WM_CHECK"):  # noqa: ASYNC110 - X has no event for it
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _read_number(fd: int) -> int:
+    """Read the display number that the X server writes when it is ready."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", 0)
+    )
+    try:
+        line = await reader.readline()
+    finally:
+        transport.close()
+    if not line.strip().isdigit():
+        raise XError("The X server ended before it was ready.")
+    return int(line)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+
+
+def close_inheritance(fds: list[int]) -> None:
+    """Keep descriptors that we were started with, and let no program inherit them.
+
+    Raises:
+        OSError: one of them is not open.
+    """
+    for fd in fds:
+        os.set_inheritable(fd, False)
+        os.fstat(fd)
+    sys.stdin.close()

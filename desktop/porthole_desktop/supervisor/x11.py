@@ -1,0 +1,211 @@
+"""The little of the X protocol that the supervisor speaks itself.
+
+Enough to read and set properties of the root window, to paint its background from pixels
+and to hear that the screen has another size; so no helper program has to be installed for
+it, and nothing has to be guessed from sleeping. Little-endian, 32 bits a pixel, one screen:
+what Xvnc is.
+"""
+
+import asyncio
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+CARDINAL: Final = 6
+PIXMAP: Final = 20
+STRING: Final = 31
+WINDOW: Final = 33
+
+_CHANGE_ATTRIBUTES, _CONFIGURE_NOTIFY = 2, 22
+_STRUCTURE_NOTIFY: Final = 1 << 17
+_LARGEST_REQUEST: Final = 200_000
+"""Bytes; every X server takes requests of 262,140."""
+_TIMEOUT: Final = 10.0
+
+
+class XError(Exception):
+    """The X server refused, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The screen at the time of connecting: root window, depth, size in pixels."""
+
+    root: int
+    depth: int
+    width: int
+    height: int
+
+
+class Display:
+    """A connection to an X server; use `connect`.
+
+    Requests are answered in order. Events that arrive meanwhile are kept: the only ones
+    asked for are about the root window's size.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._base = 0
+        self._next = 0
+        self._sizes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
+        self._replies: asyncio.Queue[bytes | XError] = asyncio.Queue()
+        self._listening: asyncio.Task[None] | None = None
+        self.screen = Screen(0, 0, 0, 0)
+
+    @classmethod
+    async def connect(cls, number: int, cookie: bytes) -> Self:
+        """Connect to display `number` on this machine with an MIT-MAGIC-COOKIE-1.
+
+        Raises:
+            XError: it does not let us in.
+            OSError: nobody listens there.
+        """
+        path = Path("/tmp/.X11-unix") / f"X{number}"  # noqa: S108 - where X puts it
+        display = cls(*await asyncio.open_unix_connection(path))
+        try:
+            await asyncio.wait_for(display._greet(cookie), _TIMEOUT)
+        except (asyncio.IncompleteReadError, TimeoutError):
+            display.close()
+            raise XError("The X server closed the connection.") from None
+        display._listening = asyncio.create_task(display._listen())
+        return display
+
+    def close(self) -> None:
+        """Close the connection; pixmaps made on it go with it."""
+        if self._listening is not None:
+            self._listening.cancel()
+        self._writer.close()
+
+    async def atom(self, name: str) -> int:
+        """Return the atom that stands for `name`."""
+        data = name.encode()
+        reply = await self._ask(16, 0, struct.pack("<Hxx", len(data)) + data)
+        return int(struct.unpack_from("<I", reply, 8)[0])
+
+    async def property(self, window: int, name: str) -> bytes:
+        """Return the first kilobyte of a property's value; empty if it is not set."""
+        body = struct.pack("<IIIII", window, await self.atom(name), 0, 0, 256)
+        reply = await self._ask(20, 0, body)
+        width, length = reply[1], struct.unpack_from("<I", reply, 16)[0]
+        return reply[32 : 32 + length * (width // 8)]
+
+    async def set_property(self, window: int, name: str, kind: int, value: bytes) -> None:
+        """Replace a property: bytes for `STRING`, else 32-bit values."""
+        width = 8 if kind == STRING else 32
+        count = len(value) * 8 // width
+        head = struct.pack("<IIIBxxxI", window, await self.atom(name), kind, width, count)
+        self._send(18, 0, head + value)
+
+    async def watch_size(self) -> None:
+        """Ask to be told of every new size of the screen (`next_size`)."""
+        body = struct.pack("<III", self.screen.root, 1 << 11, _STRUCTURE_NOTIFY)
+        self._send(_CHANGE_ATTRIBUTES, 0, body)
+        await self.sync()
+
+    async def next_size(self) -> tuple[int, int]:
+        """Wait for a new size of the screen; of several, return the last.
+
+        Raises:
+            XError: the X server is gone.
+        """
+        size = await self._sizes.get()
+        while size is not None and not self._sizes.empty():
+            size = self._sizes.get_nowait()
+        if size is None:
+            raise XError("The X server closed the connection.")
+        return size
+
+    async def paint_root(self, width: int, height: int, rows: list[bytes]) -> None:
+        """Make `rows` (of B, G, R, 0) the root window's background, and show it."""
+        root, depth = self.screen.root, self.screen.depth
+        pixmap, context = self._new_id(), self._new_id()
+        self._send(53, depth, struct.pack("<IIHH", pixmap, root, width, height))
+        self._send(55, 0, struct.pack("<III", context, pixmap, 0))
+        step = max(1, _LARGEST_REQUEST // (width * 4))
+        for top in range(0, height, step):
+            part = rows[top : top + step]
+            head = struct.pack("<IIHHhhBBxx", pixmap, context, width, len(part), 0, top, 0, depth)
+            self._send(72, 2, head + b"".join(part))
+            await self._writer.drain()
+        self._send(_CHANGE_ATTRIBUTES, 0, struct.pack("<III", root, 1, pixmap))
+        self._send(61, 0, struct.pack("<IhhHH", root, 0, 0, 0, 0))
+        self._send(60, 0, struct.pack("<I", context))
+        # Panels look for the picture behind them by these names.
+        for name in ("_XROOTPMAP_ID", "ESETROOT_PMAP_ID"):
+            await self.set_property(root, name, PIXMAP, struct.pack("<I", pixmap))
+        await self.sync()
+        if self._painted:
+            self._send(54, 0, struct.pack("<I", self._painted))
+        self._painted = pixmap
+
+    _painted = 0
+
+    async def sync(self) -> None:
+        """Return when the X server has done all that was asked."""
+        await self._ask(43, 0, b"")
+
+    async def _greet(self, cookie: bytes) -> None:
+        name = b"MIT-MAGIC-COOKIE-1"
+        hello = struct.pack("<BxHHHHxx", 0x6C, 11, 0, len(name), len(cookie))
+        self._writer.write(hello + _pad(name) + _pad(cookie))
+        head = await self._reader.readexactly(8)
+        answer = await self._reader.readexactly(struct.unpack_from("<H", head, 6)[0] * 4)
+        if head[0] != 1:
+            reason = answer[: head[1]].decode(errors="replace").strip()
+            raise XError(f"The X server does not let us in: {reason}.")
+        self._base = struct.unpack_from("<I", answer, 4)[0]
+        vendor, formats = struct.unpack_from("<H", answer, 16)[0], answer[21]
+        at = 32 + (vendor + 3) // 4 * 4 + formats * 8
+        root, width, height = struct.unpack_from("<I16xHH", answer, at)
+        self.screen = Screen(root, answer[at + 38], width, height)
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                head = await self._reader.readexactly(32)
+                kind = head[0] & 0x7F
+                if kind == 1:
+                    more = struct.unpack_from("<I", head, 4)[0] * 4
+                    self._replies.put_nowait(head + await self._reader.readexactly(more))
+                elif kind == 0:
+                    self._replies.put_nowait(XError(f"The X server refused: error {head[1]}."))
+                elif kind == _CONFIGURE_NOTIFY:
+                    window, width, height = struct.unpack_from("<I8xHH", head, 8)
+                    if window == self.screen.root:
+                        self._sizes.put_nowait((width, height))
+        except (OSError, asyncio.IncompleteReadError):
+            self._sizes.put_nowait(None)
+            self._replies.put_nowait(XError("The X server closed the connection."))
+
+    def _new_id(self) -> int:
+        self._next += 1
+        return self._base + self._next
+
+    def _send(self, opcode: int, detail: int, body: bytes) -> None:
+        body = _pad(body)
+        self._writer.write(struct.pack("<BBH", opcode, detail, len(body) // 4 + 1) + body)
+
+    async def _ask(self, opcode: int, detail: int, body: bytes) -> bytes:
+        self._send(opcode, detail, body)
+        try:
+            await self._writer.drain()
+            reply = await asyncio.wait_for(self._replies.get(), _TIMEOUT)
+        except (OSError, TimeoutError):
+            raise XError("The X server does not answer.") from None
+        if isinstance(reply, XError):
+            raise reply
+        return reply
+
+
+def authority(number: int, cookie: bytes) -> bytes:
+    """Return an Xauthority file that lets whoever reads it onto display `number`."""
+    # 65535 (FamilyWild) fits any address, so that a renamed host keeps its windows.
+    fields = (b"", str(number).encode(), b"MIT-MAGIC-COOKIE-1", cookie)
+    return b"\xff\xff" + b"".join(len(field).to_bytes(2, "big") + field for field in fields)
+
+
+def _pad(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 4)
