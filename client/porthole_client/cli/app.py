@@ -1,0 +1,33 @@
+"""The command line put together from its nouns."""
+
+import typer
+
+from porthole_client.cli import agent, developer, home, queue, session, status, template, token
+from porthole_client.cli.up import command as up
+
+app = typer.Typer(
+    name="porthole",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+EXIT_CODES = """Exit codes: 0 it is done, 1 it failed, 2 the command line is wrong, 3 not found,
+4 not allowed, 5 nobody answers, 6 not done in time, 7 something is in the way, 130 Ctrl-C."""
+
+
+@app.callback(epilog=EXIT_CODES)
+def _porthole() -> None:
+    """Remote desktops in the browser."""
+
+
+up.add_to(app)
+status.add_to(app)
+app.add_typer(session.app, name="session")
+app.add_typer(template.app, name="template")
+app.add_typer(agent.app, name="agent")
+app.add_typer(home.app, name="home")
+app.add_typer(token.app, name="token")
+app.add_typer(queue.app, name="command")
+developer.add_to(app)

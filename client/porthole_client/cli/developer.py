@@ -1,0 +1,55 @@
+"""`porthole prepare`, and `porthole test` and `bench`, which are the checkout's own programs."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from porthole_client.cli import checkout
+from porthole_client.cli.up.prepare import prepare
+
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("prepare", rich_help_panel="Development")(_prepare)
+    app.command("test", context_settings=_PASSED_ON, rich_help_panel="Development")(_test)
+    app.command("bench", context_settings=_PASSED_ON, rich_help_panel="Development")(_bench)
+
+
+def _become(command: str, program: tuple[str, ...], arguments: list[str]) -> None:
+    root = checkout.need(f"porthole {command}")
+    os.chdir(root)
+    os.execv(sys.executable, [sys.executable, *program, *arguments])
+
+
+def _prepare(
+    extra: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="TEMPLATE", help="Install what this template needs, too."),
+    ] = None,
+) -> None:
+    """Install and build what this machine lacks, and start nothing."""
+    prepare(extra or (), print)
+
+
+def _test(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(help="Stages to run (all, if none); what follows -- goes to pytest."),
+    ] = None,
+) -> None:
+    """Run every check and test of the project, with the time of each stage."""
+    _become("test", ("tests/run.py",), arguments or [])
+
+
+def _bench(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Benchmarks to run (all, if none).")
+    ] = None,
+) -> None:
+    """Measure, print the table and write the JSON into bench/."""
+    prepare(("browser",), print)
+    _become("bench", ("-m", "bench"), arguments or [])

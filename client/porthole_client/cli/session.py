@@ -1,0 +1,236 @@
+"""`porthole session`: desktops."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from porthole_client.cli import complete, links
+from porthole_client.cli.desk import Desk, command
+from porthole_client.cli.exits import Exit, Failure
+from porthole_client.cli.output import Columns, Form, ago, plain
+from porthole_client.errors import NotFound
+from porthole_client.models import Session
+from porthole_contract.lifecycle import Phase
+
+app = typer.Typer(help="Desktops: create, look at, stop, wake, end.", no_args_is_help=True)
+
+Which = Annotated[
+    str,
+    typer.Argument(
+        help="Name or id of the session.", metavar="SESSION", autocompletion=complete.sessions
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is done.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", help="Seconds to wait at the most.", min=0, show_default=True)
+]
+
+_COLUMNS: Columns[Session] = {
+    "name": lambda session: session.name,
+    "template": lambda session: session.template,
+    "phase": lambda session: session.phase,
+    "reason": lambda session: session.reason,
+    "agent": lambda session: session.agent,
+    "home": lambda session: session.home,
+    "viewers": lambda session: session.viewers,
+    "age": lambda session: ago(session.created_at),
+}
+
+
+def find(desk: Desk, which: str) -> Session:
+    """Return the session that is meant: by its id, else the living one of that name.
+
+    Raises:
+        Failure: there is none, or several (an administrator sees others' as well).
+    """
+    try:
+        return desk.porthole.sessions.get(UUID(which))
+    except ValueError:
+        found = [one for one in desk.porthole.sessions.list() if one.name == which]
+    except NotFound:
+        found = []
+    if not found:
+        raise Failure(
+            f"There is no session {which!r}. See `porthole session list`.", Exit.NOT_FOUND
+        )
+    if len(found) > 1:
+        ids = ", ".join(f"{one.id} ({one.owner})" for one in found)
+        raise Failure(
+            f"Several sessions are called {which!r}; name one by its id: {ids}.", Exit.USAGE
+        )
+    return found[0]
+
+
+def _show(desk: Desk, session: Session) -> None:
+    desk.out.one(
+        session,
+        {
+            "name": session.name,
+            "id": session.id,
+            "owner": session.owner,
+            "template": session.template,
+            "phase": session.phase,
+            "reason": session.reason,
+            "message": session.message,
+            "desired": session.desired,
+            "agent": session.agent,
+            "home": session.home,
+            "viewers": session.viewers,
+            "restarts": session.restarts,
+            "created": session.created_at,
+            "started": session.started_at,
+            "last active": session.last_activity_at,
+        },
+    )
+
+
+def _wait(desk: Desk, session: Session, phase: Phase, timeout: float) -> Session:
+    """Wait for a phase, and tell of each phase on the way."""
+    with desk.out.waiting(session.name) as tell:
+        return desk.porthole.sessions.wait_phase(
+            session.id, phase, timeout=timeout, seen=lambda one: tell(_news(one))
+        )
+
+
+def _news(session: Session) -> str:
+    return f"{session.phase}, {session.message}" if session.message else str(session.phase)
+
+
+@command(app, "create")
+def create(
+    desk: Desk,
+    template: Annotated[
+        str, typer.Argument(help="What to make it from.", autocompletion=complete.templates)
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="What to call it.")] = None,
+    on: Annotated[str | None, typer.Option("--agent", help="The agent that must run it.")] = None,
+    keep: Annotated[
+        str | None, typer.Option("--in-home", help="Home to use, made if there is none yet.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="URL or file to open in it.", metavar="WHAT")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", help="Size of the screen.", metavar="WIDTHxHEIGHT")
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = 180,
+) -> None:
+    """Ask for a desktop; with --wait, until it can be looked at."""
+    spec: dict[str, Any] = {"home": keep, "start": start, "display": _display(size)}
+    session = desk.porthole.sessions.create(template, name=name, agent=on, **spec)
+    if wait:
+        session = _wait(desk, session, Phase.RUNNING, timeout)
+    _show(desk, session)
+    if wait and desk.out.form is Form.TABLE:
+        desk.out.note(f"See it with `porthole session open {session.name}`.")
+
+
+def _display(size: str | None) -> dict[str, int] | None:
+    """Return the screen that `1600x900` means.
+
+    Raises:
+        Failure: it means none.
+    """
+    if size is None:
+        return None
+    width, _, height = size.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise Failure(f"{size!r} is no size such as 1600x900.", Exit.USAGE)
+    return {"width": int(width), "height": int(height)}
+
+
+@command(app, "list")
+def list_(
+    desk: Desk,
+    every: Annotated[bool, typer.Option("--all", help="Ended ones, too.")] = False,
+) -> None:
+    """List sessions, newest first."""
+    sessions = desk.porthole.sessions.list(ended=every)
+    empty = "There are no sessions. Make one with `porthole session create desktop`."
+    desk.out.list(sessions, _COLUMNS, empty)
+
+
+@command(app, "show")
+def show(desk: Desk, session: Which) -> None:
+    """Show one session."""
+    _show(desk, find(desk, session))
+
+
+@command(app, "logs")
+def logs(desk: Desk, session: Which) -> None:
+    """Print the last lines that a session's programs have said."""
+    text = desk.porthole.sessions.logs(find(desk, session).id)
+    if desk.out.form is Form.JSON:
+        desk.out.json({"logs": text})
+        return
+    for line in text.splitlines():
+        print(plain(line))
+
+
+@command(app, "events")
+def events(desk: Desk, session: Which) -> None:
+    """Print what happened to a session, oldest first."""
+    found = desk.porthole.sessions.events(find(desk, session).id)
+    if desk.out.form is Form.JSON:
+        desk.out.json({"items": [event.model_dump(mode="json") for event in found]})
+        return
+    for event in found:
+        print(f"{plain(event.at)}  {plain(event.phase):<12} {plain(event.message)}")
+
+
+@command(app, "open")
+def open_(
+    desk: Desk,
+    session: Which,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the link, open no browser.")
+    ] = False,
+) -> None:
+    """Open a session in the browser; the link signs in once."""
+    found = find(desk, session)
+    link = links.to_session(desk.porthole.people.sign_in_link().url, found.id)
+    if desk.out.form is Form.JSON:
+        desk.out.json({"session": str(found.id), "url": link})
+    elif only_print or not links.open_in_browser(link, desk.local.run):
+        print(link)
+
+
+@command(app, "hibernate")
+def hibernate(desk: Desk, session: Which, wait: Wait = False, timeout: Timeout = 180) -> None:
+    """Stop a session and keep its home; its windows are lost."""
+    changed = desk.porthole.sessions.hibernate(find(desk, session).id)
+    _show(desk, _wait(desk, changed, Phase.HIBERNATED, timeout) if wait else changed)
+
+
+@command(app, "wake")
+def wake(desk: Desk, session: Which, wait: Wait = False, timeout: Timeout = 180) -> None:
+    """Start a hibernated session again on its home."""
+    changed = desk.porthole.sessions.wake(find(desk, session).id)
+    _show(desk, _wait(desk, changed, Phase.RUNNING, timeout) if wait else changed)
+
+
+@command(app, "delete")
+def delete(
+    desk: Desk,
+    sessions: Annotated[
+        list[str],
+        typer.Argument(
+            help="Names or ids of sessions.",
+            metavar="SESSION...",
+            autocompletion=complete.sessions,
+        ),
+    ],
+    wait: Wait = False,
+    timeout: Timeout = 60,
+) -> None:
+    """End sessions; their homes are kept."""
+    ending = [find(desk, which) for which in sessions]
+    for session in ending:
+        desk.porthole.sessions.delete(session.id)
+    for session in ending if wait else ():
+        with desk.out.waiting(session.name) as tell:
+            tell("ending")
+            desk.porthole.sessions.wait_gone(session.id, timeout=timeout)
+    desk.out.done([str(session.id) for session in ending], "Ended" if wait else "Ending")

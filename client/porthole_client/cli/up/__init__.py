@@ -1,0 +1,1 @@
+"""`porthole up`: one instance of everything on this machine, kept running and ended as one."""

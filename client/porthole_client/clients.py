@@ -1,0 +1,231 @@
+"""`Porthole` and `AsyncPorthole`: the nouns of the API as attributes, their verbs as methods."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self
+from uuid import UUID
+
+from websockets.asyncio.client import ClientConnection
+from websockets.sync.client import ClientConnection as SyncConnection
+
+from porthole_client import sockets
+from porthole_client.drivers import AsyncDriver, AsyncNoun, SyncDriver, SyncNoun, verb
+from porthole_client.models import Session
+from porthole_client.nouns import agents, commands, homes, people, sessions, templates
+from porthole_client.place import find
+from porthole_client.steps import Retry
+
+
+class _Sessions:
+    create = verb(sessions.create)
+    list = verb(sessions.list_)
+    get = verb(sessions.get)
+    change = verb(sessions.change)
+    hibernate = verb(sessions.hibernate)
+    wake = verb(sessions.wake)
+    delete = verb(sessions.delete)
+    wait_ready = verb(sessions.wait_ready)
+    wait_phase = verb(sessions.wait_phase)
+    wait_gone = verb(sessions.wait_gone)
+    ticket = verb(sessions.ticket)
+    events = verb(sessions.events)
+    logs = verb(sessions.logs)
+
+
+class _Templates:
+    list = verb(templates.list_)
+    get = verb(templates.get)
+    create = verb(templates.create)
+    replace = verb(templates.replace)
+    delete = verb(templates.delete)
+
+
+class _Homes:
+    list = verb(homes.list_)
+    rename = verb(homes.rename)
+    delete = verb(homes.delete)
+
+
+class _Agents:
+    list = verb(agents.list_)
+    get = verb(agents.get)
+    join_token = verb(agents.join_token)
+    drain = verb(agents.drain)
+    revoke = verb(agents.revoke)
+
+
+class _People:
+    me = verb(people.me)
+    tokens = verb(people.tokens)
+    create_token = verb(people.create_token)
+    revoke_token = verb(people.revoke_token)
+    sign_in_link = verb(people.sign_in_link)
+
+
+class _Commands:
+    list = verb(commands.list_)
+    get = verb(commands.get)
+
+
+class Sessions(_Sessions, SyncNoun):
+    """Desktops."""
+
+    @contextmanager
+    def connect(
+        self, session: UUID | str, *, mode: str = "control", channel: str | None = None
+    ) -> Iterator[SyncConnection]:
+        """Open a stream of a session: a WebSocket of the desktop's own bytes."""
+        ticket = self.ticket(session, mode=mode, channel=channel)
+        with sockets.open_sync(self.driver.place, ticket) as stream:
+            yield stream
+
+    @contextmanager
+    def running(self, template: str, *, patience: float = 180.0, **spec: Any) -> Iterator[Session]:
+        """Have a session for as long as the context lasts: made, ready, and ended after it."""
+        session = self.create(template, **spec)
+        try:
+            yield self.wait_ready(session.id, timeout=patience)
+        finally:
+            self.delete(session.id)
+
+
+class AsyncSessions(_Sessions, AsyncNoun):
+    """Desktops."""
+
+    @asynccontextmanager
+    async def connect(
+        self, session: UUID | str, *, mode: str = "control", channel: str | None = None
+    ) -> AsyncIterator[ClientConnection]:
+        """Open a stream of a session: a WebSocket of the desktop's own bytes."""
+        ticket = await self.ticket(session, mode=mode, channel=channel)
+        async with sockets.open_async(self.driver.place, ticket) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def running(
+        self, template: str, *, patience: float = 180.0, **spec: Any
+    ) -> AsyncIterator[Session]:
+        """Have a session for as long as the context lasts: made, ready, and ended after it."""
+        session = await self.create(template, **spec)
+        try:
+            yield await self.wait_ready(session.id, timeout=patience)
+        finally:
+            await self.delete(session.id)
+
+
+class Templates(_Templates, SyncNoun):
+    """What sessions are made from."""
+
+
+class AsyncTemplates(_Templates, AsyncNoun):
+    """What sessions are made from."""
+
+
+class Homes(_Homes, SyncNoun):
+    """Users' files."""
+
+
+class AsyncHomes(_Homes, AsyncNoun):
+    """Users' files."""
+
+
+class Agents(_Agents, SyncNoun):
+    """Where sessions run."""
+
+
+class AsyncAgents(_Agents, AsyncNoun):
+    """Where sessions run."""
+
+
+class People(_People, SyncNoun):
+    """Who is asking, and with which tokens."""
+
+
+class AsyncPeople(_People, AsyncNoun):
+    """Who is asking, and with which tokens."""
+
+
+class Commands(_Commands, SyncNoun):
+    """The queue."""
+
+
+class AsyncCommands(_Commands, AsyncNoun):
+    """The queue."""
+
+
+_PATIENT = Retry()
+
+
+class Porthole:
+    """A Porthole for blocking programs; use it in a `with`, or call `close`.
+
+    Args:
+        server: its address; None takes PORTHOLE_SERVER, else this machine's own instance.
+        token: the right to use it; None takes PORTHOLE_TOKEN, else the instance's own.
+        fingerprint: SHA-256 of the certificate to trust, for a self-made one.
+        timeout: seconds that one request may take.
+        retry: how often a request is repeated when it is not answered.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        token: str | None = None,
+        *,
+        fingerprint: str | None = None,
+        timeout: float = 30.0,
+        retry: Retry = _PATIENT,
+    ) -> None:
+        place = find(server=server, token=token, fingerprint=fingerprint)
+        self._driver = driver = SyncDriver(place, timeout=timeout, retry=retry)
+        self.sessions = Sessions(driver)
+        self.templates = Templates(driver)
+        self.homes = Homes(driver)
+        self.agents = Agents(driver)
+        self.people = People(driver)
+        self.commands = Commands(driver)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._driver.close()
+
+
+class AsyncPorthole:
+    """A Porthole for asyncio programs; use it in an `async with`, or call `aclose`.
+
+    The arguments are those of `Porthole`.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        token: str | None = None,
+        *,
+        fingerprint: str | None = None,
+        timeout: float = 30.0,
+        retry: Retry = _PATIENT,
+    ) -> None:
+        place = find(server=server, token=token, fingerprint=fingerprint)
+        self._driver = driver = AsyncDriver(place, timeout=timeout, retry=retry)
+        self.sessions = AsyncSessions(driver)
+        self.templates = AsyncTemplates(driver)
+        self.homes = AsyncHomes(driver)
+        self.agents = AsyncAgents(driver)
+        self.people = AsyncPeople(driver)
+        self.commands = AsyncCommands(driver)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._driver.aclose()

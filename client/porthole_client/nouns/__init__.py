@@ -1,0 +1,1 @@
+"""What can be done with each noun of the API, as steps (see `porthole_client.steps`)."""
