@@ -1,0 +1,12 @@
+"""What is generated and committed is what the generator makes now."""
+
+from pathlib import Path
+
+from porthole_control import openapi
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_apis_description_is_fresh() -> None:
+    """Make it anew with `python -m porthole_control.openapi`."""
+    assert (ROOT / "control_plane" / "openapi.json").read_text() == openapi.text()

@@ -1,0 +1,109 @@
+"""The agent is killed at every step of a session's life, once and twice.
+
+Whatever it was doing: the next agent brings the session where it should be, starts it once
+for each (order, restarts), counts a restart only where a loss is on record, and when the
+session is deleted nothing of it is left.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from uuid import uuid4
+
+import pytest
+
+from porthole_agent.failpoints import CREATE, DELETE, LOSE, NAMES
+from tests.support.leftovers import Leftovers
+from tests.support.local_runtime import CANNOT
+
+pytestmark = [
+    pytest.mark.skipif(bool(CANNOT), reason=f"no desktops here: {CANNOT}"),
+    pytest.mark.timeout(600),
+]
+
+TOGETHER = 3
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+async def test_a_killed_agent_leaves_nothing_undone_and_does_nothing_twice(tmp_path, kills):
+    turns = asyncio.Semaphore(TOGETHER)
+
+    async def story(name):
+        async with turns:
+            return name, await _told(tmp_path / name, name, kills)
+
+    told = dict(await asyncio.gather(*(story(name) for name in NAMES)))
+    wrong = {name: faults for name, faults in told.items() if faults}
+    assert not wrong, json.dumps(wrong, indent=1)
+
+
+async def _told(folder, name, kills):
+    """Let an agent be killed at `name`, `kills` times; return what is wrong after it."""
+    session = str(uuid4())
+    before = Leftovers.of(folder)
+    create = [["create", session], ["until", session, 0]]
+    crash = [["crash", session], ["until", session, 1]] if name in LOSE else []
+    delete = [["delete", session]]
+    everything = [*create, *crash, *delete]
+    faults = []
+    steps = everything
+    for _ in range(kills):
+        code, said = await _agent(folder, steps, f"{name}=kill:1")
+        if code not in {-signal.SIGKILL, 0}:
+            faults.append(f"ended with {code}: {said}")
+        if name in DELETE:
+            steps = delete
+        elif name in LOSE:
+            steps = [["create", session], ["until", session, 1], *delete]
+        else:
+            steps = everything
+        if code == 0:
+            break
+    else:
+        code, said = await _agent(folder, steps, "")
+        if code:
+            faults.append(f"the last one ended with {code}: {said}")
+    left = Leftovers.of(folder).new_since(before)
+    if left:
+        faults.append(f"left: {left}")
+    return faults + _journal(folder, kills, name)
+
+
+def _journal(folder, kills, name):
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    events = Counter((line["event"], line["order"], line["restarts"]) for line in lines)
+    faults = [
+        f"{key} was said {count} times"
+        for key, count in events.items()
+        if count != 1 and key[0] in {"started", "lost", "ended"}
+    ]
+    lost = {line["restarts"] for line in lines if line["event"] == "lost"}
+    restarts = max(line["restarts"] for line in lines)
+    if not set(range(restarts)) <= lost:
+        faults.append(f"restarts rose to {restarts} with losses {lost}")
+    if restarts > kills + 1:
+        faults.append(f"{restarts} restarts after {kills} kills")
+    if name in CREATE[:2] and restarts:
+        faults.append("it was restarted although it had not begun")
+    if [line["event"] for line in lines].count("ended") != 1:
+        faults.append("it did not end once")
+    return faults
+
+
+async def _agent(folder, steps, failpoints):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.local_runtime", str(folder), json.dumps(steps)),
+        env={**os.environ, "PORTHOLE_FAILPOINTS": failpoints},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+    except TimeoutError:
+        process.kill()
+        out, _ = await process.communicate()
+        return -1, f"took too long: {out.decode()[-2000:]}"
+    return process.returncode, out.decode()[-2000:]

@@ -1,0 +1,79 @@
+"""The program behind `./porthole test` ends whatever its stages have started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import sys
+from tests import run
+
+daemon = (
+    "import os, sys, time\\n"
+    "if os.fork(): time.sleep(float(sys.argv[2])); sys.exit()\\n"
+    "os.setsid()\\n"
+    "open(sys.argv[1], 'w').write(str(os.getpid()))\\n"
+    "time.sleep(600)\\n"
+)
+stage = run.Stage("one", (sys.executable, "-c", daemon, sys.argv[1], sys.argv[2]), 60)
+run.stages = lambda extra=(): (stage,)
+run.LIMIT = float(sys.argv[3])
+sys.exit(run.main([]))
+"""
+
+
+def start(pid: Path, *, stage: float, limit: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(pid), str(stage), str(limit)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def daemon_of(pid: Path) -> int:
+    until = time.monotonic() + 20
+    while not (pid.exists() and pid.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return int(pid.read_text())
+
+
+def is_over(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_what_a_stage_left_in_the_background_is_ended(tmp_path: Path) -> None:
+    running = start(tmp_path / "pid", stage=1, limit=60)
+    output, _ = running.communicate(timeout=60)
+    assert "1 processes that it left behind were ended" in output
+    assert running.returncode == 0
+    assert is_over(daemon_of(tmp_path / "pid"))
+
+
+def test_a_run_that_takes_too_long_stops_in_words(tmp_path: Path) -> None:
+    running = start(tmp_path / "pid", stage=600, limit=2)
+    output, _ = running.communicate(timeout=60)
+    assert "in one: too long" in output
+    assert output.splitlines()[-1].startswith("1 error in ")
+    assert running.returncode == 1
+    assert is_over(daemon_of(tmp_path / "pid"))
+
+
+def test_a_run_that_is_told_to_end_ends_everything(tmp_path: Path) -> None:
+    running = start(tmp_path / "pid", stage=600, limit=60)
+    left = daemon_of(tmp_path / "pid")
+    running.send_signal(signal.SIGTERM)
+    output, _ = running.communicate(timeout=60)
+    assert "Stopped by SIGTERM." in output
+    assert running.returncode == 1
+    assert is_over(left)

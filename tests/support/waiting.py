@@ -1,0 +1,16 @@
+"""Waiting for what will be so in a moment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+async def eventually(
+    look: Callable[[], Awaitable[Any]], expected: Any, within: float = 5.0
+) -> None:
+    """Look again and again until it is as expected."""
+    deadline = asyncio.get_running_loop().time() + within
+    while (found := await look()) != expected:
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"It is {found!r} after {within} s, not {expected!r}.")
+        await asyncio.sleep(0.02)

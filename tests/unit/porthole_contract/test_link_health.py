@@ -1,0 +1,89 @@
+"""Who is still there: pings every five seconds, dead after twelve of silence."""
+
+from porthole_contract.link.channel import DEAD_AFTER, PING_EVERY, Channel, Dead, Side
+from porthole_contract.link.frames import Ping, Pong
+from porthole_contract.testing.builders import an_id
+from porthole_contract.testing.joined import Joined
+
+
+def attached(now: float = 100.0) -> Channel:
+    channel = Channel(Side.AGENT)
+    channel.attach(conversation=an_id(1), epoch=1, resumed=False, peer_received=0, now=now)
+    return channel
+
+
+def test_the_promised_times() -> None:
+    assert (PING_EVERY, DEAD_AFTER) == (5.0, 12.0)
+
+
+def test_a_ping_leaves_after_five_seconds_and_not_before() -> None:
+    channel = attached()
+    assert channel.deadline() == 105.0
+    assert channel.tick(104.9) == []
+    assert channel.frames() == []
+    assert channel.tick(105.0) == []
+    assert channel.frames() == [Ping(number=1)]
+    assert channel.deadline() == 110.0
+
+
+def test_pings_leave_also_while_the_peer_is_heard() -> None:
+    channel = attached()
+    for second in range(101, 116):
+        channel.receive(Pong(number=1), float(second))
+        channel.tick(float(second))
+    assert channel.frames() == [Ping(number=3)]
+
+
+def test_a_ping_is_answered_with_its_number() -> None:
+    channel = attached()
+    channel.receive(Ping(number=7), 101.0)
+    assert channel.frames() == [Pong(number=7)]
+    assert channel.frames() == []
+
+
+def test_a_silent_peer_is_dead_after_twelve_seconds() -> None:
+    channel = attached()
+    channel.tick(105.0)
+    channel.tick(110.0)
+    assert channel.deadline() == 112.0
+    assert channel.tick(111.9) == []
+    assert channel.tick(112.0) == [Dead(12.0)]
+
+
+def test_whatever_is_heard_is_a_sign_of_life() -> None:
+    channel = attached()
+    channel.receive(Pong(number=0), 111.0)
+    assert channel.tick(122.9) == []
+    assert channel.tick(123.0) == [Dead(12.0)]
+
+
+def test_without_a_connection_nobody_waits_and_nobody_dies() -> None:
+    channel = attached()
+    channel.detach()
+    assert channel.deadline() is None
+    assert channel.tick(1000.0) == []
+
+
+def test_a_reconnect_begins_a_new_life() -> None:
+    channel = attached()
+    channel.receive(Ping(number=1), 101.0)
+    channel.detach()
+    channel.attach(conversation=an_id(1), epoch=2, resumed=True, peer_received=0, now=500.0)
+    assert channel.frames() == []  # the pong belonged to the old connection
+    assert channel.deadline() == 505.0
+
+
+def test_two_idle_sides_keep_each_other_alive() -> None:
+    joined = Joined()
+    joined.wait(3600.0)
+    assert not joined.agent.dead
+    assert not joined.control.dead
+
+
+def test_both_sides_notice_a_network_that_swallows_everything() -> None:
+    joined = Joined()
+    joined.wait(11.9, frames_arrive=False)
+    assert not joined.agent.dead
+    joined.wait(0.1, frames_arrive=False)
+    assert joined.agent.dead
+    assert joined.control.dead

@@ -1,0 +1,92 @@
+"""Which agent takes a session, and what is said when none does."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from porthole_contract.conditions import Reason
+from porthole_control.agents.rules import CHECKS, Candidate, Waits, Wish, choose
+
+ONE, TWO = UUID(int=1), UUID(int=2)
+
+
+def agent(identity: UUID = ONE, **changes: object) -> Candidate:
+    fields: dict[str, object] = {
+        "id": identity,
+        "name": f"agent-{identity.int % 1000}",
+        "state": "enrolled",
+        "linked": True,
+        "offers": True,
+        "why_not": "",
+        "sessions": 0,
+        "most": 10,
+    }
+    return Candidate(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def wish(**changes: object) -> Wish:
+    return Wish(**{"template": "desktop", "ours": False, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "reason"),
+    [
+        (wish(), [], Reason.NO_AGENT),
+        (wish(agent=TWO), [agent()], Reason.NO_AGENT),
+        (wish(home_at=TWO), [agent()], Reason.HOME_UNREACHABLE),
+        (wish(), [agent(offers=False, why_not="No.")], Reason.TEMPLATE_NOT_OFFERED),
+        (wish(), [agent(offers=None)], Reason.TEMPLATE_NOT_OFFERED),
+        (wish(), [agent(state="draining")], Reason.AGENT_DRAINING),
+        (wish(), [agent(leaving=True)], Reason.AGENT_DRAINING),
+        (wish(), [agent(sessions=10)], Reason.NO_CAPACITY),
+        (wish(), [agent(offers=False), agent(TWO, sessions=10)], Reason.NO_CAPACITY),
+    ],
+)
+def test_the_agent_that_got_furthest_says_why(
+    wanted: Wish, there: list[Candidate], reason: Reason
+) -> None:
+    waits = choose(wanted, there)
+    assert isinstance(waits, Waits)
+    assert waits.reason is reason
+    assert waits.sentence.endswith(".")
+
+
+def test_what_is_ours_any_agent_runs_that_does_not_refuse() -> None:
+    assert choose(wish(ours=True), [agent(offers=None)]) == agent(offers=None)
+    assert isinstance(choose(wish(ours=True), [agent(offers=False)]), Waits)
+
+
+def test_a_linked_agent_is_preferred_then_the_least_loaded() -> None:
+    away, busy, idle = agent(linked=False), agent(TWO, sessions=5), agent(UUID(int=3), sessions=1)
+    assert choose(wish(), [away, busy, idle]) == idle
+    assert choose(wish(), [away, busy]) == busy
+    assert choose(wish(), [away]) == away, "its command waits in the queue"
+
+
+candidates = st.builds(
+    agent,
+    st.just(ONE).map(lambda _: uuid4()),
+    state=st.sampled_from(["enrolled", "draining"]),
+    linked=st.booleans(),
+    offers=st.sampled_from([True, False, None]),
+    sessions=st.integers(0, 12),
+    most=st.sampled_from([None, 0, 10]),
+)
+
+
+@given(st.lists(candidates, max_size=6), st.booleans())
+def test_who_is_chosen_passes_all_checks_and_nobody_better_was_passed_over(
+    there: list[Candidate], ours: bool
+) -> None:
+    wanted = wish(ours=ours)
+    chosen = choose(wanted, there)
+    fit = [one for one in there if not any(check(wanted, one) for check in CHECKS)]
+    if isinstance(chosen, Waits):
+        assert not fit
+    else:
+        assert chosen in fit
+        assert chosen.linked or not any(one.linked for one in fit)
+        same = [one for one in fit if one.linked == chosen.linked]
+        assert chosen.sessions == min(one.sessions for one in same)
