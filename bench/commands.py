@@ -1,0 +1,152 @@
+"""The queue: commands through real links, beside procrastinate's jobs in the same server."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import procrastinate
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import text
+
+from bench.agents import QuickAgent, a_quick_agent, until_linked, ws_url
+from bench.figures import Figure, percentile
+from bench.instance import Instance
+from porthole_control.commands import repository
+from porthole_control.db import layout
+from porthole_control.db.database import Database
+from porthole_control.db.doorbell import Bell, Doorbell
+
+_COUNT = 6000
+_BATCH = 100
+_PACED = 1000
+_PER_SECOND = 200
+
+
+async def _enqueue(database: Database, agent: UUID, count: int) -> list[UUID]:
+    now = datetime.now(UTC)
+    async with database.unit() as unit:
+        made = [
+            await repository.enqueue(
+                unit.connection,
+                agent=agent,
+                owner=None,
+                subject_kind="home",
+                subject_id=(home := uuid4()),
+                kind="DeleteHome",
+                payload={"home": str(home)},
+                now=now,
+            )
+            for _ in range(count)
+        ]
+        unit.ring_after_commit(Bell.COMMANDS)
+    return made
+
+
+async def _until_done(database: Database) -> None:
+    while True:
+        async with database.unit() as unit:
+            left = await unit.connection.scalar(
+                text("SELECT count(*) FROM agent_commands WHERE state <> 'succeeded'")
+            )
+        if left == 0:
+            return
+        await asyncio.sleep(0.02)
+
+
+async def _ours(database: Database, agent: QuickAgent) -> float:
+    """Return commands a second, from the first enqueued to the last acknowledged result."""
+    begun = time.perf_counter()
+    for _ in range(_COUNT // _BATCH):
+        await _enqueue(database, agent.id, _BATCH)
+    await _until_done(database)
+    return _COUNT / (time.perf_counter() - begun)
+
+
+async def _paced(database: Database, agent: QuickAgent) -> list[float]:
+    """Return the seconds from each commit to the agent, one command in each transaction."""
+    committed: dict[UUID, float] = {}
+    begun = time.perf_counter()
+    for number in range(_PACED):
+        await asyncio.sleep(max(0.0, begun + number / _PER_SECOND - time.perf_counter()))
+        (made,) = await _enqueue(database, agent.id, 1)
+        committed[made] = time.perf_counter()
+    await _until_done(database)
+    return [agent.heard_at[one] - at for one, at in committed.items()]
+
+
+async def _theirs(conninfo: str) -> float:
+    """Return procrastinate's jobs a second: deferred in the same batches, done by a worker."""
+    connector = procrastinate.PsycopgConnector(conninfo=conninfo)
+    app = procrastinate.App(connector=connector)
+    done = asyncio.Event()
+    count = 0
+
+    @app.task(name="nothing")
+    async def nothing(number: int) -> None:  # noqa: ARG001 - a job has a payload
+        nonlocal count
+        count += 1
+        if count >= _COUNT:
+            done.set()
+
+    async with app.open_async():
+        await app.schema_manager.apply_schema_async()
+        worker = asyncio.create_task(
+            app.run_worker_async(
+                concurrency=64, install_signal_handlers=False, fetch_job_polling_interval=0.1
+            )
+        )
+        begun = time.perf_counter()
+        for start in range(0, _COUNT, _BATCH):
+            await nothing.batch_defer_async(
+                *[{"number": number} for number in range(start, start + _BATCH)]
+            )
+        await done.wait()
+        took = time.perf_counter() - begun
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+    return _COUNT / took
+
+
+async def measure(instance: Instance) -> list[Figure]:
+    """Measure throughput and delay of the queue."""
+
+    def conninfo() -> str:
+        return layout.conninfo(instance.home)
+
+    doorbell = Doorbell(conninfo)
+    database = Database(conninfo, doorbell=doorbell)
+    agent = await a_quick_agent(instance)
+    try:
+        async with doorbell, agent.linked(ws_url(instance)):
+            agent.describe()
+            await until_linked(instance.api, agent)
+            await _until_done(database)
+            ours = await _ours(database, agent)
+            delays = await _paced(database, agent)
+    finally:
+        await database.close()
+    admin: Any = layout.conninfo(instance.home, admin=True, database="postgres")
+    theirs = await _theirs(make_conninfo(admin))
+    shared = {
+        "value": ours,
+        "unit": "commands/s",
+        "baseline": theirs,
+        "against": "procrastinate, the same batches",
+        "better": "more",
+    }
+    return [
+        Figure(name="commands, enqueue to acked", goal=2400, judged="value", **shared),  # type: ignore[arg-type]
+        Figure(name="commands beside procrastinate", goal=5, judged="ratio", **shared),  # type: ignore[arg-type]
+        Figure(
+            name=f"enqueue to agent at {_PER_SECOND}/s, p99",
+            value=percentile(delays, 99) * 1000,
+            unit="ms",
+            baseline=percentile(delays, 50) * 1000,
+            against="its own median",
+            better="less",
+            goal=50,
+            judged="value",
+        ),
+    ]
