@@ -226,12 +226,9 @@ async def test_live_lists_end_with_their_right(one: Served):
     text = await token(alice, {Scope.READ})
     async with listening(one, text) as heard:
         await alice.delete(f"{A}/tokens/{text.split('_')[1]}")
-        await asyncio.sleep(events._BELIEVED_SECONDS)
-        while not heard.empty():
-            heard.get_nowait()
-        await alice.post(f"{A}/sessions", json={"template": "desktop"})
-        async with asyncio.timeout(5):
-            assert await heard.get() is None
+        async with asyncio.timeout(6):  # three times what is promised
+            while await heard.get() is not None:
+                pass
 
 
 async def test_signing_in_with_a_token_makes_it_no_better(control_plane: ControlPlane):
