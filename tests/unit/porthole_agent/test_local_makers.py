@@ -305,7 +305,8 @@ class TestOffers:
 
 class TestFailpoints:
     def test_are_read_by_name_and_number(self):
-        assert _read("local.create.journaled=kill:2") == {"local.create.journaled": 2}
+        (asked,) = _read("local.create.journaled=kill:2").values()
+        assert (asked.signal, asked.passes) == (signal.SIGKILL, 2)
         assert len(set(NAMES)) == len(NAMES)
 
     @pytest.mark.parametrize("setting", ["local.nowhere=kill:1", "x", "local.create.journaled=1"])
