@@ -1,6 +1,7 @@
 """What containers, networks and people are given: descriptions, made without a machine."""
 
 import json
+import signal
 from uuid import UUID
 
 import pytest
