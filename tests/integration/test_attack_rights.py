@@ -16,7 +16,6 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from porthole_control.events import endpoints as events
 from porthole_control.people.rules import Scope
 from tests.support.control_plane import ControlPlane
 from tests.support.postgres import TestDatabase
