@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,22 +23,21 @@ _PACED = 1000
 _PER_SECOND = 200
 
 
-async def _enqueue(database: Database, agent: UUID, count: int) -> list[UUID]:
-    now = datetime.now(UTC)
+async def _enqueue(database: Database, agent: UUID, count: int) -> tuple[UUID, ...]:
+    homes = [uuid4() for _ in range(count)]
+    commands = [
+        repository.New(
+            agent=agent,
+            owner=None,
+            subject_kind="home",
+            subject_id=home,
+            kind="DeleteHome",
+            payload={"home": str(home)},
+        )
+        for home in homes
+    ]
     async with database.unit() as unit:
-        made = [
-            await repository.enqueue(
-                unit.connection,
-                agent=agent,
-                owner=None,
-                subject_kind="home",
-                subject_id=(home := uuid4()),
-                kind="DeleteHome",
-                payload={"home": str(home)},
-                now=now,
-            )
-            for _ in range(count)
-        ]
+        made = await repository.enqueue(unit.connection, *commands, now=unit.now)
         unit.ring_after_commit(Bell.COMMANDS)
     return made
 

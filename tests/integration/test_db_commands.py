@@ -35,8 +35,7 @@ async def enqueue(
     database: Database, agent: UUID, subject: UUID, order: int, kind: str = "ApplySession"
 ) -> UUID:
     async with database.unit() as unit:
-        return await repository.enqueue(
-            unit.connection,
+        command = repository.New(
             agent=agent,
             owner="admin",
             subject_kind="session",
@@ -44,8 +43,9 @@ async def enqueue(
             kind=kind,
             payload={"order": order},
             order=order,
-            now=unit.now,
         )
+        (made,) = await repository.enqueue(unit.connection, command, now=unit.now)
+        return made
 
 
 async def claim(
@@ -171,19 +171,42 @@ async def test_requeued_commands_wait_for_their_time(database: Database, agent: 
         assert (row.state, row.last_error) == ("pending", "busy")
 
 
+async def test_many_at_once_each_take_the_end_of_their_line(database: Database, agent: UUID):
+    subjects = [uuid4() for _ in range(3)]
+    await enqueue(database, agent, subjects[0], 1)
+    many = [
+        repository.New(
+            agent=agent,
+            owner="admin",
+            subject_kind="session",
+            subject_id=subject,
+            kind="DeleteSession",
+            payload={"text": "ä'\"\\", "order": 2},
+            order=2,
+        )
+        for subject in subjects
+    ]
+    async with database.unit() as unit:
+        made = await repository.enqueue(unit.connection, *many, now=unit.now)
+    claimed = {one.id: one for one in await claim(database, agent)}
+    assert [claimed[one].subject_id for one in made] == subjects
+    assert [claimed[one].sequence for one in made] == [2, 1, 1]
+    assert claimed[made[0]].payload == many[0].payload
+    assert sorted(await states(database)) == ["sent", "sent", "sent", "superseded"]
+
+
 async def test_deadlines_run_only_while_the_agent_is_linked(database: Database, agent: UUID):
     async with database.unit() as unit:
-        await repository.enqueue(
-            unit.connection,
+        command = repository.New(
             agent=agent,
             owner=None,
             subject_kind="session",
             subject_id=uuid4(),
             kind="Checkpoint",
             payload={},
-            now=unit.now,
             deadline=unit.now - timedelta(seconds=1),
         )
+        await repository.enqueue(unit.connection, command, now=unit.now)
         assert await repository.expire(unit.connection, unit.now) == []
         await unit.connection.execute(
             text("UPDATE agents SET linked_replica = :id"), {"id": uuid4()}

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, exists, func, select, text, tuple_, update
+from pydantic_core import to_json
+from sqlalchemy import Select, exists, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_control.agents.tables import agents
 from porthole_control.commands.rules import OPEN, SUPERSEDABLE, CommandState
 from porthole_control.commands.tables import agent_commands
 from porthole_control.db.ids import new_id
-from porthole_control.db.metadata import Json
 from porthole_control.db.rows import columns_of
 
 SubjectKind = Literal["session", "template", "home"]
@@ -77,63 +77,83 @@ class Finished:
     state: str
 
 
+@dataclass(frozen=True, slots=True)
+class New:
+    """A command that is not in the queue yet; `owner` is None where it is nobody's."""
+
+    agent: UUID
+    owner: str | None
+    subject_kind: SubjectKind
+    subject_id: UUID
+    kind: str
+    payload: Mapping[str, Any]
+    order: int | None = None
+    idempotency_key: str | None = None
+    deadline: datetime | None = None
+
+
 _ENQUEUE = text(
     """
-    WITH superseded AS (
-        UPDATE agent_commands SET state = 'superseded', finished_at = :now
-        WHERE subject_kind = :subject_kind AND subject_id = :subject_id
-          AND state = 'pending' AND kind = ANY(:supersedes)
+    WITH new AS MATERIALIZED (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:agents AS uuid[]), CAST(:owners AS text[]),
+            CAST(:subject_kinds AS text[]), CAST(:subjects AS uuid[]), CAST(:orders AS bigint[]),
+            CAST(:kinds AS text[]), CAST(:payloads AS text[]), CAST(:keys AS text[]),
+            CAST(:deadlines AS timestamptz[])
+        ) AS n(id, agent_id, owner, subject_kind, subject_id, order_no, kind, payload,
+               idempotency_key, deadline)
+    ), superseded AS (
+        UPDATE agent_commands c SET state = 'superseded', finished_at = :now
+        FROM new
+        WHERE c.subject_kind = new.subject_kind AND c.subject_id = new.subject_id
+          AND new.kind = ANY(:supersedable)
+          AND c.state = 'pending' AND c.kind = ANY(:supersedable)
     )
     INSERT INTO agent_commands (
         id, agent_id, owner, subject_kind, subject_id, sequence, order_no, kind, payload,
         idempotency_key, deadline, created_at, next_attempt_at
     )
-    SELECT :id, :agent_id, :owner, :subject_kind, :subject_id, coalesce(max(sequence), 0) + 1,
-           :order_no, :kind, :payload, :idempotency_key, :deadline, :now, :now
-    FROM agent_commands
-    WHERE subject_kind = :subject_kind AND subject_id = :subject_id
+    SELECT new.id, new.agent_id, new.owner, new.subject_kind, new.subject_id,
+           coalesce(last.sequence, 0) + 1, new.order_no, new.kind, CAST(new.payload AS jsonb),
+           new.idempotency_key, new.deadline, :now, :now
+    FROM new LEFT JOIN LATERAL (
+        SELECT sequence FROM agent_commands earlier
+        WHERE earlier.subject_kind = new.subject_kind AND earlier.subject_id = new.subject_id
+        ORDER BY sequence DESC LIMIT 1
+    ) last ON true
     """
-).bindparams(bindparam("payload", type_=Json))
+)
 
 
-async def enqueue(
-    connection: AsyncConnection,
-    *,
-    agent: UUID,
-    owner: str | None,
-    subject_kind: SubjectKind,
-    subject_id: UUID,
-    kind: str,
-    payload: Mapping[str, Any],
-    now: datetime,
-    order: int | None = None,
-    idempotency_key: str | None = None,
-    deadline: datetime | None = None,
-) -> UUID:
-    """Put a command at the end of its subject's line; return its id.
+async def enqueue(connection: AsyncConnection, *commands: New, now: datetime) -> tuple[UUID, ...]:
+    """Put each command at the end of its subject's line; return their ids, in order.
 
-    The caller has locked the subject, so that two never take the same place. What says
-    what the subject should be takes the place of older ones that were not sent yet.
+    Each is for another subject, and the caller has locked them all, so that two never take
+    the same place. What says what a subject should be takes the place of older ones that
+    were not sent yet.
     """
-    identity = new_id()
+    ids = tuple(new_id() for _ in commands)
     await connection.execute(
         _ENQUEUE,
         {
-            "id": identity,
-            "agent_id": agent,
-            "owner": owner,
-            "subject_kind": subject_kind,
-            "subject_id": subject_id,
-            "order_no": order,
-            "kind": kind,
-            "payload": payload,
-            "idempotency_key": idempotency_key or str(identity),
-            "deadline": deadline,
+            "ids": list(ids),
+            "agents": [one.agent for one in commands],
+            "owners": [one.owner for one in commands],
+            "subject_kinds": [one.subject_kind for one in commands],
+            "subjects": [one.subject_id for one in commands],
+            "orders": [one.order for one in commands],
+            "kinds": [one.kind for one in commands],
+            "payloads": [to_json(one.payload).decode() for one in commands],
+            "keys": [
+                one.idempotency_key or str(identity)
+                for identity, one in zip(ids, commands, strict=True)
+            ],
+            "deadlines": [one.deadline for one in commands],
             "now": now,
-            "supersedes": sorted(SUPERSEDABLE) if kind in SUPERSEDABLE else [],
+            "supersedable": sorted(SUPERSEDABLE),
         },
     )
-    return identity
+    return ids
 
 
 _CLAIM = text(

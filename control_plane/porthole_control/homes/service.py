@@ -80,16 +80,15 @@ async def delete(unit: Unit, principal: Principal, identity: UUID) -> Home | Non
         gone_at=None if told else unit.now,
     )
     if told and home.agent_id is not None:
-        await commands.enqueue(
-            unit.connection,
+        command = commands.New(
             agent=home.agent_id,
             owner=home.owner,
             subject_kind="home",
             subject_id=identity,
             kind="DeleteHome",
             payload={"home": str(identity)},
-            now=unit.now,
         )
+        await commands.enqueue(unit.connection, command, now=unit.now)
         unit.ring_after_commit(Bell.COMMANDS)
     events.changed(unit, "home", identity, owner=home.owner)
     return await repository.owned_locked(unit.connection, identity, principal.name)

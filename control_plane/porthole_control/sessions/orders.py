@@ -41,8 +41,7 @@ async def delete(unit: Unit, session: Session) -> None:
 
 async def _enqueue(unit: Unit, session: Session, body: ApplySession | DeleteSession) -> None:
     assert session.agent_id is not None
-    await commands.enqueue(
-        unit.connection,
+    command = commands.New(
         agent=session.agent_id,
         owner=session.owner,
         subject_kind="session",
@@ -50,6 +49,6 @@ async def _enqueue(unit: Unit, session: Session, body: ApplySession | DeleteSess
         kind=body.type,
         payload=body.to_dict(),
         order=body.order,
-        now=unit.now,
     )
+    await commands.enqueue(unit.connection, command, now=unit.now)
     unit.ring_after_commit(Bell.COMMANDS)
