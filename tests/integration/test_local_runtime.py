@@ -317,8 +317,14 @@ def _cut_power(folder):
     left = Leftovers.of(folder)
     for mount in left.mounts:
         subprocess.run(["umount", mount], check=True)
+    until = time.monotonic() + 30
     for cgroup in left.cgroups:
-        Path(cgroup).rmdir()
+        # Who was killed is in it until its parent has heard of that.
+        while Path(cgroup).exists():
+            assert time.monotonic() < until
+            with contextlib.suppress(OSError):
+                Path(cgroup).rmdir()
+            time.sleep(0.02)
 
 
 async def _viewed(place, session):

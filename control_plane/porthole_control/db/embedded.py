@@ -55,7 +55,7 @@ def _run(layout: Layout) -> int:
     lock = os.open(layout.root / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     _end_old_server(layout, lock)
     _ensure_passwords(layout)
-    server = _prepare(layout)
+    server = _prepare(layout, lock)
     _clear_marks(layout)
     process = server.start(lock)
     _Ending(process)
@@ -141,12 +141,13 @@ def _ensure_passwords(layout: Layout) -> None:
         write_new_secret(layout.password)
 
 
-def _prepare(layout: Layout) -> Server:
+def _prepare(layout: Layout, lock: int) -> Server:
     """Return how the server is run; its data is made now if there is none."""
     if layout.data.exists():
         return prepare(layout, layout.data)
     fresh = layout.root / "data.new"
-    shutil.rmtree(fresh, ignore_errors=True)  # what a start that was killed had begun
+    if fresh.exists():
+        shutil.rmtree(fresh)  # what a start that was killed had begun
     fresh.mkdir(mode=0o700)
     server = prepare(layout, fresh)
     password = layout.sockets / "password"
@@ -154,7 +155,7 @@ def _prepare(layout: Layout) -> Server:
     try:
         if server.uid is not None:
             os.chown(password, server.uid, server.uid)
-        server.initdb(password.name)
+        server.initdb(password.name, lock)
     finally:
         password.unlink()
     # One way in: our socket, with a password. initdb would also let TCP in.

@@ -10,6 +10,7 @@ import os
 import pwd
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +75,12 @@ class Server:
     sockets: Path
     uid: int | None
 
-    def initdb(self, password_file: str) -> None:
+    def initdb(self, password_file: str, lock: int) -> None:
         """Fill the empty data directory.
 
         Args:
             password_file: name of a file in `sockets` with the superuser's password.
+            lock: as for `start`: whoever comes after us waits until none of it writes any more.
 
         Raises:
             CannotRun: initdb failed; the sentence has its own words.
@@ -96,11 +98,15 @@ class Server:
             "--data-checksums",
             "--no-instructions",
         ]
+        os.set_inheritable(lock, True)
         done = subprocess.run(  # noqa: S603 - our own arguments
             command,
             cwd="/",
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
+            close_fds=False,
+            # Runs after the change of uid, which would undo it; we have a single thread.
+            preexec_fn=_ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - one thread, one call
             capture_output=True,
             text=True,
             errors="replace",
@@ -127,9 +133,6 @@ class Server:
             command += ["-c", f"{name}={value}"]
         os.set_inheritable(lock, True)
 
-        def end_with_us() -> None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
         # Descriptors that were handed to us (whoever started us watches them) are passed on.
         return subprocess.Popen(  # noqa: S603 - our own arguments
             command,
@@ -138,11 +141,16 @@ class Server:
             stdin=subprocess.DEVNULL,
             close_fds=False,
             # Runs after the change of uid, which would undo it; we have a single thread.
-            preexec_fn=end_with_us,  # noqa: PLW1509 - one thread, one call
+            preexec_fn=_ends_with_us(signal.SIGINT),  # noqa: PLW1509 - one thread, one call
             user=self.uid,
             group=self.uid,
             extra_groups=None if self.uid is None else [],
         )
+
+
+def _ends_with_us(sent: signal.Signals) -> Callable[[], None]:
+    """Return what a child does first: ask for this signal when its parent dies."""
+    return lambda: _libc.prctl(_PR_SET_PDEATHSIG, sent)
 
 
 def prepare(layout: Layout, data: Path) -> Server:
