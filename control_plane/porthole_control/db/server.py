@@ -106,7 +106,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             close_fds=False,
             # Runs after the change of uid, which would undo it; we have a single thread.
-            preexec_fn=_ends_with_us(signal.SIGKILL),  # noqa: PLW1509 - one thread, one call
+            preexec_fn=_ends_with_us(signal.SIGKILL),
             capture_output=True,
             text=True,
             errors="replace",
