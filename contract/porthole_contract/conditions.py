@@ -17,6 +17,7 @@ class ConditionType(StrEnum):
     GATE_READY = "GateReady"  # its gate lets viewers in
     REACHABLE = "Reachable"  # its agent is linked
     FOREIGN = "Foreign"  # its owner is not one that its agent may report for
+    CHILDREN_READY = "ChildrenReady"  # the objects that carry its name are its own
 
 
 class Reason(StrEnum):
@@ -28,10 +29,21 @@ class Reason(StrEnum):
     AGENT_DRAINING = "AgentDraining"  # its agent takes no new sessions
     NO_CAPACITY = "NoCapacity"  # the agent has no room: sessions, CPU or memory
     TEMPLATE_UNKNOWN = "TemplateUnknown"  # nobody offers that template
+    SPEC_INVALID = "SpecInvalid"  # its spec is not one that can be run; the message says why
     TEMPLATE_NOT_OFFERED = "TemplateNotOffered"  # this agent cannot run it, the message says why
     INSTALLING_PACKAGES = "InstallingPackages"  # the template's packages are being installed
     HOME_IN_USE = "HomeInUse"  # another session holds the home
+    HOME_FOREIGN = "HomeForeign"  # the home belongs to somebody else
     HOME_UNREACHABLE = "HomeUnreachable"  # the home is where we cannot go
+    FOREIGN_OBJECT = "ForeignObject"  # an object of its name is there that it did not make
+    STILL_ENDING = "StillEnding"  # what ran before has not ended yet
+    UNSCHEDULABLE = "Unschedulable"  # no node of the cluster will take it
+    PULLING_IMAGE = "PullingImage"  # its image is on its way to the node
+    IMAGE_UNAVAILABLE = "ImageUnavailable"  # its image cannot be pulled
+    VOLUME_UNAVAILABLE = "VolumeUnavailable"  # a volume of it cannot be made or mounted
+    POD_REFUSED = "PodRefused"  # the cluster does not accept its pod
+    NODE_LOST = "NodeLost"  # the node that it ran on does not answer
+    EVICTED = "Evicted"  # the cluster took it off its node
     LIMIT_EXCEEDED = "LimitExceeded"  # it asks for more than the template allows
     STARTING = "Starting"  # its processes have begun, the screen is not painted yet
     DRAWN = "Drawn"  # its screen has been painted

@@ -38,6 +38,7 @@ class Event(StrEnum):
     STARTED = "Started"  # its processes (or its pod) were begun
     DRAWN = "Drawn"  # its screen has been painted and its gate is open
     LOST = "Lost"  # what ran is gone and nobody asked for it
+    BLOCKED = "Blocked"  # what it needs to begin is not to be had now; it waits
     GAVE_UP = "GaveUp"  # it was begun too often, or took too long
     HIBERNATE = "Hibernate"  # desired became Hibernated
     STOPPED = "Stopped"  # what ran is stopped, its home is kept
@@ -72,6 +73,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = MappingProxyType(
         _P.STARTING: {
             _E.DRAWN: _P.RUNNING,
             _E.LOST: _P.STARTING,
+            _E.BLOCKED: _P.PENDING,
             _E.GAVE_UP: _P.FAILED,
             _E.DEADLINE: _P.FAILED,
             _E.HIBERNATE: _P.HIBERNATING,
@@ -92,6 +94,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = MappingProxyType(
         _P.WAKING: {
             _E.DRAWN: _P.RUNNING,
             _E.LOST: _P.WAKING,
+            _E.BLOCKED: _P.PENDING,
             _E.GAVE_UP: _P.FAILED,
             _E.DEADLINE: _P.FAILED,
             _E.HIBERNATE: _P.HIBERNATING,

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from porthole_contract.errors import Invalid
 
@@ -13,10 +13,29 @@ VERSION = "v1alpha1"
 LABEL_SESSION = f"{GROUP}/session"
 LABEL_OWNER = f"{GROUP}/owner"
 LABEL_TEMPLATE = f"{GROUP}/template"
+LABEL_HOME = f"{GROUP}/home"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_PART_OF = "app.kubernetes.io/part-of"
 ANNOTATION_ORDER = f"{GROUP}/order"
 ANNOTATION_ORIGIN = f"{GROUP}/origin"
 ANNOTATION_SESSION_ID = f"{GROUP}/session-id"
+ANNOTATION_TEMPLATE_DIGEST = f"{GROUP}/template-digest"
+ANNOTATION_HOME_ID = f"{GROUP}/home-id"
+ANNOTATION_HOME_NAME = f"{GROUP}/home-name"
+ANNOTATION_HOME_HOLDER = f"{GROUP}/home-holder"
+ANNOTATION_OWNER = f"{GROUP}/owner"
+ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
+ANNOTATION_SHAPE = f"{GROUP}/shape"
 FINALIZER = f"{GROUP}/finalizer"
+
+OPERATOR = "porthole-operator"
+"""Who writes the status and the children of Sessions: field manager and `managed-by`."""
+OPERATOR_IDLE = "porthole-idle"
+"""The field manager that sets `spec.desired` of idle Sessions, and nothing else."""
+AGENT = "porthole-agent"
+"""The field manager that owns the spec of Sessions whose origin is `api`."""
+ORIGIN_API = "api"
+ORIGIN_KUBECTL = "kubectl"
 
 LONGEST_SESSION_NAME = 52
 """Leaves eleven characters of a 63-character label for suffixes of children."""
@@ -81,6 +100,19 @@ def slug(text: str, *, longest: int = LONGEST_SESSION_NAME) -> str:
 def session_name(template: str, session: UUID) -> str:
     """Return the name of a session that was given none: `<template>-<last 6 of its id>`."""
     return f"{template[: LONGEST_SESSION_NAME - 7].rstrip('-')}-{session.hex[-6:]}"
+
+
+def home_id(namespace: UUID, owner: str, name: str) -> UUID:
+    """Return the id of `owner`'s home `name` in a cluster's namespace of that uid.
+
+    Owners have no slash, so two different pairs never make the same text.
+    """
+    return uuid5(namespace, f"{owner}/{name}")
+
+
+def revision_object(digest: str) -> str:
+    """Return the name of the object that holds a template's revision of that digest."""
+    return f"template-{digest[:40]}"
 
 
 def home_object(home: UUID) -> str:

@@ -204,6 +204,40 @@ class SessionStatus(Message):
     home: UUID | None = None
 
 
+class PinnedName(Message):
+    """Which revision of a template a session is held to; `revision` if a control plane counts."""
+
+    name: Name
+    revision: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Attempt(Message):
+    """What the operator remembers of its attempts to run a session.
+
+    `begun_at`: when the present one was begun, none while there is none. `not_before`: the
+    end of a back-off. `losses`: the moments of losses that count against it, oldest first.
+    `drawn`: its screen has been painted at least once.
+    """
+
+    begun_at: Moment | None = None
+    not_before: Moment | None = None
+    losses: Annotated[tuple[Moment, ...], Field(max_length=16)] = ()
+    drawn: bool = False
+
+
+class ObjectStatus(SessionStatus):
+    """The status of a Session object: what is told of it, and what the operator must remember.
+
+    `phase_since`: when the phase was entered. Only the operator writes it; what an agent
+    reports is the `SessionStatus` in it.
+    """
+
+    phase_since: Moment | None = None
+    template: PinnedName | None = None
+    attempt: Attempt = Attempt()
+
+
 class Session(Frozen):
     """The object: who it is, what it should be, what it is."""
 

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from porthole_agent.runtimes.local.decide import Seen
-from porthole_agent.runtimes.local.effective import resolve
 from porthole_agent.runtimes.local.record import Record
+from porthole_contract.effective import resolve
 from porthole_contract.lifecycle import Phase
 from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec

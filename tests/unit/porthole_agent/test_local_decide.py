@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from porthole_agent.runtimes.local.decide import (
-    MOST_LOSSES,
     Become,
     Begin,
     Clear,
@@ -30,6 +29,7 @@ from porthole_agent.runtimes.local.decide import (
 from porthole_agent.runtimes.local.record import Deletion, Record
 from porthole_contract.conditions import Reason
 from porthole_contract.lifecycle import DEADLINES, LASTING, Phase
+from porthole_contract.losses import MOST_LOSSES
 from porthole_contract.session import Desired
 from tests.support.local_records import NOW, a_record, a_spec, a_template, alive, seen
 

@@ -8,7 +8,6 @@ import pytest
 
 from porthole_agent.failpoints import NAMES, _read
 from porthole_agent.runtimes.local.decide import Seen
-from porthole_agent.runtimes.local.effective import resolve
 from porthole_agent.runtimes.local.egress import ruleset
 from porthole_agent.runtimes.local.ids import BLOCK, block, take
 from porthole_agent.runtimes.local.makers import (
@@ -27,6 +26,7 @@ from porthole_agent.runtimes.local.rootfs import NEVER, desktop_root, etc_names
 from porthole_agent.runtimes.local.seccomp import profile
 from porthole_agent.runtimes.local.status import observation, with_conditions
 from porthole_contract.conditions import Reason
+from porthole_contract.effective import resolve
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
 from porthole_contract.template import Egress, EgressMode

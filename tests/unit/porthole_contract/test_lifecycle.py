@@ -111,6 +111,11 @@ def test_what_is_lost_is_begun_again(phase: Phase) -> None:
     assert advance(phase, Event.LOST) in {Phase.STARTING, Phase.WAKING}
 
 
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.WAKING])
+def test_what_cannot_begin_waits_and_says_why(phase: Phase) -> None:
+    assert advance(phase, Event.BLOCKED) is Phase.PENDING
+
+
 @pytest.mark.parametrize("event", [Event.STOPPED, Event.LOST, Event.DEADLINE])
 def test_hibernating_ends_in_hibernation_whatever_happens(event: Event) -> None:
     assert advance(Phase.HIBERNATING, event) is Phase.HIBERNATED

@@ -3,25 +3,20 @@
 Pure: no clock, no loop, no files. The keeper asks again after each action, until there is
 nothing to do but wait.
 
-A lost desktop is begun again: at once the first time, then after 1, 2, 4 ... seconds; when
-it was lost `MOST_LOSSES` times within `WINDOW` it has failed.
+A lost desktop is begun again, sooner or later, as `porthole_contract.losses` says.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from porthole_agent.runtimes.local.effective import Effective
 from porthole_agent.runtimes.local.record import Deletion, Record
 from porthole_contract.conditions import Reason
+from porthole_contract.effective import Effective
 from porthole_contract.lifecycle import DEADLINES, Event, Phase
+from porthole_contract.losses import WINDOW, count_loss
 from porthole_contract.session import Desired
-
-MOST_LOSSES: Final = 6
-WINDOW: Final = timedelta(minutes=10)
-FIRST_WAIT: Final = timedelta(seconds=1)
-LONGEST_WAIT: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +125,16 @@ def lose(record: Record, reason: Reason, message: str, now: datetime, *, counts:
     lost = record.evolve(begun_at=None, restarts=record.restarts + 1)
     if not counts:
         return lost.happen(Event.LOST, reason, message, now).evolve(not_before=None)
-    losses = tuple(moment for moment in (*record.losses, now) if now - moment < WINDOW)
-    if len(losses) >= MOST_LOSSES:
-        sentence = f"It ended {len(losses)} times within {WINDOW.seconds // 60} minutes. {message}"
-        return _give_up(lost.evolve(losses=losses), Reason.CRASH_LOOP, sentence, now)
-    wait = min(FIRST_WAIT * 2 ** (len(losses) - 2), LONGEST_WAIT) if len(losses) > 1 else None
+    verdict = count_loss(record.losses, now)
+    lost = lost.evolve(losses=verdict.losses)
+    if verdict.failed:
+        minutes = WINDOW.seconds // 60
+        sentence = f"It ended {len(verdict.losses)} times within {minutes} minutes. {message}"
+        return _give_up(lost, Reason.CRASH_LOOP, sentence, now)
+    wait = verdict.wait
     return lost.happen(
         Event.LOST, reason if wait is None else Reason.BACK_OFF, message, now
-    ).evolve(losses=losses, not_before=None if wait is None else now + wait)
+    ).evolve(not_before=None if wait is None else now + wait)
 
 
 def changed(record: Record, order: int, now: datetime) -> Record:

@@ -31,7 +31,6 @@ from porthole_agent.runtimes.local.decide import (
     decide,
     lose,
 )
-from porthole_agent.runtimes.local.effective import Effective
 from porthole_agent.runtimes.local.gatewatch import GateWatch
 from porthole_agent.runtimes.local.journal import Event as JournalEvent
 from porthole_agent.runtimes.local.record import Deletion, Record, Tombstone
@@ -40,6 +39,7 @@ from porthole_agent.runtimes.local.stage import Stage
 from porthole_agent.runtimes.local.status import observation, with_conditions
 from porthole_agent.runtimes.port import Home, Observation
 from porthole_contract.conditions import Reason
+from porthole_contract.effective import Effective
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import OCCUPIED, Event, Phase
 from porthole_contract.session import Desired, SessionSpec

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from porthole_agent.runtimes.local.effective import Effective
 from porthole_agent.runtimes.local.oci import Container, Limits, bind, scratch, volume
 from porthole_agent.runtimes.local.ourselves import SUPERVISOR, Ourselves
 from porthole_agent.runtimes.local.record import Record
 from porthole_agent.runtimes.local.rootfs import HOME, USER, Identity
-from porthole_contract.names import slug
+from porthole_contract import configuration
+from porthole_contract.effective import Effective
 from porthole_contract.stream.channels import SERVED
 from porthole_contract.stream.grant import SigningKey
 
@@ -44,12 +44,8 @@ def container_name(session: UUID, part: str) -> str:
 
 
 def hostname(record: Record) -> str:
-    """Return what the desktop calls itself: its home's name, so that it stays the same.
-
-    Programs that lock their files by host and pid (browsers do) would take a new name for
-    another machine, and what was left of a killed one for somebody who is still there.
-    """
-    return slug(record.spec.home) if record.spec.home is not None else record.name
+    """Return what the desktop calls itself."""
+    return configuration.hostname(record.name, record.spec)
 
 
 def desktop_identity(record: Record, effective: Effective) -> Identity:
@@ -76,40 +72,23 @@ def gate_identity(record: Record) -> Identity:
 
 
 def supervisor_config(record: Record, effective: Effective, stop_seconds: int) -> dict[str, Any]:
-    """Return the supervisor's `config.json`; desktop/README.md has its fields."""
-    return {
-        "version": 1,
-        "title": record.name,
-        "display": effective.display.to_dict(),
-        "keyboard": effective.keyboard,
-        "locale": effective.locale,
-        "timezone": effective.timezone,
-        "env": [variable.to_dict() for variable in effective.env],
-        "start": effective.start,
-        "programs": [program.to_dict() for program in effective.programs],
-        "sockets": "/run/porthole",
-        "gate_uid": record.gate_uid,
-        "stop_seconds": stop_seconds,
-    }
+    """Return the supervisor's `config.json`."""
+    return configuration.supervisor_config(
+        record.name, effective, gate_uid=record.gate_uid, stop_seconds=stop_seconds
+    )
 
 
 def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
-    """Return the gate's `config.json`; desktop/README.md has its fields."""
+    """Return the gate's `config.json`."""
     modes = {mode for served in SERVED.values() for mode in served}
-    return {
-        "version": 1,
-        "session": str(record.session),
-        "fingerprint": record.fingerprint,
-        "listen": "unix:/run/gate/gate.sock",
-        "health": "unix:/run/gate/health.sock",
-        "certificate": "/run/gate-config/cert.pem",
-        "key": "/run/gate-config/key.pem",
-        "rfb": "/run/porthole/rfb.sock",
-        "supervisor": "/run/porthole/supervisor.sock",
-        "desktop_uid": record.desktop_uid,
-        "issuers": [key.issuer(channels=SERVED, modes=modes).to_dict()],
-        "limits": {},
-    }
+    return configuration.gate_config(
+        record.session,
+        record.fingerprint,
+        [key.issuer(channels=SERVED, modes=modes)],
+        listen="unix:/run/gate/gate.sock",
+        health="unix:/run/gate/health.sock",
+        desktop_uid=record.desktop_uid,
+    )
 
 
 def desktop_container(

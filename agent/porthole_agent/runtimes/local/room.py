@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from porthole_agent.runtimes.local.decide import Obstacle
-from porthole_agent.runtimes.local.effective import Effective
 from porthole_agent.runtimes.port import Capacity
 from porthole_contract.conditions import Reason
+from porthole_contract.effective import Effective
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from porthole_agent.files import write_whole
 from porthole_agent.runtimes.local.decide import Obstacle
-from porthole_agent.runtimes.local.effective import Effective, resolve
 from porthole_agent.runtimes.local.homes import Homes
 from porthole_agent.runtimes.local.ids import take
 from porthole_agent.runtimes.local.journal import Journal
@@ -25,6 +24,7 @@ from porthole_agent.runtimes.local.stage import House
 from porthole_agent.runtimes.local.status import holds_home
 from porthole_agent.runtimes.port import Capacity, Change, Home, HomeGone
 from porthole_contract.conditions import Reason
+from porthole_contract.effective import Effective, resolve
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import OCCUPIED, Phase
 from porthole_contract.template import SessionTemplateSpec

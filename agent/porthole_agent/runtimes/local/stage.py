@@ -28,7 +28,6 @@ from porthole_agent.files import (
 from porthole_agent.runtimes.local import homes
 from porthole_agent.runtimes.local.certificate import make_certificate
 from porthole_agent.runtimes.local.containers import Runc, remove_cgroups
-from porthole_agent.runtimes.local.effective import Effective
 from porthole_agent.runtimes.local.egress import ruleset
 from porthole_agent.runtimes.local.makers import (
     SHARED_SIZE,
@@ -47,6 +46,7 @@ from porthole_agent.runtimes.local.ourselves import Ourselves
 from porthole_agent.runtimes.local.processes import CommandFailed, run
 from porthole_agent.runtimes.local.record import Record
 from porthole_agent.runtimes.local.rootfs import Tree, desktop_root, etc_names, gate_root
+from porthole_contract.effective import Effective
 from porthole_contract.stream.grant import SigningKey
 from porthole_contract.template import EgressMode
 

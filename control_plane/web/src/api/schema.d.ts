@@ -858,7 +858,7 @@ export interface components {
          * @description What a condition is about.
          * @enum {string}
          */
-        ConditionType: "Ready" | "Scheduled" | "HomeReady" | "GateReady" | "Reachable" | "Foreign";
+        ConditionType: "Ready" | "Scheduled" | "HomeReady" | "GateReady" | "Reachable" | "Foreign" | "ChildrenReady";
         /**
          * Desired
          * @description What a session should be. Ending it is deletion, not a desired value.

@@ -1,0 +1,68 @@
+"""What a session's two programs are told, as `desktop/README.md` shows it.
+
+Every runtime writes these two files; only addresses and users differ between them.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from porthole_contract.effective import Effective
+from porthole_contract.names import slug
+from porthole_contract.session import SessionSpec
+from porthole_contract.stream.grant import Issuer
+
+
+def hostname(name: str, spec: SessionSpec) -> str:
+    """Return what the desktop calls itself: its home's name, so that it stays the same.
+
+    Programs that lock their files by host and pid (browsers do) would take a new name for
+    another machine, and what was left of a killed one for somebody who is still there.
+    """
+    return slug(spec.home) if spec.home is not None else name
+
+
+def supervisor_config(
+    title: str, effective: Effective, *, gate_uid: int, stop_seconds: int
+) -> dict[str, Any]:
+    """Return the supervisor's `config.json`; `gate_uid` may speak on its socket."""
+    return {
+        "version": 1,
+        "title": title,
+        "display": effective.display.to_dict(),
+        "keyboard": effective.keyboard,
+        "locale": effective.locale,
+        "timezone": effective.timezone,
+        "env": [variable.to_dict() for variable in effective.env],
+        "start": effective.start,
+        "programs": [program.to_dict() for program in effective.programs],
+        "sockets": "/run/porthole",
+        "gate_uid": gate_uid,
+        "stop_seconds": stop_seconds,
+    }
+
+
+def gate_config(
+    session: UUID,
+    fingerprint: str | None,
+    issuers: Iterable[Issuer],
+    *,
+    listen: str,
+    health: str,
+    desktop_uid: int,
+) -> dict[str, Any]:
+    """Return the gate's `config.json`; `desktop_uid` must own the desktop's sockets."""
+    return {
+        "version": 1,
+        "session": str(session),
+        "fingerprint": fingerprint,
+        "listen": listen,
+        "health": health,
+        "certificate": "/run/gate-config/cert.pem",
+        "key": "/run/gate-config/key.pem",
+        "rfb": "/run/porthole/rfb.sock",
+        "supervisor": "/run/porthole/supervisor.sock",
+        "desktop_uid": desktop_uid,
+        "issuers": [issuer.to_dict() for issuer in issuers],
+        "limits": {},
+    }
