@@ -215,11 +215,13 @@ class PinnedName(Message):
 class Attempt(Message):
     """What the operator remembers of its attempts to run a session.
 
+    `number`: of the present or next one; a pod that carries a lower one is of the past.
     `begun_at`: when the present one was begun, none while there is none. `not_before`: the
     end of a back-off. `losses`: the moments of losses that count against it, oldest first.
     `drawn`: its screen has been painted at least once.
     """
 
+    number: Count = 0
     begun_at: Moment | None = None
     not_before: Moment | None = None
     losses: Annotated[tuple[Moment, ...], Field(max_length=16)] = ()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from porthole_agent.failpoints import NAMES, _read
+from porthole_agent.failpoints import NAMES
 from porthole_agent.runtimes.local.decide import Seen
 from porthole_agent.runtimes.local.egress import ruleset
 from porthole_agent.runtimes.local.ids import BLOCK, block, take
@@ -28,6 +28,7 @@ from porthole_agent.runtimes.local.status import observation, with_conditions
 from porthole_contract.conditions import Reason
 from porthole_contract.effective import resolve
 from porthole_contract.errors import Refused
+from porthole_contract.failpoints import Failpoints
 from porthole_contract.lifecycle import Phase
 from porthole_contract.template import Egress, EgressMode
 from tests.support.local_records import NOW, a_record, a_spec, a_template, alive, seen
@@ -306,11 +307,12 @@ class TestOffers:
 
 class TestFailpoints:
     def test_are_read_by_name_and_number(self):
-        (asked,) = _read("local.create.journaled=kill:2").values()
-        assert (asked.signal, asked.passes) == (signal.SIGKILL, 2)
+        asked = Failpoints(NAMES, "local.create.journaled=kill:2")
+        passes = [asked.due("local.create.journaled") for _ in range(3)]
+        assert passes == [None, signal.SIGKILL, None]
         assert len(set(NAMES)) == len(NAMES)
 
     @pytest.mark.parametrize("setting", ["local.nowhere=kill:1", "x", "local.create.journaled=1"])
     def test_one_that_would_kill_nothing_is_an_error(self, setting):
         with pytest.raises(ValueError, match="NAME=kill:N"):
-            _read(setting)
+            Failpoints(NAMES, setting)

@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from porthole_contract.failpoints import Failpoints
 from porthole_control import failpoints
 from porthole_control.failpoints import NAMES, failpoint
 
@@ -14,7 +15,7 @@ from porthole_control.failpoints import NAMES, failpoint
 )
 def test_what_is_no_failpoint_is_an_error(setting: str):
     with pytest.raises(ValueError, match="PORTHOLE_FAILPOINTS"):
-        failpoints._read(setting)
+        Failpoints(NAMES, setting)
 
 
 def test_names_are_unique():
@@ -24,7 +25,7 @@ def test_names_are_unique():
 def test_the_process_is_killed_the_nth_time(monkeypatch: pytest.MonkeyPatch):
     kills: list[tuple[int, int]] = []
     monkeypatch.setattr(failpoints.os, "kill", lambda *args: kills.append(args))
-    asked = failpoints._read("commands.claimed=kill:2, CommandResult.written=stop:1")
+    asked = Failpoints(NAMES, "commands.claimed=kill:2, CommandResult.written=stop:1")
     monkeypatch.setattr(failpoints, "_asked", asked)
     failpoint("commands.claimed")
     failpoint("written", 1, "two")
