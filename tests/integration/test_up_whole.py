@@ -75,6 +75,13 @@ class Up:
         command = [PORTHOLE, *words, "--home", str(self.home.path)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
+    def tell(self) -> None:
+        """Print what it and its parts have said last."""
+        for said in (self.output, *sorted(self.home.log.glob("*.log"))):
+            if said.exists():
+                lines = said.read_text(errors="replace").splitlines()
+                print(f"--- {said.name}", *lines[-40:], sep="\n")
+
     def left(self) -> list[str]:
         """Return what of this home still runs, is mounted or holds a cgroup."""
         wanted = str(self.home.path)
@@ -103,6 +110,7 @@ def wait_for(check: Any, seconds: float) -> None:
 def up(tmp_path: Path) -> Iterator[Up]:
     made = Up(tmp_path / "home")
     yield made
+    made.tell()  # is shown if the test failed
     if made.process is not None and made.process.poll() is None:
         made.stop()
     assert made.left() == []

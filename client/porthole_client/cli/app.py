@@ -1,5 +1,8 @@
 """The command line put together from its nouns."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from porthole_client.cli import agent, developer, home, queue, session, status, template, token
@@ -17,8 +20,19 @@ EXIT_CODES = """Exit codes: 0 it is done, 1 it failed, 2 the command line is wro
 4 not allowed, 5 nobody answers, 6 not done in time, 7 something is in the way, 130 Ctrl-C."""
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"porthole {version('porthole')}")
+        raise typer.Exit
+
+
 @app.callback(epilog=EXIT_CODES)
-def _porthole() -> None:
+def _porthole(
+    asked: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
     """Remote desktops in the browser."""
 
 
