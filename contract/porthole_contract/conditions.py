@@ -65,8 +65,14 @@ class Condition(Message):
     """One condition of an object (metav1.Condition)."""
 
     type: ConditionType
+    """What it is about: `Ready` tells whether somebody can look at it now."""
     status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
     reason: Code
+    """Why, as one word for programs."""
     message: Sentence = ""
+    """Why, as a sentence for people."""
     last_transition_time: Moment
+    """When its status last became another."""
     observed_generation: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """The `metadata.generation` of the spec that it is about."""

@@ -3,6 +3,9 @@
 Kubernetes' objects and our wire say `podName`; Python says `pod_name`. Both spellings are
 accepted from outside, only the first is written. A field nobody knows is refused, except
 in a message from a peer (`Message`), which may be newer than we are.
+
+The text under a field is what people read about it: in the API's description, and in
+`kubectl explain`.
 """
 
 from collections.abc import Mapping
@@ -29,6 +32,7 @@ class Frozen(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
+        use_attribute_docstrings=True,
     )
 
     def to_dict(self) -> dict[str, Any]:

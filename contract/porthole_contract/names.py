@@ -9,6 +9,7 @@ from porthole_contract.errors import Invalid
 
 GROUP = "porthole.dev"
 VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 
 LABEL_SESSION = f"{GROUP}/session"
 LABEL_OWNER = f"{GROUP}/owner"
@@ -26,6 +27,9 @@ ANNOTATION_HOME_HOLDER = f"{GROUP}/home-holder"
 ANNOTATION_OWNER = f"{GROUP}/owner"
 ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_SHAPE = f"{GROUP}/shape"
+ANNOTATION_OWNERS = f"{GROUP}/owners"
+"""On a namespace: whose sessions people may make in it besides their own, one line of
+`username: owner` for each."""
 FINALIZER = f"{GROUP}/finalizer"
 
 OPERATOR = "porthole-operator"

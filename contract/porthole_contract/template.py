@@ -39,14 +39,19 @@ class EgressRule(Frozen):
     """One destination that is allowed under `rules`: a network and, optionally, ports."""
 
     cidr: Annotated[str, Field(max_length=49, pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+    """The network, such as `192.0.2.0/24`."""
     ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(max_length=64)] = ()
+    """The ports in it. Left out: all."""
 
 
 class Egress(Frozen):
     """What a session may reach: a mode, and the rules if the mode is `rules`."""
 
     mode: EgressMode = EgressMode.INTERNET
+    """`none`; `internet`, which is everything but loopback, link-local and private ranges;
+    `all`; or `rules`."""
     rules: Annotated[tuple[EgressRule, ...], Field(max_length=64)] = ()
+    """What is allowed if the mode is `rules`."""
 
 
 class Program(Frozen):
@@ -59,21 +64,30 @@ class Program(Frozen):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
+    """What it is called in the desktop's menu."""
     command: Annotated[
         tuple[Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")], ...],
         Field(min_length=1, max_length=64),
     ]
+    """The program and its arguments, executed without a shell. `{start}` in an argument is
+    replaced by the session's `start`, or the argument is left out if there is none."""
     autostart: StrictBool = False
+    """Whether it is started with the desktop."""
     restart: StrictBool = False
+    """Whether it is started again when it ends, if it is one of those."""
     icon: Annotated[str, Field(max_length=255, pattern=NO_NUL)] | None = None
+    """The name of its icon in the desktop's theme."""
 
 
 class Limits(Frozen):
     """The most that a session may ask for; None does not limit."""
 
     resources: ResourceList = ResourceList()
+    """The most of each resource that may be requested or set as a limit."""
     lifetime: Duration | None = None
+    """The longest life, such as `24h`; also that of sessions which ask for none."""
     idle_after: Duration | None = None
+    """The longest that a session may stay unused; also of those which ask for nothing."""
 
 
 Package = Annotated[str, Field(max_length=128, pattern=r"^[a-z0-9][a-z0-9.+-]+$")]
@@ -137,21 +151,40 @@ class SessionTemplateSpec(Frozen):
     """
 
     title: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+    """What people see in lists."""
     description: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] = ""
+    """What it is for, in a sentence or two."""
     icon: Annotated[str, Field(max_length=32768, pattern=NO_NUL)] | None = None
+    """A picture for lists: the name of one, or a data URL."""
     image: Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x20]+$")] | None = None
+    """The image that a cluster runs. A name without a registry is found where Porthole's own
+    images are."""
     packages: Annotated[tuple[Package, ...], Field(max_length=256)] = ()
+    """The Debian packages that its programs come from, where there are no images."""
     protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (Protocol.VNC,)
+    """How its desktops can be looked at; the first is what a session gets that does not say."""
     profile: Profile = Profile.RESTRICTED
+    """Which shape of pod it needs: `restricted`, `rdp` or `sandbox`. A cluster has to be set up
+    for all but the first."""
     programs: Annotated[
         tuple[Program, ...], Field(max_length=64), AfterValidator(_not_too_long)
     ] = ()
+    """The programs in its menu, and which of them are started with it."""
     defaults: SessionFields = SessionFields()
+    """What a session gets that does not say otherwise."""
     limits: Limits = Limits()
+    """What a session may ask for at the most."""
     resources: Resources = Resources()
+    """What of a machine a session gets that asks for nothing."""
     egress: Egress = Egress()
+    """What its programs may reach over the network."""
     idle: Idle = Idle()
+    """What happens to a session that nobody uses, if it does not say so itself."""
     pod: Annotated[JsonObject, BeforeValidator(_small_json)] = Field(default_factory=dict)
+    """What is added to the pod in a cluster, in Kubernetes' own words: `imagePullSecrets`,
+    `nodeSelector`, `tolerations`, `affinity`, `runtimeClassName`, further `env` and volumes
+    from Secrets and ConfigMaps, extended resources. Whoever may write templates may hence
+    use what the namespace holds."""
 
     def digest(self) -> str:
         """Return the SHA-256 (lower hex) of the canonical JSON of this revision.

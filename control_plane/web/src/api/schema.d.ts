@@ -835,22 +835,32 @@ export interface components {
             /**
              * Lasttransitiontime
              * Format: date-time
+             * @description When its status last became another.
              */
             lastTransitionTime: string;
             /**
              * Message
+             * @description Why, as a sentence for people.
              * @default
              */
             message?: string;
-            /** Observedgeneration */
+            /**
+             * Observedgeneration
+             * @description The `metadata.generation` of the spec that it is about.
+             */
             observedGeneration?: number | null;
-            /** Reason */
+            /**
+             * Reason
+             * @description Why, as one word for programs.
+             */
             reason: string;
             /**
              * Status
+             * @description Whether it holds.
              * @enum {string}
              */
             status: "True" | "False" | "Unknown";
+            /** @description What it is about: `Ready` tells whether somebody can look at it now. */
             type: components["schemas"]["ConditionType"];
         };
         /**
@@ -872,16 +882,19 @@ export interface components {
         Display: {
             /**
              * Height
+             * @description Pixels from top to bottom.
              * @default 720
              */
             height?: number;
             /**
              * Scale
+             * @description How large things are drawn, in percent: 200 suits a screen of twice the density.
              * @default 100
              */
             scale?: number;
             /**
              * Width
+             * @description Pixels from left to right.
              * @default 1280
              */
             width?: number;
@@ -903,10 +916,15 @@ export interface components {
          * @description What a session may reach: a mode, and the rules if the mode is `rules`.
          */
         Egress: {
-            /** @default internet */
+            /**
+             * @description `none`; `internet`, which is everything but loopback, link-local and private ranges;
+             *     `all`; or `rules`.
+             * @default internet
+             */
             mode?: components["schemas"]["EgressMode"];
             /**
              * Rules
+             * @description What is allowed if the mode is `rules`.
              * @default []
              */
             rules?: components["schemas"]["EgressRule"][];
@@ -922,10 +940,14 @@ export interface components {
          * @description One destination that is allowed under `rules`: a network and, optionally, ports.
          */
         EgressRule: {
-            /** Cidr */
+            /**
+             * Cidr
+             * @description The network, such as `192.0.2.0/24`.
+             */
             cidr: string;
             /**
              * Ports
+             * @description The ports in it. Left out: all.
              * @default []
              */
             ports?: number[];
@@ -967,10 +989,14 @@ export interface components {
          * @description One variable of the desktop's environment.
          */
         EnvVar: {
-            /** Name */
+            /**
+             * Name
+             * @description The variable's name: letters, digits and `_`, not beginning with a digit.
+             */
             name: string;
             /**
              * Value
+             * @description Its value, taken as it is: nothing in it is expanded.
              * @default
              */
             value?: string;
@@ -1049,11 +1075,16 @@ export interface components {
         Idle: {
             /**
              * Action
+             * @description What happens then. `Hibernate` stops it and keeps its home, `Delete` ends it.
              * @default Hibernate
              * @enum {string}
              */
             action?: "Hibernate" | "Delete";
-            /** After */
+            /**
+             * After
+             * @description How long nobody must have touched pointer or keys, such as `30m`. Left out: nothing
+             *     happens, however long that is.
+             */
             after?: string | null;
         };
         /**
@@ -1137,11 +1168,20 @@ export interface components {
          * @description The most that a session may ask for; None does not limit.
          */
         Limits: {
-            /** Idleafter */
+            /**
+             * Idleafter
+             * @description The longest that a session may stay unused; also of those which ask for nothing.
+             */
             idleAfter?: string | null;
-            /** Lifetime */
+            /**
+             * Lifetime
+             * @description The longest life, such as `24h`; also that of sessions which ask for none.
+             */
             lifetime?: string | null;
-            /** @default {} */
+            /**
+             * @description The most of each resource that may be requested or set as a limit.
+             * @default {}
+             */
             resources?: components["schemas"]["ResourceList"];
         };
         /**
@@ -1194,33 +1234,54 @@ export interface components {
             agent?: string | null;
             /** @default Running */
             desired?: components["schemas"]["Desired"];
+            /** @description The screen. Left out: as the template says, else 1280 by 720. */
             display?: components["schemas"]["Display"] | null;
-            /** Env */
+            /**
+             * Env
+             * @description Variables of the environment of all its programs; of two with one name the later is
+             *     taken.
+             */
             env?: components["schemas"]["EnvVar"][] | null;
             /**
              * Home
              * @description A home by its name, made if there is none yet; null: none.
              */
             home?: string | null;
+            /** @description What happens when nobody uses it. Left out: as the template says. */
             idle?: components["schemas"]["Idle"] | null;
-            /** Keyboard */
+            /**
+             * Keyboard
+             * @description The layout of the keyboard as X knows it: `us`, `de(nodeadkeys)`.
+             */
             keyboard?: string | null;
             /** Labels */
             labels?: {
                 [key: string]: string;
             };
-            /** Lifetime */
+            /**
+             * Lifetime
+             * @description How long it may live from its creation, such as `8h`; then it is deleted. Left out: as
+             *     long as the template allows.
+             */
             lifetime?: string | null;
-            /** Locale */
+            /**
+             * Locale
+             * @description Language and country of programs, such as `de_DE.UTF-8`.
+             */
             locale?: string | null;
             /**
              * Name
              * @description None: one is made of the template's.
              */
             name?: string | null;
+            /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
+            /** @description What of a machine it gets. Left out: as the template says. */
             resources?: components["schemas"]["Resources"] | null;
-            /** Start */
+            /**
+             * Start
+             * @description What is opened in it at first: a URL or a command, as the template's programs take it.
+             */
             start?: string | null;
             /**
              * Start Deadline
@@ -1232,7 +1293,10 @@ export interface components {
              * @description A name, or a name and one of its revisions.
              */
             template: string | components["schemas"]["TemplateRef"];
-            /** Timezone */
+            /**
+             * Timezone
+             * @description The time zone of the desktop's clock, such as `Europe/Berlin`.
+             */
             timezone?: string | null;
         };
         /**
@@ -1466,17 +1530,29 @@ export interface components {
         Program: {
             /**
              * Autostart
+             * @description Whether it is started with the desktop.
              * @default false
              */
             autostart?: boolean;
-            /** Command */
+            /**
+             * Command
+             * @description The program and its arguments, executed without a shell. `{start}` in an argument is
+             *     replaced by the session's `start`, or the argument is left out if there is none.
+             */
             command: string[];
-            /** Icon */
+            /**
+             * Icon
+             * @description The name of its icon in the desktop's theme.
+             */
             icon?: string | null;
-            /** Name */
+            /**
+             * Name
+             * @description What it is called in the desktop's menu.
+             */
             name: string;
             /**
              * Restart
+             * @description Whether it is started again when it ends, if it is one of those.
              * @default false
              */
             restart?: boolean;
@@ -1492,11 +1568,20 @@ export interface components {
          * @description Amounts of what a machine has; None leaves it to the template or the runtime.
          */
         ResourceList: {
-            /** Cpu */
+            /**
+             * Cpu
+             * @description Processors: `2`, or `500m` for half of one.
+             */
             cpu?: string | number | null;
-            /** Memory */
+            /**
+             * Memory
+             * @description Bytes of memory, such as `2Gi`.
+             */
             memory?: string | number | null;
-            /** Storage */
+            /**
+             * Storage
+             * @description Bytes of the home, or of what stands in for one, such as `5Gi`.
+             */
             storage?: string | number | null;
         };
         /**
@@ -1504,9 +1589,15 @@ export interface components {
          * @description What is set aside for a session, and what it may use at the most.
          */
         Resources: {
-            /** @default {} */
+            /**
+             * @description What it may use at the most.
+             * @default {}
+             */
             limits?: components["schemas"]["ResourceList"];
-            /** @default {} */
+            /**
+             * @description What is set aside for it, so that it is there when it is needed.
+             * @default {}
+             */
             requests?: components["schemas"]["ResourceList"];
         };
         /**
@@ -1546,21 +1637,45 @@ export interface components {
          * @description What a session may ask for and a template may give defaults to.
          */
         SessionFields: {
+            /** @description The screen. Left out: as the template says, else 1280 by 720. */
             display?: components["schemas"]["Display"] | null;
-            /** Env */
+            /**
+             * Env
+             * @description Variables of the environment of all its programs; of two with one name the later is
+             *     taken.
+             */
             env?: components["schemas"]["EnvVar"][] | null;
+            /** @description What happens when nobody uses it. Left out: as the template says. */
             idle?: components["schemas"]["Idle"] | null;
-            /** Keyboard */
+            /**
+             * Keyboard
+             * @description The layout of the keyboard as X knows it: `us`, `de(nodeadkeys)`.
+             */
             keyboard?: string | null;
-            /** Lifetime */
+            /**
+             * Lifetime
+             * @description How long it may live from its creation, such as `8h`; then it is deleted. Left out: as
+             *     long as the template allows.
+             */
             lifetime?: string | null;
-            /** Locale */
+            /**
+             * Locale
+             * @description Language and country of programs, such as `de_DE.UTF-8`.
+             */
             locale?: string | null;
+            /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
+            /** @description What of a machine it gets. Left out: as the template says. */
             resources?: components["schemas"]["Resources"] | null;
-            /** Start */
+            /**
+             * Start
+             * @description What is opened in it at first: a URL or a command, as the template's programs take it.
+             */
             start?: string | null;
-            /** Timezone */
+            /**
+             * Timezone
+             * @description The time zone of the desktop's clock, such as `Europe/Berlin`.
+             */
             timezone?: string | null;
         };
         /**
@@ -1671,32 +1786,73 @@ export interface components {
          *     `desired` is the only field that the API may set on a session made by kubectl.
          */
         SessionSpec: {
-            /** @default Running */
+            /**
+             * @description What it should be: `Running`, or `Hibernated`, which stops it and keeps its home. It is
+             *     ended by deleting it.
+             * @default Running
+             */
             desired?: components["schemas"]["Desired"];
+            /** @description The screen. Left out: as the template says, else 1280 by 720. */
             display?: components["schemas"]["Display"] | null;
-            /** Env */
+            /**
+             * Env
+             * @description Variables of the environment of all its programs; of two with one name the later is
+             *     taken.
+             */
             env?: components["schemas"]["EnvVar"][] | null;
-            /** Home */
+            /**
+             * Home
+             * @description The name of the owner's home that is mounted in it, made if there is none yet. It stays
+             *     when the session is gone, and one session at a time has it. Left out: its files end with
+             *     it.
+             */
             home?: string | null;
+            /** @description What happens when nobody uses it. Left out: as the template says. */
             idle?: components["schemas"]["Idle"] | null;
-            /** Keyboard */
+            /**
+             * Keyboard
+             * @description The layout of the keyboard as X knows it: `us`, `de(nodeadkeys)`.
+             */
             keyboard?: string | null;
-            /** Labels */
+            /**
+             * Labels
+             * @description Words of your own to find it by: keys and values as Kubernetes takes them in labels.
+             *     Keys below `porthole.dev/` are Porthole's.
+             */
             labels?: {
                 [key: string]: string;
             };
-            /** Lifetime */
+            /**
+             * Lifetime
+             * @description How long it may live from its creation, such as `8h`; then it is deleted. Left out: as
+             *     long as the template allows.
+             */
             lifetime?: string | null;
-            /** Locale */
+            /**
+             * Locale
+             * @description Language and country of programs, such as `de_DE.UTF-8`.
+             */
             locale?: string | null;
-            /** Owner */
+            /**
+             * Owner
+             * @description Whose it is: a user's name, without spaces and slashes. It never changes.
+             */
             owner: string;
+            /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
+            /** @description What of a machine it gets. Left out: as the template says. */
             resources?: components["schemas"]["Resources"] | null;
-            /** Start */
+            /**
+             * Start
+             * @description What is opened in it at first: a URL or a command, as the template's programs take it.
+             */
             start?: string | null;
+            /** @description What it is made from. It keeps the revision that it started with. */
             template: components["schemas"]["TemplateRef"];
-            /** Timezone */
+            /**
+             * Timezone
+             * @description The time zone of the desktop's clock, such as `Europe/Berlin`.
+             */
             timezone?: string | null;
         };
         /**
@@ -1707,31 +1863,45 @@ export interface components {
          *     runtime (and an image recipe) needs. `pod` is passed to the pod's maker as it is.
          */
         "SessionTemplateSpec-Input": {
-            /** @default {} */
+            /**
+             * @description What a session gets that does not say otherwise.
+             * @default {}
+             */
             defaults?: components["schemas"]["SessionFields"];
             /**
              * Description
+             * @description What it is for, in a sentence or two.
              * @default
              */
             description?: string;
             /**
+             * @description What its programs may reach over the network.
              * @default {
              *       "mode": "internet",
              *       "rules": []
              *     }
              */
             egress?: components["schemas"]["Egress"];
-            /** Icon */
+            /**
+             * Icon
+             * @description A picture for lists: the name of one, or a data URL.
+             */
             icon?: string | null;
             /**
+             * @description What happens to a session that nobody uses, if it does not say so itself.
              * @default {
              *       "action": "Hibernate"
              *     }
              */
             idle?: components["schemas"]["Idle"];
-            /** Image */
+            /**
+             * Image
+             * @description The image that a cluster runs. A name without a registry is found where Porthole's own
+             *     images are.
+             */
             image?: string | null;
             /**
+             * @description What a session may ask for at the most.
              * @default {
              *       "resources": {}
              *     }
@@ -1739,35 +1909,52 @@ export interface components {
             limits?: components["schemas"]["Limits"];
             /**
              * Packages
+             * @description The Debian packages that its programs come from, where there are no images.
              * @default []
              */
             packages?: string[];
-            /** Pod */
+            /**
+             * Pod
+             * @description What is added to the pod in a cluster, in Kubernetes' own words: `imagePullSecrets`,
+             *     `nodeSelector`, `tolerations`, `affinity`, `runtimeClassName`, further `env` and volumes
+             *     from Secrets and ConfigMaps, extended resources. Whoever may write templates may hence
+             *     use what the namespace holds.
+             */
             pod?: {
                 [key: string]: components["schemas"]["Json-Input"];
             };
-            /** @default restricted */
+            /**
+             * @description Which shape of pod it needs: `restricted`, `rdp` or `sandbox`. A cluster has to be set up
+             *     for all but the first.
+             * @default restricted
+             */
             profile?: components["schemas"]["Profile"];
             /**
              * Programs
+             * @description The programs in its menu, and which of them are started with it.
              * @default []
              */
             programs?: components["schemas"]["Program"][];
             /**
              * Protocols
+             * @description How its desktops can be looked at; the first is what a session gets that does not say.
              * @default [
              *       "vnc"
              *     ]
              */
             protocols?: components["schemas"]["Protocol"][];
             /**
+             * @description What of a machine a session gets that asks for nothing.
              * @default {
              *       "limits": {},
              *       "requests": {}
              *     }
              */
             resources?: components["schemas"]["Resources"];
-            /** Title */
+            /**
+             * Title
+             * @description What people see in lists.
+             */
             title: string;
         };
         /**
@@ -1778,31 +1965,45 @@ export interface components {
          *     runtime (and an image recipe) needs. `pod` is passed to the pod's maker as it is.
          */
         "SessionTemplateSpec-Output": {
-            /** @default {} */
+            /**
+             * @description What a session gets that does not say otherwise.
+             * @default {}
+             */
             defaults?: components["schemas"]["SessionFields"];
             /**
              * Description
+             * @description What it is for, in a sentence or two.
              * @default
              */
             description?: string;
             /**
+             * @description What its programs may reach over the network.
              * @default {
              *       "mode": "internet",
              *       "rules": []
              *     }
              */
             egress?: components["schemas"]["Egress"];
-            /** Icon */
+            /**
+             * Icon
+             * @description A picture for lists: the name of one, or a data URL.
+             */
             icon?: string | null;
             /**
+             * @description What happens to a session that nobody uses, if it does not say so itself.
              * @default {
              *       "action": "Hibernate"
              *     }
              */
             idle?: components["schemas"]["Idle"];
-            /** Image */
+            /**
+             * Image
+             * @description The image that a cluster runs. A name without a registry is found where Porthole's own
+             *     images are.
+             */
             image?: string | null;
             /**
+             * @description What a session may ask for at the most.
              * @default {
              *       "resources": {}
              *     }
@@ -1810,35 +2011,52 @@ export interface components {
             limits?: components["schemas"]["Limits"];
             /**
              * Packages
+             * @description The Debian packages that its programs come from, where there are no images.
              * @default []
              */
             packages?: string[];
-            /** Pod */
+            /**
+             * Pod
+             * @description What is added to the pod in a cluster, in Kubernetes' own words: `imagePullSecrets`,
+             *     `nodeSelector`, `tolerations`, `affinity`, `runtimeClassName`, further `env` and volumes
+             *     from Secrets and ConfigMaps, extended resources. Whoever may write templates may hence
+             *     use what the namespace holds.
+             */
             pod?: {
                 [key: string]: components["schemas"]["Json-Output"];
             };
-            /** @default restricted */
+            /**
+             * @description Which shape of pod it needs: `restricted`, `rdp` or `sandbox`. A cluster has to be set up
+             *     for all but the first.
+             * @default restricted
+             */
             profile?: components["schemas"]["Profile"];
             /**
              * Programs
+             * @description The programs in its menu, and which of them are started with it.
              * @default []
              */
             programs?: components["schemas"]["Program"][];
             /**
              * Protocols
+             * @description How its desktops can be looked at; the first is what a session gets that does not say.
              * @default [
              *       "vnc"
              *     ]
              */
             protocols?: components["schemas"]["Protocol"][];
             /**
+             * @description What of a machine a session gets that asks for nothing.
              * @default {
              *       "limits": {},
              *       "requests": {}
              *     }
              */
             resources?: components["schemas"]["Resources"];
-            /** Title */
+            /**
+             * Title
+             * @description What people see in lists.
+             */
             title: string;
         };
         /**
@@ -1992,9 +2210,15 @@ export interface components {
          * @description Which template, and which of its revisions (None: the newest at creation).
          */
         TemplateRef: {
-            /** Name */
+            /**
+             * Name
+             * @description The template's name. In a cluster it lies in the namespace of the session.
+             */
             name: string;
-            /** Revision */
+            /**
+             * Revision
+             * @description Which of its revisions, as the control plane counts them. Left out: the newest.
+             */
             revision?: number | null;
         };
         /**
