@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from e2e.cluster.cache import Cache
+from e2e.cluster.kubernetes import KUBERNETES
 from porthole_client.cli.exits import Failure
 from porthole_client.cli.up import packages
 from porthole_client.cli.up.prepare import prepare
@@ -27,6 +29,7 @@ def main() -> int:
         prepare(("browser",), print)
         if lacking := [package for package in PACKAGES if not is_installed(package)]:
             packages.install(lacking, print)
+        Cache.of_this_user(print).obtain(KUBERNETES)
     except Failure as failure:
         print(failure)
         return 1

@@ -73,7 +73,7 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     tests = ROOT / "tests"
     unit = ("--disable-socket", "--allow-unix-socket", "tests/unit", "tests/compat")
     return (
-        Stage("environment", (sys.executable, "tests/prepare.py"), 120),
+        Stage("environment", (sys.executable, "-m", "tests.prepare"), 600),
         Stage("ruff", _tool("ruff", "check", "--output-format", "concise", "."), 5, "lint"),
         Stage("format", _tool("ruff", "format", "--check", "."), 5, "lint"),
         Stage("imports", _tool("lint-imports", "--no-cache"), 20, "lint"),
