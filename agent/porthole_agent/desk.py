@@ -30,6 +30,7 @@ _log = structlog.get_logger(__name__)
 AT_ONCE = 256
 """How many commands may be unfinished; more are left with the control plane."""
 _REMEMBERED = 10_000
+_CONTENT_MISSING = "template_content_missing"
 _CONTENT_WITHIN = 30.0
 """Seconds in which the content of a template has to come when it was asked for."""
 
@@ -141,24 +142,34 @@ class Desk:
     async def _effect(self, command: Command) -> None:
         match command.body:
             case ApplySession() as body:
-                await self._runtime.apply(
-                    body.session,
-                    body.order,
-                    name=body.name,
-                    owner=body.owner,
-                    spec=body.spec,
-                    template=await self._whole(body.template),
-                    home=body.home,
-                )
+                try:
+                    await self._apply(body, body.template)
+                except Refused as error:
+                    if error.code != _CONTENT_MISSING or body.template.spec is not None:
+                        raise
+                    await self._apply(body, await self._whole(body.template))
             case DeleteSession() as body:
                 await self._runtime.delete(body.session, body.order)
             case DeleteHome() as body:
                 await self._runtime.delete_home(body.home)
 
+    async def _apply(self, body: ApplySession, template: PinnedTemplate) -> None:
+        await self._runtime.apply(
+            body.session,
+            body.order,
+            name=body.name,
+            owner=body.owner,
+            spec=body.spec,
+            template=template,
+            home=body.home,
+        )
+
     async def _whole(self, template: PinnedTemplate) -> PinnedTemplate:
-        """Return the template with its content, asked for if it is not known here."""
-        if template.spec is not None or self._runtime.known_template(template.digest):
-            return template
+        """Return the template with its content, which is asked for.
+
+        Raises:
+            Refused: it did not come.
+        """
         waiting = self._contents.setdefault(
             template.digest, asyncio.get_running_loop().create_future()
         )
@@ -171,7 +182,7 @@ class Desk:
                 del self._patience[patience]
         except TimeoutError:
             raise Refused(
-                "template_content_missing",
+                _CONTENT_MISSING,
                 f"The content of the template '{template.name}' did not come.",
             ) from None
         finally:

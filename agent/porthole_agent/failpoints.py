@@ -41,8 +41,27 @@ DELETE = (
     "local.delete.journaled",
     "local.delete.record-removed",
 )
-NAMES = CREATE + LOSE + DELETE
+LOCAL = CREATE + LOSE + DELETE
 
+KUBERNETES_CREATE = (
+    "kubernetes.create.received",
+    "kubernetes.create.revision-made",
+    "kubernetes.create.session-made",
+    "kubernetes.create.revision-owned",
+)
+KUBERNETES_CHANGE = (
+    "kubernetes.change.read",
+    "kubernetes.change.written",
+)
+KUBERNETES_DELETE = (
+    "kubernetes.delete.received",
+    "kubernetes.delete.tombstone-written",
+    "kubernetes.delete.asked",
+    "kubernetes.delete.gone",
+)
+KUBERNETES = KUBERNETES_CREATE + KUBERNETES_CHANGE + KUBERNETES_DELETE
+
+NAMES = LOCAL + KUBERNETES
 
 _asked = Failpoints(NAMES, os.environ.get(VARIABLE, ""))
 

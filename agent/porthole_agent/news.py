@@ -7,7 +7,7 @@ of them is owed.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from porthole_contract.link.reports import (
     CommandResult,
     HomeObserved,
     InventoryPart,
+    ObservedEvent,
     SessionEnded,
     SessionObserved,
     TemplateOffered,
@@ -71,10 +72,18 @@ class News:
         self.changed()
 
     def inventory(self, parts: Iterable[InventoryPart]) -> None:
-        """Owe a complete inventory; it stands for all that was observed before it."""
+        """Owe a complete inventory; it stands for all that was observed before it.
+
+        What happened to a session, and has not been said, goes with the inventory.
+        """
         self._urgent = deque(item for item in self._urgent if not isinstance(item, InventoryPart))
+        stories = {
+            item.session: item.events
+            for item in self._observed.values()
+            if isinstance(item, SessionObserved) and item.events
+        }
         self._observed.clear()
-        self._urgent.extend(parts)
+        self._urgent.extend(_with_stories(part, stories) for part in parts)
         self.changed()
 
     def returned(self, items: Iterable[Any]) -> None:
@@ -96,17 +105,31 @@ class News:
         return out
 
 
+def _with_stories(
+    part: InventoryPart, stories: Mapping[UUID, tuple[ObservedEvent, ...]]
+) -> InventoryPart:
+    if not any(one.session in stories for one in part.sessions):
+        return part
+    told = []
+    for one in part.sessions:
+        events = (*stories.get(one.session, ()), *one.events)
+        told.append(one.model_copy(update={"events": events[-MOST_EVENTS:]}))
+    return part.model_copy(update={"sessions": tuple(told)})
+
+
 def of_session(seen: port.Observation) -> SessionObserved:
     """Return the report on one session."""
     return SessionObserved(
         session=seen.session,
         name=seen.name,
         owner=seen.owner,
+        origin=seen.origin,
         order=seen.order,
         desired=seen.spec.desired,
         spec=seen.spec,
         status=seen.status,
         gone=seen.status.phase is Phase.TERMINATED,
+        events=seen.events,
     )
 
 
@@ -122,7 +145,7 @@ def of_home(seen: port.Home) -> HomeObserved:
     )
 
 
-def of_agent(seen: port.Inventory, *, runtime: str, program: str) -> AgentObserved:
+def of_agent(seen: port.Overview, *, runtime: str, program: str) -> AgentObserved:
     """Return the report on the agent itself."""
     capacity = seen.capacity
     return AgentObserved(
@@ -166,7 +189,7 @@ def of_inventory(seen: port.Inventory, snapshot: UUID) -> Iterator[InventoryPart
             snapshot=snapshot,
             index=index,
             last=index == len(pieces) - 1,
-            place=seen.runtime,
+            place=seen.overview.runtime,
             sessions=tuple(one for one in piece if isinstance(one, SessionObserved)),
             homes=tuple(one for one in piece if isinstance(one, HomeObserved)),
             ended=tuple(one for one in piece if isinstance(one, SessionEnded)),

@@ -6,8 +6,9 @@ it who owns one), and takes a complete inventory when one is wanted and every fe
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID, uuid4
 
 import structlog
@@ -20,6 +21,8 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.link.reports import HomeObserved
 
 _log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 _SETTLED_AFTER = 0.25
 _AGAIN_AFTER = 1.0
@@ -96,14 +99,16 @@ class Watch:
             await self._agent_changed.wait()
             await asyncio.sleep(_SETTLED_AFTER)
             self._agent_changed.clear()
-            seen = await self._look()
-            self._news.agent(report.of_agent(seen, runtime=self._kind, program=self._program))
+            self._tell_overview(await self._look(self._runtime.overview))
 
-    async def _look(self) -> port.Inventory:
+    def _tell_overview(self, seen: port.Overview) -> None:
+        self._news.agent(report.of_agent(seen, runtime=self._kind, program=self._program))
+
+    async def _look(self, look: Callable[[], Awaitable[_T]]) -> _T:
         """Return what there is; a look that fails is no reason to end every desktop."""
         while True:
             try:
-                return await self._runtime.inventory()
+                return await look()
             except (OSError, PortholeError) as error:
                 _log.warning("inventory_failed", why=str(error) or type(error).__name__)
                 await asyncio.sleep(_AGAIN_AFTER)
@@ -111,9 +116,9 @@ class Watch:
     async def _take_inventories(self) -> None:
         while True:
             self._wanted.clear()
-            seen = await self._look()
+            seen = await self._look(self._runtime.inventory)
             self._sessions = {one.session: one for one in seen.sessions}
-            self._news.agent(report.of_agent(seen, runtime=self._kind, program=self._program))
+            self._tell_overview(seen.overview)
             self._news.inventory(report.of_inventory(seen, uuid4()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._every):

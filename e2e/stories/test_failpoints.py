@@ -90,7 +90,7 @@ def _agent_stories(kills: int) -> dict[str, Story]:
             agent=(f"{name}=kill:1",) * kills,
             running=("supervisor",) if name in agent.LOSE else (),
         )
-        for name in agent.NAMES
+        for name in agent.LOCAL
     }
 
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from porthole_agent.failpoints import CREATE, DELETE, LOSE, NAMES
+from porthole_agent.failpoints import CREATE, DELETE, LOCAL, LOSE
 from tests.support.leftovers import Leftovers
 from tests.support.local_runtime import CANNOT
 
@@ -35,7 +35,7 @@ async def test_a_killed_agent_leaves_nothing_undone_and_does_nothing_twice(tmp_p
         async with turns:
             return name, await _told(tmp_path / name, name, kills)
 
-    told = dict(await asyncio.gather(*(story(name) for name in NAMES)))
+    told = dict(await asyncio.gather(*(story(name) for name in LOCAL)))
     wrong = {name: faults for name, faults in told.items() if faults}
     assert not wrong, json.dumps(wrong, indent=1)
 

@@ -17,8 +17,9 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from porthole_contract.link.reports import ObservedEvent, Origin
 from porthole_contract.session import SessionSpec, SessionStatus
-from porthole_contract.template import PinnedTemplate, SessionTemplate, SessionTemplateSpec
+from porthole_contract.template import PinnedTemplate, SessionTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Observation:
     """One session as the runtime sees it.
 
     `spec` is what it is held to now: a session that was hibernated for being idle has
-    `desired: Hibernated` here under the order that asked for `Running`.
+    `desired: Hibernated` here under the order that asked for `Running`. `events` are what
+    happened to it since it was last told of.
     """
 
     session: UUID
@@ -35,6 +37,8 @@ class Observation:
     order: int
     spec: SessionSpec
     status: SessionStatus
+    origin: Origin = Origin.API
+    events: tuple[ObservedEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +96,23 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
-    """Everything there is, at one moment."""
+class Overview:
+    """The runtime itself: what it offers, and how much room it has."""
 
     runtime: UUID
-    sessions: tuple[Observation, ...]
-    ended: tuple[Ended, ...]
-    homes: tuple[Home, ...]
     offers: tuple[Offer, ...]
     capacity: Capacity
     draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Everything there is, at one moment."""
+
+    overview: Overview
+    sessions: tuple[Observation, ...]
+    ended: tuple[Ended, ...]
+    homes: tuple[Home, ...]
 
 
 Change = Observation | Home | HomeGone | Offer
@@ -182,11 +193,11 @@ class Runtime(Protocol):
         What was lost is found in the next `inventory`.
         """
 
-    async def inventory(self) -> Inventory:
-        """Return everything that there is."""
+    async def overview(self) -> Overview:
+        """Return how it is with the runtime itself; asked often, so it may be a little old."""
 
-    def known_template(self, digest: str) -> SessionTemplateSpec | None:
-        """Return the content of a template's revision if it is held here."""
+    async def inventory(self) -> Inventory:
+        """Return everything that there is, and nothing that is only remembered to be there."""
 
     async def connect_gate(self, session: UUID) -> tuple[StreamReader, StreamWriter]:
         """Connect to a session's gate; TLS is done and its certificate is the right one.

@@ -12,6 +12,7 @@ from porthole_agent.desk import AT_ONCE, Desk
 from porthole_contract.errors import Refused
 from porthole_contract.link.commands import TemplateContent
 from porthole_contract.link.reports import CommandResult, Outcome, WantTemplate
+from porthole_contract.template import PinnedTemplate
 from porthole_contract.testing import builders
 
 
@@ -25,7 +26,9 @@ class Place:
         self.refusal: Exception | None = None
         self.contents: dict[str, Any] = {}
 
-    async def apply(self, session: UUID, order: int, **_: Any) -> None:
+    async def apply(self, session: UUID, order: int, *, template: PinnedTemplate, **_: Any) -> None:
+        if template.spec is None and template.digest not in self.contents:
+            raise Refused("template_content_missing", "That template is not known here.")
         self.told.append(("apply", session, order))
         await self.go_on.wait()
         if self.refusal is not None:
@@ -34,9 +37,6 @@ class Place:
     async def delete(self, session: UUID, order: int) -> None:
         self.told.append(("delete", session, order))
         await self.go_on.wait()
-
-    def known_template(self, digest: str) -> Any:
-        return self.contents.get(digest)
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """What an agent owes to say: bounded, newest first-hand, results never dropped."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from porthole_agent.news import PART, PART_BYTES, News, of_agent, of_inventory, of_session
 from porthole_agent.runtimes import port
 from porthole_contract.lifecycle import Phase
 from porthole_contract.link.codec import size_of
-from porthole_contract.link.reports import InventoryPart, SessionObserved
+from porthole_contract.link.reports import InventoryPart, ObservedEvent, SessionObserved
 from porthole_contract.session import Desired, EnvVar
 from porthole_contract.testing import builders
 
@@ -24,13 +25,15 @@ def seen(number: int = 1, phase: Phase = Phase.RUNNING) -> port.Observation:
 
 def everything(sessions: int = 0) -> port.Inventory:
     return port.Inventory(
-        runtime=builders.an_id(99),
+        overview=port.Overview(
+            runtime=builders.an_id(99),
+            offers=(),
+            capacity=port.Capacity(20, sessions, 2.0, 0.5, 2**30, 0),
+            draining=False,
+        ),
         sessions=tuple(seen(number) for number in range(1, sessions + 1)),
         ended=(),
         homes=(),
-        offers=(),
-        capacity=port.Capacity(20, sessions, 2.0, 0.5, 2**30, 0),
-        draining=False,
     )
 
 
@@ -133,6 +136,15 @@ def test_a_session_that_was_put_to_sleep_says_so_under_the_order_it_has() -> Non
 
 
 def test_amounts_of_nothing_are_left_out() -> None:
-    report = of_agent(everything(), runtime="local", program="porthole")
+    report = of_agent(everything().overview, runtime="local", program="porthole")
     assert report.capacity.total.cpu == "2000m"
     assert report.capacity.used.memory is None
+
+
+def test_what_happened_to_a_session_is_told_with_the_inventory_that_comes_between() -> None:
+    event = ObservedEvent(at=datetime(2026, 1, 1, tzinfo=UTC), reason="PutBack")
+    news = News()
+    news.observed(of_session(replace(seen(1), events=(event,))))
+    news.inventory(of_inventory(everything(2), builders.an_id(7)))
+    (part,) = news.take(10)
+    assert [one.events for one in part.sessions] == [(event,), ()]

@@ -5,19 +5,16 @@ looked at before it is connected to, and the certificate has to be the one we ma
 """
 
 import asyncio
-import hashlib
-import hmac
 import os
 import ssl
 import stat
 from pathlib import Path
 from typing import Final
 
+from porthole_agent.pinning import BUFFER, check_pin, pinned_tls
 from porthole_contract.errors import Refused
 
 SOCKET: Final = "gate.sock"
-BUFFER: Final = 64 * 1024
-"""Bytes that a reader takes in ahead (asyncio stops reading at twice as much)."""
 
 
 async def connect(
@@ -36,16 +33,13 @@ async def connect(
     socket = _open_socket(folder, uid)
     try:
         reader, writer = await asyncio.open_unix_connection(
-            f"/proc/self/fd/{socket}", ssl=_context(), server_hostname="gate", limit=BUFFER
+            f"/proc/self/fd/{socket}", ssl=pinned_tls(), server_hostname="gate", limit=BUFFER
         )
     except (OSError, ssl.SSLError) as error:
         raise Refused("gate_not_ready", f"The session's gate does not answer: {error}.") from None
     finally:
         os.close(socket)
-    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
-    if not hmac.compare_digest(hashlib.sha256(shown).hexdigest(), fingerprint):
-        writer.transport.abort()
-        raise Refused("gate_not_genuine", "What answers in the gate's place is not the gate.")
+    check_pin(writer, fingerprint)
     return reader, writer
 
 
@@ -60,12 +54,3 @@ def _open_socket(folder: Path, uid: int) -> int:
         os.close(fd)
         raise Refused("gate_not_genuine", "What is in the gate's place is not its socket.")
     return fd
-
-
-def _context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The certificate is pinned by its fingerprint; no name and no authority is asked.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

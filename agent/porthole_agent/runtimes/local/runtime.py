@@ -29,7 +29,7 @@ from porthole_agent.runtimes.local.room import Room
 from porthole_agent.runtimes.local.settings import LocalSettings
 from porthole_agent.runtimes.local.site import Site
 from porthole_agent.runtimes.local.stage import House, is_mounted
-from porthole_agent.runtimes.port import Change, Ended, Inventory, Offer
+from porthole_agent.runtimes.port import Change, Ended, Inventory, Offer, Overview
 from porthole_contract.errors import Refused
 from porthole_contract.names import check_name, check_owner
 from porthole_contract.session import SessionSpec
@@ -219,43 +219,28 @@ class LocalRuntime:
 
     # News
 
-    async def observe(self) -> AsyncIterator[Change]:
+    def observe(self) -> AsyncIterator[Change]:
         """Yield what changes; see the port."""
+        return self._there().listeners.changes()
+
+    async def overview(self) -> Overview:
+        """Return how it is with the runtime itself; see the port."""
         site = self._there()
-        queue = site.listen()
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            site.unlisten(queue)
+        await self._offer()
+        return Overview(self._uid, self._offers, site.capacity(), site.draining)
 
     async def inventory(self) -> Inventory:
         """Return everything that there is; see the port."""
         site = self._there()
-        await self._offer()
         return Inventory(
-            runtime=self._uid,
+            overview=await self.overview(),
             sessions=tuple(keeper.told() for keeper in self._keepers.values()),
             ended=tuple(
                 Ended(t.session, t.order, t.reason, t.message, t.at)
                 for t in self._tombstones.values()
             ),
             homes=tuple(site.describe(home) for home in self._homes.all()),
-            offers=self._offers,
-            capacity=site.capacity(),
-            draining=site.draining,
         )
-
-    def known_template(self, digest: str) -> SessionTemplateSpec | None:
-        """Return the content of a template's revision if it is held here; see the port."""
-        for keeper in self._keepers.values():
-            pinned = keeper.record.template
-            if pinned.digest == digest:
-                return pinned.spec
-        for template in own_templates():
-            if template.spec.digest() == digest:
-                return template.spec
-        return None
 
     async def connect_gate(self, session: UUID) -> tuple[StreamReader, StreamWriter]:
         """Connect to a session's gate; see the port."""
@@ -297,11 +282,22 @@ class LocalRuntime:
         for keeper in self._keepers.values():
             keeper.wake()
 
+    def _known_template(self, digest: str) -> SessionTemplateSpec | None:
+        """Return the content of a template's revision if it is held here."""
+        for keeper in self._keepers.values():
+            pinned = keeper.record.template
+            if pinned.digest == digest:
+                return pinned.spec
+        for template in own_templates():
+            if template.spec.digest() == digest:
+                return template.spec
+        return None
+
     def _whole(self, template: PinnedTemplate) -> PinnedTemplate:
         """Return the template with its content."""
         if template.spec is not None:
             return template
-        spec = self.known_template(template.digest)
+        spec = self._known_template(template.digest)
         if spec is None:
             raise Refused(
                 "template_content_missing",

@@ -9,10 +9,10 @@ that the last place is theirs.
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 from porthole_agent.files import write_whole
+from porthole_agent.runtimes.listeners import Listeners
 from porthole_agent.runtimes.local.decide import Obstacle
 from porthole_agent.runtimes.local.homes import Homes
 from porthole_agent.runtimes.local.ids import take
@@ -28,9 +28,6 @@ from porthole_contract.effective import Effective, resolve
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import OCCUPIED, Phase
 from porthole_contract.template import SessionTemplateSpec
-
-_QUEUE: Final = 4096
-"""Changes that one reader may be behind; the oldest are dropped, an inventory has them."""
 
 
 class Site:
@@ -58,7 +55,7 @@ class Site:
         self._uids = uids
         self._last_uid: int | None = None
         self._homes_lock = asyncio.Lock()
-        self._readers: set[asyncio.Queue[Change]] = set()
+        self.listeners = Listeners()
 
     # Scarce things
 
@@ -135,20 +132,7 @@ class Site:
 
     def tell(self, change: Change) -> None:
         """Hand a change to everybody who listens."""
-        for queue in self._readers:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(change)
-
-    def listen(self) -> asyncio.Queue[Change]:
-        """Return a queue that gets every change from now on; give it back to `unlisten`."""
-        queue: asyncio.Queue[Change] = asyncio.Queue(_QUEUE)
-        self._readers.add(queue)
-        return queue
-
-    def unlisten(self, queue: asyncio.Queue[Change]) -> None:
-        """Stop handing changes to a queue."""
-        self._readers.discard(queue)
+        self.listeners.tell(change)
 
     # Where things are
 

@@ -1,0 +1,139 @@
+"""The revisions of templates that sessions are pinned to, kept beside them in the cluster.
+
+A revision is made before the first session that uses it, and names each of them as its
+owner: when the last one is gone, the cluster removes it. One that was made for a session
+that never came is removed after a while.
+"""
+
+import contextlib
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from porthole_agent.runtimes.kubernetes import manifests, seen
+from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing
+from porthole_agent.runtimes.kubernetes.resources import (
+    REVISIONS,
+    Object,
+    annotation,
+    is_ending,
+    uid_of,
+)
+from porthole_agent.runtimes.kubernetes.store import Store
+from porthole_contract.names import (
+    AGENT,
+    ANNOTATION_TEMPLATE_DIGEST,
+    LABEL_MANAGED_BY,
+    LABEL_TEMPLATE,
+    revision_object,
+)
+from porthole_contract.template import SessionTemplateSpec
+
+_log = structlog.get_logger(__name__)
+
+_UNUSED_FOR: Final = timedelta(minutes=10)
+
+
+class Revisions:
+    """The revisions in one cluster.
+
+    Args:
+        api: the API server.
+        templates: what is seen of SessionTemplates; their content is known as well.
+    """
+
+    def __init__(self, api: Api, templates: Store) -> None:
+        self._api = api
+        self._templates = templates
+        self._contents: dict[str, SessionTemplateSpec] = {}
+        self._there: set[tuple[str, str]] = set()
+
+    def content(self, digest: str) -> SessionTemplateSpec | None:
+        """Return the content of a revision, if it is known here."""
+        known = self._contents.get(digest)
+        if known is not None:
+            return known
+        for thing in self._templates:
+            found = seen.template(thing)
+            if found is not None and found.spec.digest() == digest:
+                return found.spec
+        return None
+
+    async def make(self, namespace: str, name: str, spec: SessionTemplateSpec) -> None:
+        """Have a revision in a namespace, before anybody uses it."""
+        digest = spec.digest()
+        if (namespace, digest) in self._there:
+            return
+        with contextlib.suppress(Conflicted):  # it is there already; its name says what it is
+            await self._api.create(REVISIONS, manifests.revision(namespace, name, spec))
+        self._remember(namespace, digest, spec)
+
+    async def use(self, namespace: str, name: str, spec: SessionTemplateSpec, user: Object) -> None:
+        """Keep a revision for as long as a session is there."""
+        digest = spec.digest()
+        patch: Object = {"metadata": {"ownerReferences": [manifests.used_by(user)]}}
+        try:
+            await self._api.merge(
+                REVISIONS, namespace, revision_object(digest), patch, strategic=True
+            )
+        except Missing:
+            # The last one that used it has just gone.
+            made = manifests.revision(namespace, name, spec, user=user)
+            await self._api.create(REVISIONS, made)
+        self._remember(namespace, digest, spec)
+
+    async def look_after(self, namespace: str, sessions: Iterable[Object]) -> None:
+        """Finish what was cut short: uses that were not noted, revisions that nobody uses.
+
+        Raises:
+            PortholeError: the API server does not answer, or refuses.
+        """
+        things, _ = await self._api.list(REVISIONS, namespace, labels=LABEL_TEMPLATE)
+        there = {thing["metadata"]["name"]: thing for thing in things}
+        self._there = {one for one in self._there if one[0] != namespace}
+        for thing in things:
+            spec = seen.revision_spec(thing)
+            if spec is not None and thing["metadata"]["name"] == revision_object(spec.digest()):
+                self._remember(namespace, spec.digest(), spec)
+        used = set()
+        for session in sessions:
+            digest = annotation(session, ANNOTATION_TEMPLATE_DIGEST)
+            if session["metadata"]["namespace"] != namespace or digest is None:
+                continue
+            used.add(revision_object(digest))
+            await self._note_use(there.get(revision_object(digest)), digest, session)
+        for name, thing in there.items():
+            if name not in used and _is_forgotten(thing):
+                await self._remove(thing)
+
+    async def _note_use(self, revision: Object | None, digest: str, session: Object) -> None:
+        owners = [] if revision is None else revision["metadata"].get("ownerReferences") or []
+        spec = self.content(digest)
+        noted = any(owner["uid"] == uid_of(session) for owner in owners)
+        if not noted and spec is not None and seen.is_ours(session) and not is_ending(session):
+            template = session["spec"]["template"]["name"]
+            await self.use(session["metadata"]["namespace"], template, spec, session)
+
+    async def _remove(self, thing: Object) -> None:
+        _log.info("revision_removed", name=thing["metadata"]["name"])
+        try:
+            await self._api.delete(REVISIONS, thing)
+        except (Missing, Conflicted):
+            return  # somebody uses it after all
+        finally:
+            self._there.clear()
+
+    def _remember(self, namespace: str, digest: str, spec: SessionTemplateSpec) -> None:
+        self._contents[digest] = spec
+        self._there.add((namespace, digest))
+
+
+def _is_forgotten(thing: Object) -> bool:
+    """Whether we made it, nobody owns it, and whoever it was made for would be there by now."""
+    metadata = thing["metadata"]
+    ours = (metadata.get("labels") or {}).get(LABEL_MANAGED_BY) == AGENT
+    made = datetime.fromisoformat(metadata["creationTimestamp"])
+    old = datetime.now(UTC) - made > _UNUSED_FOR
+    return ours and old and not metadata.get("ownerReferences") and not is_ending(thing)
