@@ -1,14 +1,18 @@
 """`porthole prepare`, and `porthole test` and `bench`, which are the checkout's own programs."""
 
 import os
+import shutil
 import sys
 from typing import Annotated
 
 import typer
 
 from porthole_client.cli import checkout
+from porthole_client.cli.up import packages
 from porthole_client.cli.up.prepare import prepare
 
+_BASELINES = ("socat",)
+"""Debian packages of programs, called like these, that ours are measured against."""
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -52,4 +56,6 @@ def _bench(
 ) -> None:
     """Measure, print the table and write the JSON into bench/."""
     prepare(("browser",), print)
+    if lacking := [name for name in _BASELINES if shutil.which(name) is None]:
+        packages.install(lacking, print)
     _become("bench", ("-m", "bench"), arguments or [])
