@@ -62,7 +62,7 @@ class Reason(StrEnum):
 
 
 class Condition(Message):
-    """One condition of an object (metav1.Condition)."""
+    """Something that holds of an object, or does not (metav1.Condition)."""
 
     type: ConditionType
     """What it is about: `Ready` tells whether somebody can look at it now."""

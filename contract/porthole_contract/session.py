@@ -198,9 +198,9 @@ class SessionFields(Frozen):
 
 
 class SessionSpec(SessionFields):
-    """What a session should be. `owner` never changes; `home` is a display name or None.
+    """What a session should be.
 
-    `desired` is the only field that the API may set on a session made by kubectl.
+    On a session that was made with kubectl the API sets `desired` and nothing else.
     """
 
     owner: Owner
@@ -290,9 +290,9 @@ class Attempt(Message):
 
 
 class ObjectStatus(SessionStatus):
-    """The status of a Session object: what is told of it, and what the operator must remember.
+    """What a session is, and what the operator must remember of it.
 
-    Only the operator writes it; what an agent reports is the `SessionStatus` in it.
+    Only the operator writes it. What an agent reports is the `SessionStatus` in it.
     """
 
     phase_since: Moment | None = None

@@ -829,7 +829,7 @@ export interface components {
         };
         /**
          * Condition
-         * @description One condition of an object (metav1.Condition).
+         * @description Something that holds of an object, or does not (metav1.Condition).
          */
         Condition: {
             /**
@@ -1781,9 +1781,9 @@ export interface components {
         };
         /**
          * SessionSpec
-         * @description What a session should be. `owner` never changes; `home` is a display name or None.
+         * @description What a session should be.
          *
-         *     `desired` is the only field that the API may set on a session made by kubectl.
+         *     On a session that was made with kubectl the API sets `desired` and nothing else.
          */
         SessionSpec: {
             /**
