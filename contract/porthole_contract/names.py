@@ -26,6 +26,7 @@ ANNOTATION_HOME_NAME = f"{GROUP}/home-name"
 ANNOTATION_HOME_HOLDER = f"{GROUP}/home-holder"
 ANNOTATION_OWNER = f"{GROUP}/owner"
 ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
+ANNOTATION_FINGERPRINT = f"{GROUP}/gate-fingerprint"
 ANNOTATION_SHAPE = f"{GROUP}/shape"
 ANNOTATION_OWNERS = f"{GROUP}/owners"
 """On a namespace: whose sessions people may make in it besides their own, one line of
