@@ -1,6 +1,7 @@
 """One hop of ours beside one hop of socat, both between the same two WebSocket ends."""
 
 import asyncio
+import contextlib
 import shutil
 import time
 from statistics import median
@@ -8,6 +9,7 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 from bench.agents import a_quick_agent, until_linked, ws_url
 from bench.figures import Figure
@@ -22,8 +24,9 @@ _OPTIONS: dict[str, Any] = {"compression": None, "max_size": None, "max_queue": 
 
 
 async def _flood(socket: Any) -> None:
-    while True:
-        await socket.send(_CHUNK)
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await socket.send(_CHUNK)
 
 
 async def _receive(socket: Any) -> float:
