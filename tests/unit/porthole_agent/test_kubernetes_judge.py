@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from porthole_agent.runtimes.kubernetes.judge import LetBe, PutBack, Undo, judge
+from porthole_agent.runtimes.kubernetes.judge import LetBe, PutBack, Undo, judge, strays
 from porthole_contract.names import OPERATOR_IDLE
 from porthole_contract.session import Desired
 from tests.support.cluster_objects import a_session, set_by
@@ -87,3 +87,19 @@ def test_a_spec_that_cannot_be_read_any_more_is_put_back() -> None:
 @pytest.mark.parametrize("applied", [None, "", "{", "[]", '{"owner": 1}'])
 def test_without_a_memory_of_what_was_ordered_nothing_is_put_back(applied: str | None) -> None:
     assert judge(a_session(applied=applied, lifetime="1h"), None) == LetBe()
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "patch"),
+    [
+        ({"a": 1, "b": 2}, {"a": 3}, {"b": None}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, {"a": {"c": None}}),
+        ({"a": [1, 2]}, {"a": [1]}, {"a": None}),
+        ({"a": [1]}, {"a": [1]}, {}),
+        ({}, {"a": 1}, {}),
+    ],
+)
+def test_what_an_apply_would_leave_is_taken_away(
+    found: dict[str, object], wanted: dict[str, object], patch: dict[str, object]
+) -> None:
+    assert strays(found, wanted) == patch

@@ -28,6 +28,7 @@ from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.names import AGENT
 
 _APPLY: Final = "application/apply-patch+yaml"  # of which JSON is a part
+_YAML: Final = "application/yaml"
 _MERGE: Final = "application/merge-patch+json"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 _WITHIN: Final = 10.0
@@ -175,11 +176,16 @@ class Api:
     async def create(self, kind: Kind, thing: Object) -> Object:
         """Make an object.
 
+        It is sent as YAML, of which JSON is a part: then the server keeps whatever has no
+        schema (a ControllerRevision's data) as it writes it itself. Otherwise it keeps our
+        spaces, takes its own writing for a change when it patches the object, and refuses.
+
         Raises:
             Conflicted: there is one of that name.
         """
         path = kind.path(thing["metadata"].get("namespace"))
-        return await self._object(_Call("POST", path, {"fieldManager": AGENT}, thing))
+        text = json.dumps(thing)
+        return await self._object(_Call("POST", path, {"fieldManager": AGENT}, text, _YAML))
 
     async def apply(self, kind: Kind, thing: Object) -> Object:
         """Apply an object on the server's side, as its fields' one manager.
@@ -273,7 +279,7 @@ class _Call:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    body: Object | None = None
+    body: Object | str | None = None
     content: str = "application/json"
 
 

@@ -1,5 +1,6 @@
 """A session that was seen -> whether it is let be, put back, or undone (pure)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,6 +59,23 @@ def judge(thing: Object, ended: int | None) -> Verdict:
     if found == wanted:
         return LetBe()
     return PutBack(wanted, _sentence(_differences(found, wanted)))
+
+
+def strays(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merge patch that takes away what an apply leaves in place.
+
+    An apply sets our fields and removes no others: what somebody added beside them stays.
+    A list is taken away whole; the apply that follows sets it again.
+    """
+    patch: dict[str, Any] = {}
+    for name, value in found.items():
+        other = wanted.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            if inner := strays(value, other):
+                patch[name] = inner
+        elif other is None or (isinstance(value, list) and value != other):
+            patch[name] = None
+    return patch
 
 
 def _desired(thing: Object, applied: SessionSpec) -> Desired:

@@ -29,7 +29,7 @@ class Kind:
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
         """Return the path of one object, or of all of them in a namespace."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        inside = f"/namespaces/{namespace}" if namespace is not None else ""
+        inside = f"/namespaces/{namespace}" if namespace else ""
         return f"{root}{inside}/{self.plural}" + (f"/{name}" if name is not None else "")
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from porthole_agent.runtimes.kubernetes import gate, seen
-from porthole_agent.runtimes.kubernetes.api import Api, Conflicted
+from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing, Unanswered
 from porthole_agent.runtimes.kubernetes.judge import LetBe, PutBack, Undo, Verdict, judge
 from porthole_agent.runtimes.kubernetes.reflector import Reflector
 from porthole_agent.runtimes.kubernetes.resources import (
@@ -56,6 +56,9 @@ _ROOM_OLD_AFTER: Final = 10.0
 """Seconds for which a look at nodes and pods is good enough."""
 _MEND_AGAIN_AFTER: Final = 2.0
 """Seconds between two corrections of one session: whoever fights us is not fought in a rush."""
+_OPEN_WITHIN: Final = 60.0
+_OPEN_AGAIN_AFTER: Final = 0.5
+"""Seconds; kinds that were installed a moment ago are not served yet."""
 _KUBE_SYSTEM: Final = "kube-system"
 _OWN_ENDS: Final = frozenset({Reason.IDLE, Reason.LIFETIME_OVER})
 
@@ -118,13 +121,32 @@ class KubernetesRuntime:
 
     async def open(self) -> None:
         """Read what is there; see the port."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + _OPEN_WITHIN
+        while True:
+            try:
+                return await self._read()
+            except Unanswered as error:
+                if clock() > give_up:
+                    raise
+                _log.warning("cluster_waited_for", why=str(error))
+                await asyncio.sleep(_OPEN_AGAIN_AFTER)
+
+    async def _read(self) -> None:
         system = await self._api.get(NAMESPACES, None, _KUBE_SYSTEM)
         if system is None:
             raise Refused("no_cluster", "The cluster has no namespace kube-system.")
         self._uid = UUID(uid_of(system))
         await self._tombstones.load()
-        for reflector in self._reflectors:
-            await reflector.list()
+        try:
+            for reflector in self._reflectors:
+                await reflector.list()
+        except Missing as error:
+            raise Refused(
+                "no_sessions_here",
+                "The cluster does not know what a Session is. Install Porthole's kinds there"
+                " (`kubectl apply -f crds/`, or the chart).",
+            ) from error
 
     async def end_everything(self) -> None:
         """End nothing: what runs is the operator's; see the class."""
@@ -280,6 +302,8 @@ class KubernetesRuntime:
         if self._keys.get(session) != key_of(thing):
             return
         del self._keys[session]
+        if session not in self._ending and isinstance(self._verdict(thing), Undo):
+            return  # nobody was told that it was there
         told = seen.observation(thing)
         reason, message = _why_it_ended(thing, asked=self._was_asked(session, thing))
         if told is not None:

@@ -17,7 +17,7 @@ import structlog
 from porthole_agent.failpoints import failpoint
 from porthole_agent.runtimes.kubernetes import manifests, seen
 from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing, Unanswered
-from porthole_agent.runtimes.kubernetes.judge import PutBack
+from porthole_agent.runtimes.kubernetes.judge import PutBack, strays
 from porthole_agent.runtimes.kubernetes.resources import (
     EVENTS,
     SESSIONS,
@@ -28,6 +28,7 @@ from porthole_agent.runtimes.kubernetes.resources import (
     is_ending,
     key_of,
     uid_of,
+    version_of,
 )
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
 from porthole_agent.runtimes.kubernetes.store import Store
@@ -239,20 +240,15 @@ class Writing:
         Raises:
             Conflicted: it was changed since; it will be seen and judged again.
         """
-        home = annotation(thing, ANNOTATION_HOME_ID)
-        written = await self._api.apply(
-            SESSIONS,
-            manifests.session(
-                namespace=thing["metadata"]["namespace"],
-                name=thing["metadata"]["name"],
-                identity=seen.session_id(thing),
-                order=seen.order_of(thing),
-                spec=verdict.spec,
-                digest=annotation(thing, ANNOTATION_TEMPLATE_DIGEST),
-                home=None if home is None else UUID(home),
-                before=thing,
-            ),
-        )
+        written = await self._api.apply(SESSIONS, _ordered(thing, verdict.spec))
+        stray = strays(written["spec"], verdict.spec.to_dict())
+        if stray:
+            patch = {
+                "metadata": {"resourceVersion": version_of(written)},
+                "spec": stray,
+            }
+            without = await self._api.merge(SESSIONS, *key_of(thing), patch)
+            written = await self._api.apply(SESSIONS, _ordered(without, verdict.spec))
         self._sessions.put(written)
         now = datetime.now(UTC)
         try:
@@ -312,6 +308,21 @@ class Writing:
                     continue
                 if found is None or uid_of(found) != uid:
                     store.drop(thing)
+
+
+def _ordered(thing: Object, spec: SessionSpec) -> Object:
+    """Return what is applied to make a session again what its present order says."""
+    home = annotation(thing, ANNOTATION_HOME_ID)
+    return manifests.session(
+        namespace=thing["metadata"]["namespace"],
+        name=thing["metadata"]["name"],
+        identity=seen.session_id(thing),
+        order=seen.order_of(thing),
+        spec=spec,
+        digest=annotation(thing, ANNOTATION_TEMPLATE_DIGEST),
+        home=None if home is None else UUID(home),
+        before=thing,
+    )
 
 
 def _names(wanted: Wanted) -> tuple[str, str]:
