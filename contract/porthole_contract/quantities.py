@@ -99,9 +99,11 @@ def _plain(number: float) -> str:
     Raises:
         ValueError: it is not one that is exact enough in those.
     """
+    if isinstance(number, int) and number >= 1:
+        return str(number)  # exact, however large
     if not _LEAST_NUMBER <= number <= _MOST_NUMBER:
         raise ValueError("must be a text such as 500m or 2Gi when it is that small or that large")
-    return str(number) if isinstance(number, int) else f"{number:.9f}".rstrip("0").rstrip(".")
+    return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
 def _quantity(value: Any) -> Any:

@@ -61,7 +61,7 @@ _QUANTITY: Final = (
 )
 RULES_OF_QUANTITY: Final = [
     rule(
-        f"type(self) == int || self.matches(r'{_QUANTITY}')",
+        f"type(self) == int ? self < {10**15} : self.matches(r'{_QUANTITY}')",
         "must be a quantity such as 500m, 2 or 1Gi",
     ),
     rule(
