@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, insert, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_contract.lifecycle import OCCUPIED
@@ -70,9 +70,12 @@ def _agents() -> Select[Any]:
     return select(*_AGENT).join(users, users.c.id == agents.c.enrolled_by)
 
 
+_BY_ID = _agents().where(agents.c.id == bindparam("identity"))
+
+
 async def agent(connection: AsyncConnection, identity: UUID) -> Agent | None:
     """Return one agent, a revoked one too."""
-    row = (await connection.execute(_agents().where(agents.c.id == identity))).one_or_none()
+    row = (await connection.execute(_BY_ID, {"identity": identity})).one_or_none()
     return None if row is None else Agent(*row)
 
 

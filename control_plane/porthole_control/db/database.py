@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from psycopg.types.json import set_json_loads
 from pydantic_core import from_json, to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -90,7 +91,9 @@ class Database:
             # A transaction that stalls would hold back the cursor of all live lists.
             options = "-c idle_in_transaction_session_timeout=30s -c timezone=UTC"
             options += " -c statement_timeout=30s"
-            return await connect(conninfo(), name="porthole", options=options)
+            connection = await connect(conninfo(), name="porthole", options=options)
+            set_json_loads(from_json, connection)
+            return connection
 
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+psycopg://",

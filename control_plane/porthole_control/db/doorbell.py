@@ -23,6 +23,7 @@ from porthole_control.db.connecting import connect
 
 logger = structlog.get_logger(__name__)
 
+_NOTIFY = "SELECT pg_notify(bell, '') FROM unnest(%s::text[]) AS bell"
 _PROVE_EVERY = 5.0
 _PROVE_WITHIN = 5.0
 _LONGEST_PAUSE = 5.0
@@ -70,6 +71,7 @@ class Doorbell:
     def __init__(self, conninfo: Callable[[], str]) -> None:
         self._conninfo = conninfo
         self._to_ring: set[Bell] = set()
+        self._ringer: int | None = None
         self._wake = asyncio.Event()
         self._hearings: dict[Bell, set[Hearing]] = {bell: set() for bell in Bell}
         self._proof = f"porthole_proof_{uuid4().hex}"
@@ -133,11 +135,11 @@ class Doorbell:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._ringer = connection.info.backend_pid
             bells, self._to_ring = self._to_ring, set()
             try:
                 async with asyncio.timeout(_PROVE_WITHIN):
-                    for bell in bells:
-                        await connection.execute(sql.SQL("NOTIFY {}").format(sql.Identifier(bell)))
+                    await connection.execute(_NOTIFY, [sorted(bells)])
             except BaseException:
                 self._to_ring |= bells
                 self._wake.set()
@@ -168,7 +170,9 @@ class Doorbell:
         left = max(until - monotonic(), 0.0)
         # Runs to its end: who leaves in between loses what came in the same packet.
         async for note in connection.notifies(timeout=left, stop_after=1):
-            heard.add(note.channel)
+            # Our own rings were told in here when they began.
+            if note.pid != self._ringer:
+                heard.add(note.channel)
         for channel in heard - {self._proof}:
             self._tell(Bell(channel))
         return heard

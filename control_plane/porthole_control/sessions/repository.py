@@ -3,10 +3,25 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, exists, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_contract.lifecycle import Phase
@@ -104,37 +119,36 @@ _SESSIONS = (
 )
 
 
-async def _all(connection: AsyncConnection, query: Select[Any]) -> Sequence[Session]:
-    return [Session(*row) for row in await connection.execute(query)]
+_IS_OWNED = and_(sessions.c.id == bindparam("identity"), sessions.c.owner == bindparam("owner"))
+# Made once: to build a statement, and to find it among the compiled ones, costs more than
+# to send it.
+_OWNED = _SESSIONS.where(_IS_OWNED)
+_OWNED_LOCKED = _OWNED.with_for_update(of=sessions)
+_LOCKED = _SESSIONS.where(sessions.c.id == bindparam("identity")).with_for_update(of=sessions)
 
 
-async def _one(connection: AsyncConnection, query: Select[Any]) -> Session | None:
-    row = (await connection.execute(query)).one_or_none()
+async def _all(connection: AsyncConnection, query: Select[Any], **values: Any) -> Sequence[Session]:
+    return [Session(*row) for row in await connection.execute(query, values)]
+
+
+async def _one(connection: AsyncConnection, query: Select[Any], **values: Any) -> Session | None:
+    row = (await connection.execute(query, values)).one_or_none()
     return None if row is None else Session(*row)
 
 
 async def owned(connection: AsyncConnection, identity: UUID, owner: str) -> Session | None:
     """Return a session of this owner, an ended one too."""
-    return await _one(
-        connection, _SESSIONS.where(sessions.c.id == identity, sessions.c.owner == owner)
-    )
+    return await _one(connection, _OWNED, identity=identity, owner=owner)
 
 
 async def owned_locked(connection: AsyncConnection, identity: UUID, owner: str) -> Session | None:
     """Return a session of this owner, its row locked until the transaction ends."""
-    return await _one(
-        connection,
-        _SESSIONS.where(sessions.c.id == identity, sessions.c.owner == owner).with_for_update(
-            of=sessions
-        ),
-    )
+    return await _one(connection, _OWNED_LOCKED, identity=identity, owner=owner)
 
 
 async def locked(connection: AsyncConnection, identity: UUID) -> Session | None:
     """Return a session whoever owns it, its row locked; for what agents and we ourselves do."""
-    return await _one(
-        connection, _SESSIONS.where(sessions.c.id == identity).with_for_update(of=sessions)
-    )
+    return await _one(connection, _LOCKED, identity=identity)
 
 
 async def on_agent(connection: AsyncConnection, agent: UUID) -> Sequence[Session]:
@@ -162,6 +176,31 @@ class Filter:
     label: tuple[str, str] | None = None
 
 
+_FILTERS: dict[str, ColumnElement[bool]] = {
+    "living": sessions.c.deleted_at.is_(None),
+    "phase": sessions.c.phase == bindparam("phase"),
+    "template": sessions.c.template == bindparam("template"),
+    "agent": agents.c.name == bindparam("agent"),
+    "name": sessions.c.name == bindparam("name"),
+    "label": sessions.c.spec.contains(bindparam("label", type_=sessions.c.spec.type)),
+    "after": tuple_(sessions.c.created_at, sessions.c.id)
+    < tuple_(bindparam("after_moment"), bindparam("after_id")),
+}
+
+
+@cache
+def _listing(filters: frozenset[str]) -> Select[Any]:
+    """Return the statement of a list with these filters."""
+    return (
+        _SESSIONS.where(
+            sessions.c.owner == bindparam("owner"),
+            *(condition for name, condition in _FILTERS.items() if name in filters),
+        )
+        .order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
+        .limit(bindparam("most"))
+    )
+
+
 async def list_owned(
     connection: AsyncConnection,
     owner: str,
@@ -171,28 +210,22 @@ async def list_owned(
     limit: int,
 ) -> Sequence[Session]:
     """Return sessions of this owner, newest first."""
-    columns = sessions.c
-    query = (
-        _SESSIONS.where(columns.owner == owner)
-        .order_by(columns.created_at.desc(), columns.id.desc())
-        .limit(limit)
-    )
+    given: dict[str, Any] = {
+        "phase": which.phase,
+        "template": which.template,
+        "agent": which.agent,
+        "name": which.name,
+        "label": which.label and {"labels": dict([which.label])},
+    }
+    values = {name: value for name, value in given.items() if value is not None}
+    filters = set(values)
     if not which.ended and which.phase is not Phase.TERMINATED:
-        query = query.where(columns.deleted_at.is_(None))
-    if which.phase is not None:
-        query = query.where(columns.phase == which.phase)
-    if which.template is not None:
-        query = query.where(columns.template == which.template)
-    if which.agent is not None:
-        query = query.where(agents.c.name == which.agent)
-    if which.name is not None:
-        query = query.where(columns.name == which.name)
-    if which.label is not None:
-        key, value = which.label
-        query = query.where(columns.spec.contains({"labels": {key: value}}))
+        filters.add("living")
     if after is not None:
-        query = query.where(tuple_(columns.created_at, columns.id) < tuple_(*after))
-    return await _all(connection, query)
+        filters.add("after")
+        values["after_moment"], values["after_id"] = after
+    query = _listing(frozenset(filters))
+    return await _all(connection, query, owner=owner, most=limit, **values)
 
 
 async def waiting(
@@ -228,14 +261,16 @@ async def waiting(
     return await _all(connection, query)
 
 
+_COUNT_LIVE = (
+    select(func.count())
+    .select_from(sessions)
+    .where(sessions.c.owner == bindparam("owner"), sessions.c.deleted_at.is_(None))
+)
+
+
 async def count_live(connection: AsyncConnection, owner: str) -> int:
     """Return how many living sessions an owner has."""
-    query = (
-        select(func.count())
-        .select_from(sessions)
-        .where(sessions.c.owner == owner, sessions.c.deleted_at.is_(None))
-    )
-    return (await connection.execute(query)).scalar_one()
+    return (await connection.execute(_COUNT_LIVE, {"owner": owner})).scalar_one()
 
 
 async def name_taken(connection: AsyncConnection, owner: str, name: str) -> bool:
@@ -282,21 +317,25 @@ _FRESH: dict[str, Any] = {
 
 async def add(connection: AsyncConnection, **values: Any) -> Session:
     """Insert a session (columns of `sessions`); return it, without names of what it refers to."""
-    await connection.execute(insert(sessions).values(**values))
+    await connection.execute(insert(sessions), values)
     return Session(**{**_FRESH, **values})
+
+
+@cache
+def _changing(columns: frozenset[str]) -> Update:
+    """Return the statement that sets these columns of one session."""
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    return update(sessions).where(sessions.c.id == bindparam("identity")).values(**values)
 
 
 async def change(
     connection: AsyncConnection, session: Session, now: datetime, **values: Any
 ) -> Session:
     """Update columns of a session whose row is locked; return it as it is now."""
-    version = session.version + 1
-    await connection.execute(
-        update(sessions)
-        .where(sessions.c.id == session.id)
-        .values(updated_at=now, version=version, **values)
-    )
-    return replace(session, updated_at=now, version=version, **values)
+    values |= {"updated_at": now, "version": session.version + 1}
+    new = {f"new_{name}": value for name, value in values.items()}
+    await connection.execute(_changing(frozenset(values)), {"identity": session.id, **new})
+    return replace(session, **values)
 
 
 async def ended_before(
