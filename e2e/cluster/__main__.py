@@ -1,29 +1,81 @@
-"""`python -m e2e.cluster build`: see to it that artefacts are there."""
+"""`porthole cluster`, for those who work on Porthole: `python -m e2e.cluster --help`."""
 
 import argparse
+import re
+import shlex
 import sys
+from pathlib import Path
 
+from e2e.cluster.artefacts import ALL
 from e2e.cluster.cache import Cache
-from e2e.cluster.kubernetes import KUBERNETES
-from porthole_client.cli.exits import Failure
-
-ARTEFACTS = {artefact.name: artefact for artefact in (KUBERNETES,)}
+from e2e.cluster.cluster import Cluster
+from e2e.cluster.config import DEFAULT_NAME, MOST_NODES, Wanted
+from porthole_client.cli.exits import Exit, Failure
 
 
 def main() -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
-    parser.add_argument("command", choices=["build"])
-    parser.add_argument("names", nargs="*", choices=[*ARTEFACTS, []], metavar="ARTEFACT")
-    wanted = parser.parse_args()
+    asked = _parser().parse_args()
     cache = Cache.of_this_user(lambda line: print(line, file=sys.stderr, flush=True))
     try:
-        for name in wanted.names or ARTEFACTS:
-            print(cache.obtain(ARTEFACTS[name]))
+        if asked.command == "build":
+            for name in asked.names or ALL:
+                print(cache.obtain(ALL[name]))
+            return 0
+        cluster = Cluster(asked.name, cache)
+        if asked.command == "up":
+            with cluster.held():
+                cluster.up(Wanted(asked.name, asked.nodes, dict(asked.port)))
+        elif asked.command == "down":
+            with cluster.held():
+                cluster.down()
+        elif asked.command == "load":
+            for archive in asked.archives:
+                cluster.load(archive)
+        else:
+            for name, value in cluster.environment().items():
+                print(f"export {name}={shlex.quote(value)}")
     except Failure as failure:
         print(failure, file=sys.stderr)
         return int(failure.code)
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="porthole cluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="make the cluster, unless it is there")
+    up.add_argument("--nodes", type=_nodes, default=2)
+    up.add_argument("--port", type=_ports, action="append", default=[], metavar="HERE:NODEPORT")
+    down = commands.add_parser("down", help="take it down")
+    env = commands.add_parser("env", help="print what a shell needs to reach it")
+    load = commands.add_parser("load", help="put images onto its nodes")
+    load.add_argument("archives", nargs="+", type=Path)
+    for command in (up, down, env, load):
+        command.add_argument("--name", type=_name, default=DEFAULT_NAME)
+    build = commands.add_parser("build", help="see to it that artefacts are there")
+    build.add_argument("names", nargs="*", choices=[*ALL, []], metavar="ARTEFACT")
+    return parser
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,29}", text):
+        raise argparse.ArgumentTypeError("up to 30 small letters, digits and hyphens")
+    return text
+
+
+def _nodes(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_NODES:
+        raise argparse.ArgumentTypeError(f"a cluster has 1 to {MOST_NODES} nodes")
+    return number
+
+
+def _ports(text: str) -> tuple[int, int]:
+    here, _, inside = text.partition(":")
+    return int(here), int(inside)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,22 @@ class Cache:
         )
         return Made(**json.loads(records[-1].read_text(encoding="ascii"))) if records else None
 
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Say that something is begun and done, with the time it took last time and now."""
+        times = self.folder / "times.json"
+        known = json.loads(times.read_text(encoding="ascii")) if times.exists() else {}
+        usual = f" ({known[name]:.0f} s last time)" if name in known else ""
+        self.say(f"{name}: begun{usual}")
+        begun = time.monotonic()
+        yield
+        took = round(time.monotonic() - begun, 1)
+        self.say(f"{name}: done in {took:.0f} s")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        half = times.with_suffix(f".{os.getpid()}")
+        half.write_text(json.dumps({**known, name: took}), encoding="ascii")
+        half.rename(times)
+
     def _make(self, artefact: Artefact, place: Path) -> None:
         for abandoned in self.folder.glob(f".making-{artefact.name}-*"):
             shutil.rmtree(abandoned)

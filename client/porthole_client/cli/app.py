@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from porthole_client.cli import agent, developer, home, queue, session, status, template, token
+from porthole_client.cli import (
+    agent,
+    cluster,
+    developer,
+    home,
+    queue,
+    session,
+    status,
+    template,
+    token,
+)
 from porthole_client.cli.up import command as up
 
 app = typer.Typer(
@@ -44,4 +54,5 @@ app.add_typer(agent.app, name="agent")
 app.add_typer(home.app, name="home")
 app.add_typer(token.app, name="token")
 app.add_typer(queue.app, name="command")
+app.add_typer(cluster.app, name="cluster", rich_help_panel="Development")
 developer.add_to(app)

@@ -1,0 +1,3 @@
+module porthole.dev/cluster/probe
+
+go 1.24.0

@@ -1,0 +1,213 @@
+"""The cluster that stories run on is a real one, and leaves nothing behind."""
+
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import archive
+from e2e.cluster.archive import File, Folder, Image
+from e2e.cluster.cache import Cache
+from e2e.cluster.cluster import state_folder
+from e2e.cluster.programs import PROBE
+from e2e.support.real_cluster import RealCluster
+from e2e.support.traces import Traces, all_network_namespaces, network_namespaces
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+
+NAME = "story"
+NODE_PORT = 30080
+PROBE_IMAGE = "localhost/porthole-test/probe:1"
+SPACE = "story"
+
+
+def a_pod(name: str, **spec: object) -> dict[str, object]:
+    """Return a pod of the probe that Pod Security `restricted` admits."""
+    container = {
+        "name": "probe",
+        "image": PROBE_IMAGE,
+        "imagePullPolicy": "Never",
+        "args": ["serve"],
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": spec.pop("mounts", []),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": SPACE, "labels": {"app": name}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1000,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+            **spec,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def before() -> Traces:
+    return Traces.of(state_folder(NAME), NAME)
+
+
+@pytest.fixture(scope="module")
+def published() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    before: Traces,  # noqa: ARG001 - looked for before there is anything
+    published: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RealCluster]:
+    made = RealCluster(NAME)
+    try:
+        made.up("--nodes", "2", "--port", f"{published}:{NODE_PORT}")
+        image = tmp_path_factory.mktemp("image") / "probe.tar"
+        probe = Cache.of_this_user(print).obtain(PROBE) / "probe"
+        layer = {"bin/probe": File(probe), "tmp": Folder(0o1777)}
+        archive.write(image, {"probe": layer}, [Image(PROBE_IMAGE, ["probe"], ["/bin/probe"])])
+        made.porthole("load", str(image))
+        made.kubectl("create", "namespace", SPACE)
+        made.kubectl("label", "ns", SPACE, "pod-security.kubernetes.io/enforce=restricted")
+        yield made
+    finally:
+        made.porthole("down")
+
+
+def nodes(cluster: RealCluster) -> list[str]:
+    return cluster.kubectl("get", "nodes", "-o", "name").replace("node/", "").split()
+
+
+def test_every_node_is_ready_and_takes_pods(cluster: RealCluster) -> None:
+    assert len(nodes(cluster)) == 2
+    cluster.wait("node", "condition=Ready", "--all")
+    assert cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[*].spec.taints}") == ""
+
+
+def test_a_cluster_that_is_up_is_up_at_once(cluster: RealCluster, published: int) -> None:
+    assert cluster.up("--nodes", "2", "--port", f"{published}:{NODE_PORT}") < 15
+
+
+def test_pods_of_all_nodes_reach_a_service_by_its_name(cluster: RealCluster) -> None:
+    one, two = nodes(cluster)
+    cluster.apply(
+        a_pod("server", nodeName=one),
+        a_pod("beside", nodeName=one),
+        a_pod("far", nodeName=two),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "server", "namespace": SPACE},
+            "spec": {
+                "type": "NodePort",
+                "selector": {"app": "server"},
+                "ports": [{"port": 80, "targetPort": 8080, "nodePort": NODE_PORT}],
+            },
+        },
+    )
+    for pod in ("server", "beside", "far"):
+        cluster.wait(f"pod/{pod}", "condition=Ready", "-n", SPACE)
+    for pod in ("beside", "far"):
+        url = f"http://server.{SPACE}.svc.cluster.local/"
+        said = cluster.kubectl("exec", "-n", SPACE, pod, "--", "/bin/probe", "get", url)
+        assert said == "server, user 1000\n"
+    assert cluster.kubectl("logs", "-n", SPACE, "server") == "serving as server\n"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_node_port_is_reached_from_this_machine(published: int) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{published}/", timeout=10) as answer:
+        assert answer.read() == b"server, user 1000\n"
+
+
+def test_a_port_is_forwarded(cluster: RealCluster) -> None:
+    command = ["kubectl", "port-forward", "-n", SPACE, "pod/server", ":8080"]
+    with subprocess.Popen(
+        command, env=cluster.environment, stdout=subprocess.PIPE, text=True
+    ) as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            port = forwarding.stdout.readline().split()[2].rpartition(":")[2]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+                assert answer.read() == b"server, user 1000\n"
+        finally:
+            forwarding.terminate()
+
+
+def test_a_volume_is_writable_by_anybody_and_stays_on_its_node(cluster: RealCluster) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "home", "namespace": SPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    home = {
+        "mounts": [{"name": "home", "mountPath": "/home"}],
+        "volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}],
+    }
+    cluster.apply(claim, a_pod("writer", **home))
+    cluster.wait("pod/writer", "condition=Ready", "-n", SPACE)
+    say = ("exec", "-n", SPACE, "writer", "--", "/bin/probe")
+    cluster.kubectl(*say, "write", "/home/file", "kept")
+    where = cluster.kubectl("get", "pod", "writer", "-n", SPACE, "-o", "jsonpath={.spec.nodeName}")
+    cluster.kubectl("delete", "pod", "writer", "-n", SPACE)
+    cluster.apply(a_pod("reader", **home))
+    cluster.wait("pod/reader", "condition=Ready", "-n", SPACE)
+    read = ("exec", "-n", SPACE, "reader", "--", "/bin/probe", "read", "/home/file")
+    assert cluster.kubectl(*read) == "kept\n"
+    there = cluster.kubectl("get", "pod", "reader", "-n", SPACE, "-o", "jsonpath={.spec.nodeName}")
+    assert there == where
+    cluster.kubectl("delete", "pod", "reader", "-n", SPACE)
+    cluster.kubectl("delete", "pvc", "home", "-n", SPACE)
+    cluster.wait("pv", "delete", "--all")
+
+
+def test_a_pod_may_have_users_of_its_own(cluster: RealCluster) -> None:
+    cluster.apply(a_pod("own-users", hostUsers=False))
+    cluster.wait("pod/own-users", "condition=Ready", "-n", SPACE)
+
+
+def test_the_audit_log_knows_who_did_what(cluster: RealCluster) -> None:
+    log = Path(cluster.environment["KUBECONFIG"]).parent / "audit" / "log"
+    assert f'"requestURI":"/api/v1/namespaces/{SPACE}/pods' in log.read_text()
+
+
+def test_a_node_that_was_killed_comes_back(cluster: RealCluster) -> None:
+    worker = f"{NAME}-worker"
+    cluster.run("docker", "kill", worker)
+    cluster.wait(f"node/{worker}", "condition=Ready=Unknown")
+    cluster.run("docker", "start", worker)
+    cluster.wait(f"node/{worker}", "condition=Ready")
+    cluster.apply(a_pod("after", nodeName=worker))
+    cluster.wait("pod/after", "condition=Ready", "-n", SPACE)
+    url = f"http://server.{SPACE}.svc.cluster.local/"
+    said = cluster.kubectl("exec", "-n", SPACE, "after", "--", "/bin/probe", "get", url)
+    assert said == "server, user 1000\n"
+
+
+def test_nothing_is_left_of_it(cluster: RealCluster, before: Traces) -> None:
+    inside = network_namespaces(f"porthole-cluster-{NAME}")
+    cluster.porthole("down")
+    deadline = time.monotonic() + 30
+    while left := Traces.of(state_folder(NAME), NAME).new_since(before):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.5)
+    assert not inside & all_network_namespaces()
+    assert not state_folder(NAME).exists()
