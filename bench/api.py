@@ -3,10 +3,12 @@
 import asyncio
 import os
 import random
+import re
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import httpx
+from pydantic_core import from_json, to_json
 
 from bench.agents import a_quick_agent, plenty, until_linked, ws_url
 from bench.figures import Figure, percentile
@@ -19,65 +21,82 @@ MIX = (("show", 55), ("list", 25), ("change", 12), ("create and end", 8))
 """Of a hundred requests; creating and ending take turns."""
 
 
-async def _load(instance: Instance, sessions: list[str]) -> list[float]:
-    """Return the seconds that each request took, sent at its time whatever the others do."""
-    times: list[float] = []
-    rng = random.Random(7)
-    made: list[str] = []
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-    headers = dict(instance.api.headers)
+class _Connections:
+    """HTTP/1.1 with as little work as possible: what is measured is the other side.
 
-    async with httpx.AsyncClient(
-        base_url=instance.url, headers=headers, limits=limits, timeout=30
-    ) as api:
+    A library's client takes longer for a request than the server does.
+    """
 
-        async def one(kind: str) -> None:
-            begun = time.perf_counter()
-            path = f"/api/v1/sessions/{rng.choice(sessions)}"
-            match kind:
-                case "show":
-                    answer = await api.get(path)
-                case "list":
-                    answer = await api.get("/api/v1/sessions?limit=20")
-                case "change":
-                    answer = await api.patch(path, json={"labels": {"n": str(rng.random())[2:]}})
-                case _ if made and rng.random() < 0.5:
-                    answer = await api.delete(f"/api/v1/sessions/{made.pop()}")
-                case _:
-                    body = {"template": "desktop", "agent": "quick"}
-                    answer = await api.post("/api/v1/sessions", json=body)
-                    if answer.is_success:
-                        made.append(answer.json()["id"])
-            times.append(time.perf_counter() - begun)
-            answer.raise_for_status()
+    def __init__(self, instance: Instance) -> None:
+        self._host, self._port = instance.url.removeprefix("http://").split(":")
+        self._token = instance.api.headers["authorization"]
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-        kinds = [kind for kind, _ in MIX]
-        shares = [share for _, share in MIX]
-        begun = time.perf_counter()
-        tasks = []
-        for number in range(int(_RATE * _FOR)):
-            await asyncio.sleep(max(0.0, begun + number / _RATE - time.perf_counter()))
-            tasks.append(asyncio.create_task(one(rng.choices(kinds, shares)[0])))
-        await asyncio.gather(*tasks)
-    return times
+    async def request(self, method: str, path: str, body: object = None) -> bytes:
+        """Return the body of the answer; anything but success is an error."""
+        if not self._idle:
+            self._idle.append(await asyncio.open_connection(self._host, int(self._port)))
+        reader, writer = self._idle.pop()
+        content = b"" if body is None else to_json(body)
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"Authorization: {self._token}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        )
+        writer.write(head.encode() + content)
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        length = re.search(r"\ncontent-length: (\d+)", answer)
+        found = await reader.readexactly(int(length[1]) if length else 0)
+        self._idle.append((reader, writer))
+        if answer[9] != "2":
+            raise RuntimeError(f"{method} {path}: {answer.splitlines()[0]}")
+        return found
+
+    def close(self) -> None:
+        """Close all connections."""
+        for _, writer in self._idle:
+            writer.close()
 
 
-async def _bare(instance: Instance) -> list[float]:
-    """Return the seconds that `/healthz` takes at the same rate."""
+async def _steadily(seconds: float, one: Callable[[], Awaitable[object]]) -> list[float]:
+    """Return the seconds that each of so many calls took, sent in time whatever the others do."""
     times: list[float] = []
 
-    async def one() -> None:
+    async def timed() -> None:
         begun = time.perf_counter()
-        (await instance.api.get("/healthz")).raise_for_status()
+        await one()
         times.append(time.perf_counter() - begun)
 
     begun = time.perf_counter()
-    tasks = []
-    for number in range(_RATE * 3):
-        await asyncio.sleep(max(0.0, begun + number / _RATE - time.perf_counter()))
-        tasks.append(asyncio.create_task(one()))
-    await asyncio.gather(*tasks)
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(_RATE * seconds)):
+            await asyncio.sleep(max(0.0, begun + number / _RATE - time.perf_counter()))
+            group.create_task(timed())
     return times
+
+
+async def _load(api: _Connections, sessions: list[str]) -> list[float]:
+    rng = random.Random(7)
+    made: list[str] = []
+    kinds = [kind for kind, _ in MIX]
+    shares = [share for _, share in MIX]
+
+    async def one() -> None:
+        path = f"/api/v1/sessions/{rng.choice(sessions)}"
+        match rng.choices(kinds, shares)[0]:
+            case "show":
+                await api.request("GET", path)
+            case "list":
+                await api.request("GET", "/api/v1/sessions?limit=20")
+            case "change":
+                await api.request("PATCH", path, {"labels": {"n": str(rng.random())[2:]}})
+            case _ if made and rng.random() < 0.5:
+                await api.request("DELETE", f"/api/v1/sessions/{made.pop()}")
+            case _:
+                body = {"template": "desktop", "agent": "quick"}
+                made.append(from_json(await api.request("POST", "/api/v1/sessions", body))["id"])
+
+    return await _steadily(_FOR, one)
 
 
 async def measure(instance: Instance) -> list[Figure]:
@@ -94,8 +113,10 @@ async def measure(instance: Instance) -> list[Figure]:
             body = {"template": "desktop", "agent": "quick"}
             made = (await instance.api.post("/api/v1/sessions", json=body)).raise_for_status()
             sessions.append(made.json()["id"])
-        bare = await _bare(instance)
-        times = await _load(instance, sessions)
+        api = _Connections(instance)
+        bare = await _steadily(3, lambda: api.request("GET", "/healthz"))
+        times = await _load(api, sessions)
+        api.close()
     mix = ", ".join(f"{share} % {kind}" for kind, share in MIX)
     return [
         Figure(

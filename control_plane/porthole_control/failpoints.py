@@ -13,8 +13,7 @@ from porthole_contract.failpoints import VARIABLE, Failpoints
 CREATE = (
     "create_session.handled",  # the session and its command are written, not committed
     "create_session.committed",  # and now they are; whoever asked has no answer
-    "commands.claimed",  # written as sent, not committed
-    "commands.claim-committed",  # counts as sent, and was not
+    "commands.claimed",  # counts as sent, and was not
     "Command.sent",
     "commands.received",  # the agent has them, which was not noted
     "commands.received-noted",

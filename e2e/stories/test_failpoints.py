@@ -29,7 +29,6 @@ SECRETS = re.compile(r"ph[a-z]_[0-9a-f]{32}_[0-9a-f]{64}")
 VICTIMS = ("agent", "control-plane", "postgres", "database", "gate", "supervisor", "up")
 SECOND = (
     "commands.claimed",
-    "commands.claim-committed",
     "Command.sent",
     "commands.received",
     "CommandResult.written",
@@ -52,7 +51,7 @@ SHORT = {
     "control-plane-at-many-places": Story(
         control=(
             "create_session.committed=kill:1",
-            "commands.claim-committed=kill:1",
+            "commands.claimed=kill:1",
             "CommandResult.written=kill:1",
             "streams.dialled-back=kill:1",
             "sessions.ended=kill:1",

@@ -126,16 +126,14 @@ class Dispatcher:
             if not credit:
                 self._hungry.add(link.agent)
                 return
-            async with self._database.unit() as unit:
+            async with self._database.statement() as unit:
                 claimed = await repository.claim(
                     unit.connection, agent=link.agent, epoch=epoch, credit=credit, now=unit.now
                 )
-                if claimed:
-                    failpoint("commands.claimed")
             if not claimed:
                 self._hungry.discard(link.agent)
                 return
-            failpoint("commands.claim-committed")
+            failpoint("commands.claimed")
             # The commands of a link that has ended meanwhile are found by the next one.
             if link.linked and link.epoch == epoch:
                 await self._order(link, claimed)
@@ -186,7 +184,7 @@ class Dispatcher:
                     await keep_going("dispatch: received", partial(self._note, link, still))
 
     async def _note(self, link: Conversation, ids: Sequence[UUID]) -> None:
-        async with self._database.unit() as unit:
+        async with self._database.statement() as unit:
             await repository.mark_received(unit.connection, ids, link.epoch)
         failpoint("commands.received-noted")
 

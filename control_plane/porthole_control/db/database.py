@@ -130,6 +130,15 @@ class Database:
         async with self._autocommit.connect() as connection:
             yield Unit(connection, self._clock())
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Unit]:
+        """Run a single statement, which is a transaction by itself.
+
+        As a unit of work it would take two round trips more.
+        """
+        async with self._autocommit.connect() as connection:
+            yield Unit(connection, self._clock())
+
     async def reachable(self) -> bool:
         """Return whether the database answers."""
         try:

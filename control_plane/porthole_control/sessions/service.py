@@ -24,7 +24,6 @@ from porthole_control.sessions.repository import Session
 from porthole_control.sessions.scheduling import Market, assign
 from porthole_control.templates import repository as templates
 from porthole_control.templates import rules as template_rules
-from porthole_control.templates import service as template_service
 from porthole_control.templates.repository import Revision
 from porthole_control.templates.rules import Known
 
@@ -196,7 +195,7 @@ async def patch(
         )
     content = None
     if session.template_digest is not None and session.origin == "api":
-        content = await template_service.content(unit, session.template_digest)
+        content = await templates.content(unit.connection, session.template_digest)
     if "desired" in change and change["desired"] is None:
         change = {**change, "desired": str(Desired.RUNNING)}
     spec = rules.patched(session.spec, change, content)

@@ -1,11 +1,12 @@
 """All SQL about templates."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, Text, any_, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -55,12 +56,27 @@ _REVISION = (
 )
 
 
+_MEANINGS: dict[str, SessionTemplateSpec] = {}
+_MOST_MEANINGS = 200
+
+
+def _meaning(digest: str, spec: dict[str, Any]) -> SessionTemplateSpec:
+    """Return what a digest means. It means that for ever, so it is read once."""
+    found = _MEANINGS.get(digest)
+    if found is None:
+        found = SessionTemplateSpec.model_validate(spec)
+        if len(_MEANINGS) >= _MOST_MEANINGS:
+            _MEANINGS.clear()
+        _MEANINGS[digest] = found
+    return found
+
+
 def _revision(row: AnyRow) -> Revision:
     return Revision(
         name=row.name,
         revision=row.revision,
         digest=row.digest,
-        spec=SessionTemplateSpec.model_validate(row.spec),
+        spec=_meaning(row.digest, row.spec),
         created_at=row.created_at,
     )
 
@@ -78,29 +94,45 @@ async def keep_content(connection: AsyncConnection, spec: SessionTemplateSpec) -
 
 async def content(connection: AsyncConnection, digest: str) -> SessionTemplateSpec | None:
     """Return what a digest means."""
+    if digest in _MEANINGS:
+        return _MEANINGS[digest]
     found = await connection.scalar(
         select(template_contents.c.spec).where(template_contents.c.digest == digest)
     )
-    return None if found is None else SessionTemplateSpec.model_validate(found)
+    return None if found is None else _meaning(digest, found)
+
+
+_NEWEST = (
+    select(*_REVISION)
+    .join(templates, templates.c.name == template_revisions.c.name)
+    .join(template_contents, template_contents.c.digest == template_revisions.c.digest)
+    .where(
+        templates.c.deleted_at.is_(None),
+        template_revisions.c.revision == templates.c.latest_revision,
+    )
+    .order_by(template_revisions.c.name)
+)
+_NAMES = any_(bindparam("names", type_=postgresql.ARRAY(Text)))
+_NEWEST_NAMED = _NEWEST.where(templates.c.name == _NAMES)
 
 
 async def newest(
     connection: AsyncConnection, *, names: Collection[str] | None = None
 ) -> Sequence[Revision]:
     """Return the newest revisions of our living templates (of these names), by name."""
-    query = (
-        select(*_REVISION)
-        .join(templates, templates.c.name == template_revisions.c.name)
-        .join(template_contents, template_contents.c.digest == template_revisions.c.digest)
-        .where(
-            templates.c.deleted_at.is_(None),
-            template_revisions.c.revision == templates.c.latest_revision,
-        )
-        .order_by(template_revisions.c.name)
-    )
-    if names is not None:
-        query = query.where(templates.c.name.in_(names))
-    return [_revision(row) for row in await connection.execute(query)]
+    rows = await _named(connection, _NEWEST, _NEWEST_NAMED, names)
+    return [_revision(row) for row in rows]
+
+
+async def _named(
+    connection: AsyncConnection,
+    everything: Select[Any],
+    named: Select[Any],
+    names: Collection[str] | None,
+) -> Iterable[AnyRow]:
+    if names is None:
+        return await connection.execute(everything)
+    return await connection.execute(named, {"names": list(names)})
 
 
 async def revision(connection: AsyncConnection, name: str, number: int) -> Revision | None:
@@ -115,29 +147,30 @@ async def revision(connection: AsyncConnection, name: str, number: int) -> Revis
     return None if row is None else _revision(row)
 
 
+_OFFERS = (
+    select(
+        agent_templates.c.name,
+        agent_templates.c.agent_id,
+        agents.c.name.label("agent"),
+        agent_templates.c.offered,
+        agent_templates.c.message,
+        agent_templates.c.revision,
+        agent_templates.c.digest,
+        agent_templates.c.updated_at.label("created_at"),
+        template_contents.c.spec,
+    )
+    .join(agents, agents.c.id == agent_templates.c.agent_id)
+    .outerjoin(template_contents, template_contents.c.digest == agent_templates.c.digest)
+    .where(agents.c.state != "revoked")
+    .order_by(agent_templates.c.name, agents.c.name)
+)
+_OFFERS_NAMED = _OFFERS.where(agent_templates.c.name == _NAMES)
+
+
 async def offers(
     connection: AsyncConnection, *, names: Collection[str] | None = None
 ) -> Sequence[Offer]:
     """Return what agents that are not revoked say about templates (of these names)."""
-    query = (
-        select(
-            agent_templates.c.name,
-            agent_templates.c.agent_id,
-            agents.c.name.label("agent"),
-            agent_templates.c.offered,
-            agent_templates.c.message,
-            agent_templates.c.revision,
-            agent_templates.c.digest,
-            agent_templates.c.updated_at.label("created_at"),
-            template_contents.c.spec,
-        )
-        .join(agents, agents.c.id == agent_templates.c.agent_id)
-        .outerjoin(template_contents, template_contents.c.digest == agent_templates.c.digest)
-        .where(agents.c.state != "revoked")
-        .order_by(agent_templates.c.name, agents.c.name)
-    )
-    if names is not None:
-        query = query.where(agent_templates.c.name.in_(names))
     return [
         Offer(
             name=row.name,
@@ -147,15 +180,16 @@ async def offers(
             message=row.message,
             revision=None if row.spec is None else _revision(row),
         )
-        for row in await connection.execute(query)
+        for row in await _named(connection, _OFFERS, _OFFERS_NAMED, names)
     ]
+
+
+_OURS = select(templates.c.name).where(templates.c.name == _NAMES)
 
 
 async def ours(connection: AsyncConnection, names: Collection[str]) -> set[str]:
     """Return which of these templates were ever made here; agents run those unless they refuse."""
-    return set(
-        await connection.scalars(select(templates.c.name).where(templates.c.name.in_(names)))
-    )
+    return set(await connection.scalars(_OURS, {"names": list(names)}))
 
 
 async def lock(connection: AsyncConnection, name: str) -> AnyRow | None:

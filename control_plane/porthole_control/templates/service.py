@@ -37,22 +37,6 @@ async def known(unit: Unit, name: str) -> Known:
     return found[name]
 
 
-_CONTENTS: dict[str, SessionTemplateSpec] = {}
-_MOST_CONTENTS = 200
-
-
-async def content(unit: Unit, digest: str) -> SessionTemplateSpec | None:
-    """Return what a digest means. It means that for ever, so it is looked up once."""
-    found = _CONTENTS.get(digest)
-    if found is None:
-        found = await repository.content(unit.connection, digest)
-        if found is not None:
-            if len(_CONTENTS) >= _MOST_CONTENTS:
-                _CONTENTS.clear()
-            _CONTENTS[digest] = found
-    return found
-
-
 async def create(
     unit: Unit, principal: Principal, name: str, spec: SessionTemplateSpec
 ) -> Revision:
