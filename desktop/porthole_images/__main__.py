@@ -1,0 +1,111 @@
+"""`python -m porthole_images`: makes the images, one archive for `docker load`, and what else.
+
+build FILE [IMAGE...]     all images, or these, into one archive
+unpack IMAGE FOLDER       an image's files, as root
+stage FOLDER              what `docker build` takes: the Dockerfile and what it copies
+dockerfile                that file, made from the recipes
+sizes                     the sizes of the images, made where they are not there yet
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from porthole_client.cli.exits import Failure
+from porthole_client.cli.up import console
+from porthole_images import archive, dockerfile, wheel
+from porthole_images.image import Builder, unpack
+from porthole_images.recipe import DPKG, IMAGES
+from porthole_images.store import Store
+
+PREFIX = "localhost/porthole"
+"""What stands before an image's name, unless it is said."""
+
+
+def main() -> int:
+    """Do one of them; return the exit status."""
+    parser = argparse.ArgumentParser(prog="porthole_images", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    doing = parser.add_subparsers(dest="doing", required=True)
+    build = doing.add_parser("build")
+    build.add_argument("file", type=Path)
+    build.add_argument("images", nargs="*", metavar="IMAGE", default=[])
+    build.add_argument("--prefix", default=PREFIX)
+    build.add_argument("--tag", default=wheel.version())
+    one = doing.add_parser("unpack")
+    one.add_argument("image")
+    one.add_argument("folder", type=Path)
+    doing.add_parser("stage").add_argument("folder", type=Path)
+    doing.add_parser("dockerfile")
+    doing.add_parser("sizes")
+    given = parser.parse_args()
+    try:
+        _do(given)
+    except Failure as failure:
+        sys.stderr.write(f"{failure}\n")
+        return failure.code
+    return 0
+
+
+def builder() -> Builder:
+    """Return what makes images for this checkout; the console is built now if it has to be.
+
+    Raises:
+        Failure: it cannot be built.
+    """
+    console.build(_say)
+    return Builder(Store.of_this_user(_say), _say)
+
+
+def _do(given: argparse.Namespace) -> None:
+    match given.doing:
+        case "build":
+            makes = builder()
+            images = [makes.image(name) for name in given.images or IMAGES]
+            archive.write(images, given.file, prefix=given.prefix, tag=given.tag)
+        case "unpack":
+            if os.geteuid() != 0:
+                raise Failure("Only root can give an image's files their owners.")
+            unpack(builder().image(given.image), given.folder)
+        case "stage":
+            _stage(builder(), given.folder)
+        case "dockerfile":
+            sys.stdout.write(dockerfile.text())
+        case "sizes":
+            makes = builder()
+            for name in IMAGES:
+                sys.stdout.write(f"{name:<18}{makes.image(name).size / 1e6:6.0f} MB\n")
+
+
+def _stage(makes: Builder, folder: Path) -> None:
+    """Write what `docker build` takes: the Dockerfile, and all but Debian's packages."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copyfile(DPKG, folder / DPKG.name)
+    (folder / "Dockerfile").write_text(dockerfile.text(), encoding="utf-8")
+    for name in IMAGES:
+        root = folder / name
+        root.mkdir()
+        with tempfile.TemporaryDirectory() as work:
+            for entry in makes.without_debian(name, Path(work)):
+                path = root / entry.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if entry.link is not None:
+                    path.symlink_to(entry.link)
+                elif entry.content is None:
+                    path.mkdir(exist_ok=True)
+                else:
+                    path.write_bytes(entry.content)
+                    path.chmod(entry.mode)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

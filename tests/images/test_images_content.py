@@ -1,0 +1,68 @@
+"""What is in every image, and that making it again makes the same."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from porthole_images import archive, dockerfile, trees, wheel
+from porthole_images.recipe import FOLDER, IMAGES, load
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_nobody_becomes_another_user_in_it(name: str, makes):
+    image = makes.image(name)
+    found = []
+    for layer in image.layers:
+        with tarfile.open(layer.file) as content:
+            found += [one.name for one in content if not one.isdir() and one.mode & 0o6000]
+            content.fileobj.seek(0)
+    assert found == []
+    user = load(name).user
+    assert image.config["config"]["User"] == f"{user.uid}:{user.uid}"
+    assert user.uid >= 1000
+
+
+def test_it_holds_nothing_of_the_machine_that_made_it(makes):
+    unwanted = ("etc/hostname", "etc/resolv.conf", "etc/machine-id", "etc/apt/sources.list")
+    for name in IMAGES:
+        for layer in makes.image(name).layers:
+            with tarfile.open(layer.file) as content:
+                names = {one.name for one in content}
+            assert not names.intersection(unwanted)
+            assert not any(one.startswith(("var/log/", "var/cache/apt/", "dev/")) for one in names)
+
+
+def test_images_share_what_is_below_them(makes):
+    layers = {name: [one.digest for one in makes.image(name).layers] for name in IMAGES}
+    assert len({digests[0] for digests in layers.values()}) == 1
+    assert layers["desktop-browser"][:2] == layers["desktop-vnc"][:2]
+
+
+def test_our_own_layer_is_the_same_when_made_again(makes, tmp_path: Path):
+    image = makes.image("porthole-gate")
+    again = tmp_path / "again.tar"
+    folder = tmp_path / "wheel"
+    folder.mkdir()
+    first = wheel.build(folder)
+    with again.open("wb") as target:
+        trees.write(makes._top(load("porthole-gate"), first, tmp_path), target)
+    assert again.read_bytes() == image.layers[-1].file.read_bytes()
+
+
+def test_the_dockerfile_is_fresh():
+    """Make it anew with `python -m porthole_images dockerfile`."""
+    assert (FOLDER / "Dockerfile").read_text() == dockerfile.text()
+
+
+def test_an_archive_has_each_layer_once(makes, tmp_path: Path):
+    file = tmp_path / "both.tar"
+    images = [makes.image(name) for name in ("porthole-gate", "porthole")]
+    archive.write(images, file, prefix="localhost/porthole", tag="1")
+    with tarfile.open(file) as content:
+        names = content.getnames()
+        manifest = content.extractfile("manifest.json").read().decode()
+    assert len(names) == len(set(names))
+    distinct = {layer for image in images for layer in image.layers}
+    assert sum(one.endswith(".tar") for one in names) == len(distinct)
+    assert '"localhost/porthole/porthole-gate:1"' in manifest
