@@ -173,12 +173,11 @@ def _begun(case: Case) -> Case:
     event = {Phase.PENDING: Event.STARTED, Phase.HIBERNATED: Event.WAKE}.get(case.status.phase)
     if event is not None:
         case = case.happen(event, Reason.STARTING, "Its desktop is starting.")
-    template, pod = case.seen.template, case.seen.pod
+    template = case.seen.template
     return case.become(
         pod_name=case.subject.name,
         template=template.pin if template is not None else case.status.template,
         home=case.subject.home,
-        started_at=case.status.started_at or (pod.created_at if pod else case.now),
     ).remember(begun_at=case.now, not_before=None)
 
 
@@ -230,6 +229,7 @@ def _drawn(case: Case, begun_at: datetime) -> Plan:
     took = max(0.0, (case.now - begun_at).total_seconds())
     sentence = f"Its screen was painted {took:.1f} s after it was begun."
     case = case.happen(Event.DRAWN, Reason.DRAWN, sentence).remember(drawn=True)
+    case = case.become(started_at=case.status.started_at or case.now)
     return case.plan(None, _idle_end(case))
 
 

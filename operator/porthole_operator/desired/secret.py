@@ -3,17 +3,22 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from porthole_contract.configuration import gate_config, supervisor_config
+from porthole_contract.stream.channels import SERVED, Channel, Mode
+from porthole_contract.stream.grant import Issuer, SigningKey
+from porthole_contract.ticket import SECRET_TICKET_KEY, TICKET_ISSUER
 from porthole_operator.desired.gate import HEALTH_PORT
 from porthole_operator.desired.recipe import (
     DESKTOP_UID,
@@ -24,6 +29,54 @@ from porthole_operator.desired.recipe import (
     shaped,
 )
 from porthole_operator.status import GATE_PORT
+
+OBSERVER: Final = "operator-observer"
+"""The key id under which a gate knows the operator that listens to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What is secret of one session, made once and kept for all of its attempts.
+
+    `gate`: the gate's certificate and key. `operator`: signs grants for this one gate, in the
+    name of tickets and for listening to it; it is mounted in no container.
+    """
+
+    gate: "Certificate"
+    operator: Ed25519PrivateKey
+
+    @classmethod
+    def make(cls, session: UUID, now: datetime) -> Self:
+        """Make new ones; this is where the randomness is."""
+        return cls(Certificate.make(session, now), Ed25519PrivateKey.generate())
+
+    @classmethod
+    def read(cls, secret: Mapping[str, Any]) -> Self | None:
+        """Return those that a Secret holds; None if it does not hold all of them."""
+        data = secret.get("data") or {}
+        gate = Certificate.read(data)
+        try:
+            pem = base64.b64decode(data[SECRET_TICKET_KEY], validate=True)
+            operator = serialization.load_pem_private_key(pem, password=None)
+        except (KeyError, ValueError, TypeError):
+            return None
+        if gate is None or not isinstance(operator, Ed25519PrivateKey):
+            return None
+        return cls(gate, operator)
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """What the gate is told about the operator's key: the most that each name may grant."""
+        ticket = SigningKey(TICKET_ISSUER, self.operator)
+        return (
+            ticket.issuer(channels=(Channel.VNC,), modes=SERVED[Channel.VNC]),
+            self.observer.issuer(channels=(Channel.CONTROL,), modes=(Mode.OBSERVE,)),
+        )
+
+    @property
+    def observer(self) -> SigningKey:
+        """The key by which the operator listens to the gate."""
+        return SigningKey(OBSERVER, self.operator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +92,7 @@ class Certificate:
 
     @classmethod
     def make(cls, session: UUID, now: datetime) -> Self:
-        """Make a new one; this is where the randomness is."""
+        """Make a new one."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gate of {session}")])
         made = (
@@ -54,18 +107,13 @@ class Certificate:
         )
         return cls(
             certificate=made.public_bytes(serialization.Encoding.PEM),
-            key=key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ),
+            key=_pem(key),
             fingerprint=_fingerprint(made),
         )
 
     @classmethod
-    def read(cls, secret: dict[str, Any]) -> Self | None:
-        """Return the one that a Secret holds; None if it holds none."""
-        data = secret.get("data") or {}
+    def read(cls, data: Mapping[str, Any]) -> Self | None:
+        """Return the one in a Secret's `data`; None if there is none."""
         try:
             certificate = base64.b64decode(data["tls.crt"], validate=True)
             key = base64.b64decode(data["tls.key"], validate=True)
@@ -78,15 +126,15 @@ class Certificate:
         return cls(certificate, key, _fingerprint(shown))
 
 
-def secret(recipe: Recipe, certificate: Certificate) -> dict[str, Any]:
+def secret(recipe: Recipe, keys: Keys) -> dict[str, Any]:
     """Return the Secret."""
     desktop = supervisor_config(
         recipe.subject.name, recipe.effective, gate_uid=GATE_UID, stop_seconds=STOP_SECONDS
     )
     gate = gate_config(
         recipe.subject.id,
-        certificate.fingerprint,
-        recipe.site.issuers,
+        keys.gate.fingerprint,
+        (*recipe.site.issuers, *keys.issuers),
         listen=f"tcp:0.0.0.0:{GATE_PORT}",
         health=f"tcp:0.0.0.0:{HEALTH_PORT}",
         desktop_uid=DESKTOP_UID,
@@ -94,8 +142,9 @@ def secret(recipe: Recipe, certificate: Certificate) -> dict[str, Any]:
     data = {
         "desktop.json": _json(desktop),
         "gate.json": _json(gate),
-        "tls.crt": certificate.certificate,
-        "tls.key": certificate.key,
+        "tls.crt": keys.gate.certificate,
+        "tls.key": keys.gate.key,
+        SECRET_TICKET_KEY: _pem(keys.operator),
     }
     return shaped(
         {
@@ -105,6 +154,14 @@ def secret(recipe: Recipe, certificate: Certificate) -> dict[str, Any]:
             "type": "Opaque",
             "data": {name: base64.b64encode(value).decode() for name, value in data.items()},
         }
+    )
+
+
+def _pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )
 
 

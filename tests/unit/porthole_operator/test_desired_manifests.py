@@ -21,7 +21,7 @@ from porthole_operator.desired.network_policy import egress, network_policy
 from porthole_operator.desired.profiles import plain_pod, pod
 from porthole_operator.desired.recipe import amount, cores, shape_of
 from porthole_operator.desired.revision import revision
-from porthole_operator.desired.secret import Certificate, secret
+from porthole_operator.desired.secret import Keys, secret
 from porthole_operator.desired.service import service
 from tests.support.operator_worlds import FINGERPRINT, ISSUER, a_recipe, a_subject
 
@@ -46,17 +46,17 @@ def test_every_file_is_of_a_maker():
     assert {path.stem for path in GOLDEN.iterdir()} == set(MADE)
 
 
-SECRET = secret(RECIPE, Certificate.make(SUBJECT.id, NOON))
+SECRET = secret(RECIPE, Keys.make(SUBJECT.id, NOON))
 DATA = {name: base64.b64decode(value) for name, value in SECRET["data"].items()}
 
 
 class TestSecret:
     def test_tells_the_gate_what_a_gate_can_read(self):
         config = Config.model_validate_json(DATA["gate.json"])
-        certificate = Certificate.read(SECRET)
-        assert config.fingerprint == certificate.fingerprint
+        keys = Keys.read(SECRET)
+        assert config.fingerprint == keys.gate.fingerprint
         assert config.session == SUBJECT.id
-        assert config.issuers == (ISSUER,)
+        assert config.issuers == (ISSUER, *keys.issuers)
         assert (config.listen, config.health) == ("tcp:0.0.0.0:7443", "tcp:0.0.0.0:7080")
 
     def test_tells_the_supervisor_who_may_speak_to_it(self):
@@ -70,13 +70,20 @@ class TestSecret:
     @pytest.mark.parametrize(
         "data", [{}, {"tls.crt": "x"}, {"tls.crt": "eA==", "tls.key": "eA=="}, {"tls.crt": 3}]
     )
-    def test_one_without_a_certificate_has_none(self, data):
-        assert Certificate.read({"data": data}) is None
+    def test_one_without_all_keys_has_none(self, data):
+        assert Keys.read({"data": data}) is None
+
+    def test_the_operators_key_may_show_the_screen_and_listen_and_no_more(self):
+        issuers = {one.key_id: (one.channels, one.modes) for one in Keys.read(SECRET).issuers}
+        assert issuers == {
+            "operator": (("vnc",), ("control", "view")),
+            "operator-observer": (("control",), ("observe",)),
+        }
 
     def test_a_key_of_another_certificate_is_none(self):
-        other = secret(RECIPE, Certificate.make(SUBJECT.id, NOON))
+        other = secret(RECIPE, Keys.make(SUBJECT.id, NOON))
         mixed = {**SECRET["data"], "tls.key": other["data"]["tls.key"]}
-        assert Certificate.read({"data": mixed}) is None
+        assert Keys.read({"data": mixed}) is None
 
 
 class TestPod:

@@ -63,7 +63,7 @@ class TestPending:
         assert plan.action == Begin()
         assert said(plan) == (Phase.STARTING, Reason.STARTING)
         assert plan.status.attempt == begun()
-        assert (plan.status.started_at, plan.status.observed_generation) == (NOON, 1)
+        assert (plan.status.started_at, plan.status.observed_generation) == (None, 1)
         assert plan.status.template.name == "desktop"
 
     def test_a_pod_that_was_made_and_not_noted_is_known_again(self):
@@ -225,6 +225,7 @@ class TestStarting:
         assert plan.status.message == "Its screen was painted 1.5 s after it was begun."
         assert plan.status.gate.address == "10.0.0.5:7443"
         assert plan.status.attempt.drawn
+        assert plan.status.started_at == later(seconds=1.5)
         assert condition(plan, ConditionType.READY).status == "True"
 
     def test_waits_for_paint_until_its_deadline_and_has_failed_then(self):

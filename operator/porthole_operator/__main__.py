@@ -1,0 +1,173 @@
+"""How the operator is run: `python -m porthole_operator`.
+
+Exit codes: 0 ended as asked, 69 it cannot run here, 75 another replica has taken over.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+from uuid import uuid4
+
+import kopf
+import structlog
+import uvloop
+
+from porthole_contract.errors import PortholeError
+from porthole_operator.apply import Applier
+from porthole_operator.cluster import Cluster
+from porthole_operator.desired.recipe import Site
+from porthole_operator.gates import Gates
+from porthole_operator.handlers import handlers, kopf_settings
+from porthole_operator.health import Health
+from porthole_operator.lease import Lease, LeaseLost
+from porthole_operator.logs import configure
+from porthole_operator.observe import Observer
+from porthole_operator.resync import Resync
+from porthole_operator.settings import Settings
+from porthole_operator.tickets import Tickets
+from porthole_operator.watchfulness import Watchfulness
+from porthole_operator.work import Work
+
+_UNAVAILABLE = 69
+_TAKEN_OVER = 75
+
+_log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Run the operator; return its exit code."""
+    settings = Settings()
+    configure(settings.log_format, settings.log_level)
+    try:
+        uvloop.run(run(settings))
+    except LeaseLost as error:
+        _log.error("lease_lost", why=str(error))
+        return _TAKEN_OVER
+    except PortholeError as error:
+        sys.stderr.write(f"{error}\n")
+        return _UNAVAILABLE
+    return 0
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        LeaseLost: another replica is the operator now.
+        PortholeError: it cannot run here; the sentence says why.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    watchfulness = Watchfulness(datetime.now(UTC))
+    leads = False
+
+    def trouble() -> str:
+        blind = leads and watchfulness.is_blind(datetime.now(UTC))
+        return "The watch does not tell what lists have told long ago." if blind else ""
+
+    def details() -> dict[str, object]:
+        age = (datetime.now(UTC) - watchfulness.last_event).total_seconds()
+        return {"leads": leads, "last_event_seconds": round(age, 1)}
+
+    health = Health(trouble, details)
+    if settings.health_port:
+        await health.open(settings.health_port)
+    cluster = await Cluster.connect(settings.kubeconfig)
+    identity = f"{os.uname().nodename}-{uuid4().hex[:8]}"
+    lease = Lease(
+        cluster,
+        settings.lease_namespace or settings.system_namespace,
+        settings.lease_name,
+        identity,
+        good_for=settings.lease_seconds,
+    )
+    try:
+        if not await _first(lease.acquire(), stopping):
+            return
+        leads = True
+        _log.info("started", identity=identity, version=version("porthole"))
+        await _lead(settings, cluster, lease, watchfulness, identity)
+    finally:
+        health.close()
+        await cluster.close()
+        _log.info("stopped")
+
+
+async def _lead(
+    settings: Settings, cluster: Cluster, lease: Lease, watchfulness: Watchfulness, identity: str
+) -> None:
+    """Be the operator until Kopf ends (it minds the signals) or the Lease is lost."""
+    gates = Gates(settings.gate_port)
+    observer = Observer(cluster, _site(settings), gates)
+    work = Work(observer, Applier(cluster, identity), gates)
+    tickets = Tickets(cluster, settings.namespaces)
+    every = settings.resync_every.total_seconds()
+    resync = Resync(cluster, settings.namespaces, work, watchfulness, every=every)
+    stop = asyncio.Event()
+    watching = asyncio.create_task(
+        kopf.operator(
+            registry=handlers(work, tickets, watchfulness, cluster.configuration),
+            settings=kopf_settings(),
+            namespaces=settings.namespaces,
+            standalone=True,
+            stop_flag=stop,
+        ),
+        name="watch",
+    )
+    others = [
+        asyncio.create_task(lease.keep(), name="lease"),
+        asyncio.create_task(resync.run(), name="resync"),
+        asyncio.create_task(tickets.run(), name="tickets"),
+    ]
+    try:
+        done, _ = await asyncio.wait({watching, *others}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        # Nobody may write any more once the Lease may be another's.
+        await asyncio.gather(work.close(), tickets.close(), gates.close())
+        stop.set()
+        await asyncio.gather(watching, return_exceptions=True)
+        await lease.release()
+
+
+def _site(settings: Settings) -> Callable[[], Site]:
+    """Return what gives the site as it is now: who may sign changes while we run."""
+    kept = settings.site()
+
+    def site() -> Site:
+        nonlocal kept
+        try:
+            kept = settings.site()
+        except PortholeError as error:
+            _log.warning("issuers_not_read", why=str(error))
+        return kept
+
+    return site
+
+
+async def _first(doing: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
+    """Wait for `doing` or for the order to stop; return whether it was done."""
+    work = asyncio.create_task(doing)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (work, stop):
+        if not task.done():
+            task.cancel()
+    results = await asyncio.gather(work, stop, return_exceptions=True)
+    if isinstance(results[0], PortholeError):
+        raise results[0]
+    return not stopping.is_set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

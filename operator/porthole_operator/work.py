@@ -1,0 +1,157 @@
+"""Keeps every Session as it should be: observe, decide, apply, and again until nothing is to do.
+
+One worker for each Session, so that nothing about one happens at the same time; as many as
+`AT_ONCE` look at once. A worker sleeps until somebody wakes it or its plan's time has come.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from porthole_contract.conditions import Reason
+from porthole_contract.errors import PortholeError
+from porthole_contract.lifecycle import LASTING, Phase
+from porthole_contract.session import ObjectStatus
+from porthole_operator.apply import Applier
+from porthole_operator.cluster import Conflicted
+from porthole_operator.decide import decide
+from porthole_operator.gates import Gates
+from porthole_operator.observe import Observer
+
+AT_ONCE: Final = 16
+LONGEST_SLEEP: Final = 900.0
+"""Seconds after which a Session is looked at whatever happens."""
+_FIRST_RETRY: Final = 0.2
+_LAST_RETRY: Final = 15.0
+_MOST_STEPS: Final = 20
+"""A Session that still changes after so many steps in a row lets others go first."""
+
+Key = tuple[str, str]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Worker:
+    """One Session's: `status` is what it was left at."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    uid: str | None = None
+    template: str | None = None
+    status: ObjectStatus = field(default_factory=ObjectStatus)
+
+
+class Work:
+    """All workers.
+
+    Args:
+        observer: looks.
+        applier: writes.
+        gates: what is listened to, and forgotten with its Session.
+    """
+
+    def __init__(self, observer: Observer, applier: Applier, gates: Gates) -> None:
+        self._observer = observer
+        self._applier = applier
+        self._gates = gates
+        self._workers: dict[Key, _Worker] = {}
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    def wake(self, namespace: str, name: str) -> None:
+        """Look at a Session now."""
+        key = (namespace, name)
+        worker = self._workers.get(key)
+        if worker is None:
+            worker = self._workers[key] = _Worker()
+            worker.task = asyncio.create_task(self._keep(key, worker), name=f"session {name}")
+        worker.wake.set()
+
+    def template_changed(self, namespace: str, name: str) -> None:
+        """Look at those that wait for a template."""
+        for key, worker in self._in(namespace):
+            if worker.template == name and worker.status.phase in {Phase.PENDING, Phase.FAILED}:
+                self.wake(*key)
+
+    def home_changed(self, namespace: str) -> None:
+        """Look at those that wait for a home."""
+        for key, worker in self._in(namespace):
+            if worker.status.reason in {Reason.HOME_IN_USE, Reason.HOME_UNREACHABLE}:
+                self.wake(*key)
+
+    def passing(self) -> Iterator[Key]:
+        """Return the Sessions that are on their way from one phase to another."""
+        for key, worker in list(self._workers.items()):
+            if worker.status.phase not in LASTING:
+                yield key
+
+    async def close(self) -> None:
+        """End all workers; what is being written is written or not."""
+        tasks = [worker.task for worker in self._workers.values() if worker.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _in(self, namespace: str) -> Iterator[tuple[Key, _Worker]]:
+        for key, worker in list(self._workers.items()):
+            if key[0] == namespace:
+                yield key, worker
+
+    async def _keep(self, key: Key, worker: _Worker) -> None:
+        retry = _FIRST_RETRY
+        while True:
+            worker.wake.clear()
+            try:
+                async with self._at_once:
+                    pause = await self._steps(key, worker)
+            except Conflicted as error:
+                _log.debug("looked_again", session=key[1], why=str(error))
+                pause, retry = retry, min(retry * 2, _LAST_RETRY)
+            except PortholeError as error:
+                _log.warning("session_not_kept", session=key[1], why=str(error))
+                pause, retry = retry, min(retry * 2, _LAST_RETRY)
+            except Exception:  # noqa: BLE001 - a bug must not leave a session without its worker
+                _log.exception("session_worker_failed", session=key[1])
+                pause, retry = _LAST_RETRY, _LAST_RETRY
+            else:
+                retry = _FIRST_RETRY
+            if pause is None:
+                if not worker.wake.is_set():
+                    self._forget(key, worker)
+                    return
+                pause = 0.0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await worker.wake.wait()
+
+    async def _steps(self, key: Key, worker: _Worker) -> float | None:
+        """Take steps until there is nothing to do; return how long to sleep, None for ever."""
+        for _ in range(_MOST_STEPS):
+            world = await self._observer.look(*key, heard=worker.wake.set)
+            if world is None:
+                return None
+            subject = world.subject
+            if worker.uid not in {None, subject.uid}:
+                self._gates.forget(worker.uid or "")
+            worker.uid = subject.uid
+            worker.template = None if subject.spec is None else subject.spec.template.name
+            now = datetime.now(UTC)
+            plan = decide(subject, world.seen, now)
+            worker.status = plan.status
+            if not await self._applier.apply(world, plan):
+                if plan.again is None:
+                    return LONGEST_SLEEP
+                return min(LONGEST_SLEEP, max(0.0, (plan.again - now).total_seconds()))
+        return _FIRST_RETRY
+
+    def _forget(self, key: Key, worker: _Worker) -> None:
+        del self._workers[key]
+        if worker.uid is not None:
+            self._gates.forget(worker.uid)
+        # Its home may be free now.
+        self.home_changed(key[0])
