@@ -155,13 +155,16 @@ class Applier:
         failpoint(passed)
 
     async def _keep_revision(self, world: World) -> None:
-        """Keep the template's revision as long as this Session lives."""
+        """Keep the template's revision as long as this Session lives.
+
+        An agent that asked for a revision sees to that itself.
+        """
         subject, template = world.subject, world.seen.template
         assert template is not None, "what has no template is not begun"
         present = world.revision
         if present is None:
             await self._cluster.create(REVISIONS, revision(subject, template))
-        else:
+        elif subject.digest is None:
             owners = present["metadata"].get("ownerReferences") or []
             if all(one.get("uid") != subject.uid for one in owners):
                 head = {

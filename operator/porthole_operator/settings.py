@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from porthole_contract.errors import Refused
 from porthole_contract.stream.grant import Issuer
 from porthole_operator.desired.recipe import Site
+from porthole_operator.rights import LEASE
 
 _ISSUERS: TypeAdapter[tuple[Issuer, ...]] = TypeAdapter(tuple[Issuer, ...])
 
@@ -46,7 +47,7 @@ class Settings(BaseSettings):
     system_namespace: str = "porthole-system"
     """Where the operator and the agent run."""
 
-    lease_name: str = "porthole-operator"
+    lease_name: str = LEASE
     """The Lease that says which replica is the operator."""
 
     lease_namespace: str | None = None

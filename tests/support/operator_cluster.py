@@ -1,0 +1,379 @@
+"""An operator against a real API server, with exactly the rights that it asks for.
+
+    async with an_operator(server) as place:
+        await place.apply_session("one")
+        await place.reaches("one", phase="Running")
+
+There is no kubelet: `Nodes` plays it, the scheduler and the node lifecycle. It takes pods as
+they come; `place.nodes.behave["one"] = a function` makes one pod's life another.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from porthole_contract.crd.policies import Installation, policies
+from porthole_operator.cluster import Cluster, Conflicted, Missing
+from porthole_operator.kinds import CHILDREN, CLAIMS, PODS, SESSIONS, Kind, Object
+from porthole_operator.rights import Scope, rules
+from tests.support.api_server import ApiServer
+from tests.support.waiting import eventually
+
+_LOG = 6000
+TEMPLATE: Object = {
+    "apiVersion": "porthole.dev/v1alpha1",
+    "kind": "SessionTemplate",
+    "metadata": {"name": "desktop"},
+    "spec": {"title": "Desktop", "image": "desktop-vnc"},
+}
+Behaviour = Callable[["Nodes", Object], Awaitable[None]]
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class Nodes:
+    """Plays all nodes: schedules, runs and removes pods of one namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.behave: dict[str, Behaviour] = {}
+        self.keep: set[str] = set()
+        """Pods that do not end, as on a node that does not answer."""
+        self.begun: Counter[str] = Counter()
+        self.pods: dict[str, str] = {}
+        self.at_once: Counter[str] = Counter()
+        """The most pods of one name that ran at the same time; more than one is a fault."""
+        self._seen: set[str] = set()
+        self.task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(Conflicted, Missing):
+                await self.once()
+            await asyncio.sleep(0.03)
+
+    async def once(self) -> None:
+        for pod in await self.cluster.list(PODS, self.namespace):
+            head = pod["metadata"]
+            if "deletionTimestamp" in head:
+                if head["name"] not in self.keep:
+                    await self.remove(pod)
+            elif head["uid"] not in self._seen:
+                self._seen.add(head["uid"])
+                self.begun[head["name"]] += 1
+                await self.behave.get(head["name"], Nodes.draw)(self, pod)
+
+    # What may become of a pod
+
+    async def draw(self, pod: Object) -> None:
+        """It is scheduled, runs and is drawn."""
+        await self.bind(pod)
+        await self.say(pod, running(), ready=True)
+
+    async def only_run(self, pod: Object) -> None:
+        """It runs and is never drawn."""
+        await self.bind(pod)
+        await self.say(pod, running())
+
+    async def bind(self, pod: Object, node: str = "worker-1") -> None:
+        head = pod["metadata"]
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": head["name"], "namespace": self.namespace},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        }
+        path = PODS.path(self.namespace, head["name"], "binding")
+        await self.cluster._call("POST", path, {}, binding)
+
+    async def say(self, pod: Object, status: Object, *, ready: bool | None = False) -> None:
+        """Write a pod's status as a kubelet does."""
+        head = pod["metadata"]
+        if ready is not None:
+            condition = {"type": "Ready", "status": "True" if ready else "False"}
+            status = {"conditions": [condition], **status}
+        patch = {"metadata": {"uid": head["uid"]}, "status": status}
+        path = PODS.path(self.namespace, head["name"], "status")
+        await self.cluster._call("PATCH", path, {}, patch, "application/strategic-merge-patch+json")
+
+    async def end(self, name: str, code: int = 0, reason: str = "Error") -> None:
+        """Its desktop ends by itself."""
+        pod = await self.cluster.get(PODS, self.namespace, name)
+        assert pod is not None
+        ended = {"exitCode": code, "reason": reason}
+        container = {"name": "desktop", "image": "d", "state": {"terminated": ended}}
+        await self.say(pod, {"phase": "Failed", "containerStatuses": [container]})
+
+    async def remove(self, pod: Object) -> None:
+        head = pod["metadata"]
+        await self.cluster.delete(PODS, self.namespace, head["name"], head["uid"], grace=0)
+
+
+def running(address: str = "192.0.2.1") -> Object:
+    """The status of a pod whose containers run."""
+    state = {"running": {"startedAt": now()}}
+    return {
+        "phase": "Running",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "containerStatuses": [{"name": "desktop", "image": "desktop", "state": state}],
+        "initContainerStatuses": [{"name": "gate", "image": "gate", "state": state}],
+    }
+
+
+def waiting(reason: str, message: str = "") -> Object:
+    """The status of a pod whose desktop waits."""
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"containerStatuses": [{"name": "desktop", "image": "desktop", "state": state}]}
+
+
+class Place:
+    """Two namespaces of a test's own, nodes, and operators."""
+
+    def __init__(self, server: ApiServer, folder: Path, **settings: str) -> None:
+        mark = uuid4().hex[:8]
+        self.server = server
+        self.folder = folder
+        self.namespace, self.system = f"sessions-{mark}", f"system-{mark}"
+        self.user = f"operator-{mark}"
+        self.mark = mark
+        self.settings = settings
+        self.admin: Cluster
+        self.nodes: Nodes
+        self.operators: list[asyncio.subprocess.Process] = []
+
+    async def prepare(self) -> None:
+        self.admin = await Cluster.connect(self.server.kubeconfig)
+        manifests = [
+            *(
+                {"kind": "Namespace", "apiVersion": "v1", "metadata": metadata}
+                for metadata in (
+                    {
+                        "name": self.namespace,
+                        "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+                    },
+                    {"name": self.system},
+                )
+            ),
+            *self._roles(),
+            *policies(
+                Installation(
+                    name=f"porthole-{self.mark}",
+                    namespaces=(self.namespace,),
+                    agent=f"agent-{self.mark}",
+                    operator=self.user,
+                )
+            ),
+        ]
+        await asyncio.to_thread(self.server.apply, *manifests)
+        account = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+
+        async def has_account() -> bool:
+            return await self.admin.get(account, self.namespace, "default") is not None
+
+        await eventually(has_account, True, within=60)
+        await self.apply(TEMPLATE)
+        self.nodes = Nodes(self.admin, self.namespace)
+        self.nodes.task = asyncio.create_task(self.nodes.run(), name="nodes")
+
+    async def remove(self) -> None:
+        for process in self.operators:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if self.nodes.task is not None:
+            self.nodes.task.cancel()
+            await asyncio.gather(self.nodes.task, return_exceptions=True)
+        names = (self.namespace, self.system)
+        await asyncio.to_thread(
+            self.server.kubectl, "delete", "namespace", *names, "--wait=false", "--now"
+        )
+        for pod in await self.admin.list(PODS, self.namespace):
+            await self.nodes.remove(pod)
+        kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings"
+        for name in {
+            one["metadata"]["name"] for one in policies(Installation(f"porthole-{self.mark}"))
+        }:
+            await asyncio.to_thread(
+                self.server.kubectl, "delete", kinds, name, "--ignore-not-found"
+            )
+        await self.admin.close()
+
+    # Operators
+
+    async def start(self, failpoints: str = "", **more: str) -> asyncio.subprocess.Process:
+        """Start a replica; its log is in the test's folder."""
+        settings = {
+            "namespaces": f'["{self.namespace}"]',
+            "system_namespace": self.system,
+            "kubeconfig": str(self.server.kubeconfig_of(self.user)),
+            "health_port": "0",
+            "lease_seconds": "2",
+            "resync_every": "PT2S",
+            "log_format": "text",
+            **self.settings,
+            **more,
+        }
+        named = {f"PORTHOLE_OPERATOR_{name.upper()}": value for name, value in settings.items()}
+        log = self.folder / f"operator-{len(self.operators)}.log"
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-W", "error", "-m", "porthole_operator"),
+                env={**os.environ, **named, "PORTHOLE_FAILPOINTS": failpoints},
+                stdout=out,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        self.operators.append(process)
+        return process
+
+    async def stop(self, process: asyncio.subprocess.Process) -> int:
+        """Ask a replica to end; return its exit code."""
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(process.wait(), 60)
+
+    def said(self) -> str:
+        """Return the end of what the operators have logged."""
+        logs = sorted(self.folder.glob("operator-*.log"))
+        return "\n".join(f"{log.name}:\n{log.read_text()[-_LOG:]}" for log in logs)
+
+    # Objects
+
+    async def apply(self, manifest: Object) -> None:
+        head = {**manifest["metadata"], "namespace": self.namespace}
+        await asyncio.to_thread(self.server.apply, {**manifest, "metadata": head})
+
+    async def apply_session(self, name: str = "one", **spec: Any) -> None:
+        """Make a Session as somebody with kubectl does."""
+        await self.apply(
+            {
+                "apiVersion": "porthole.dev/v1alpha1",
+                "kind": "Session",
+                "metadata": {"name": name},
+                "spec": {"owner": "ada", "template": {"name": "desktop"}, **spec},
+            }
+        )
+
+    async def get(self, name: str = "one", kind: Kind = SESSIONS) -> Object | None:
+        return await self.admin.get(kind, self.namespace, name)
+
+    async def delete(self, name: str = "one", *words: str) -> None:
+        await asyncio.to_thread(
+            self.server.kubectl,
+            "delete",
+            "session",
+            name,
+            "-n",
+            self.namespace,
+            "--wait=false",
+            *words,
+        )
+
+    async def status(self, name: str = "one") -> Object:
+        found = await self.get(name)
+        return {} if found is None else found.get("status") or {}
+
+    async def reaches(self, name: str = "one", *, within: float = 60, **wanted: Any) -> Object:
+        """Wait until the status says all that; return it."""
+        deadline = asyncio.get_running_loop().time() + within
+        while True:
+            status = await self.status(name)
+            if all(status.get(key) == value for key, value in wanted.items()):
+                return status
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"{name} is {status}, not {wanted}.\n{self.said()}")
+            await asyncio.sleep(0.05)
+
+    async def gone(self, name: str = "one", *, within: float = 60) -> None:
+        """Wait until nothing of a Session is left but homes."""
+
+        async def left() -> list[str]:
+            kinds = (SESSIONS, PODS, *CHILDREN)
+            found = await asyncio.gather(
+                *(self.admin.get(kind, self.namespace, name) for kind in kinds)
+            )
+            return [kind.name for kind, one in zip(kinds, found, strict=True) if one is not None]
+
+        await eventually(left, [], within=within)
+
+    async def homes(self) -> list[Object]:
+        return await self.admin.list(CLAIMS, self.namespace)
+
+    async def events(self, name: str = "one") -> list[tuple[str, str]]:
+        """Return the Events about a Session: type and reason, oldest first."""
+        kind = Kind("events.k8s.io", "v1", "events", "Event")
+        found = [
+            event
+            for event in await self.admin.list(kind, self.namespace)
+            if event["regarding"]["name"] == name and event["regarding"]["kind"] == "Session"
+        ]
+        found.sort(key=lambda event: event["eventTime"] or "")
+        return [(event["type"], event["reason"]) for event in found]
+
+    def writes(self, user: str | None = None) -> list[str]:
+        """Return what the operator has written, as `verb resource/part`, from the audit log."""
+        found = []
+        for event in self.server.audited():
+            about = event.get("objectRef") or {}
+            mine = event["user"]["username"] == (user or self.user)
+            if not mine or event["verb"] in {"get", "list", "watch"}:
+                continue
+            if about.get("resource") == "leases" or event["responseStatus"]["code"] >= 300:
+                continue
+            part = f"/{about['subresource']}" if about.get("subresource") else ""
+            found.append(f"{event['verb']} {about['resource']}{part}")
+        return found
+
+    def _roles(self) -> list[Object]:
+        subject = {"kind": "User", "name": self.user, "apiGroup": "rbac.authorization.k8s.io"}
+        made = []
+        for kind, scope, where in (
+            ("Role", Scope.SESSIONS, {"namespace": self.namespace}),
+            ("Role", Scope.SYSTEM, {"namespace": self.system}),
+            ("ClusterRole", Scope.CLUSTER, {}),
+        ):
+            api = "rbac.authorization.k8s.io/v1"
+            head = {"name": self.user, **where}
+            ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": self.user}
+            made += [
+                {"apiVersion": api, "kind": kind, "metadata": head, "rules": rules(scope)},
+                {
+                    "apiVersion": api,
+                    "kind": f"{kind}Binding",
+                    "metadata": head,
+                    "roleRef": ref,
+                    "subjects": [subject],
+                },
+            ]
+        return made
+
+
+@asynccontextmanager
+async def a_place(server: ApiServer, folder: Path, **settings: str) -> AsyncIterator[Place]:
+    """Namespaces, roles, policies and nodes; no operator yet."""
+    place = Place(server, folder, **settings)
+    await place.prepare()
+    try:
+        yield place
+    finally:
+        await place.remove()
+
+
+@asynccontextmanager
+async def an_operator(server: ApiServer, folder: Path, **settings: str) -> AsyncIterator[Place]:
+    """The same with one operator running."""
+    async with a_place(server, folder, **settings) as place:
+        await place.start()
+        yield place
