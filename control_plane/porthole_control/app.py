@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 import structlog
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from psycopg.conninfo import make_conninfo
 
 from porthole_control import (
     certificate,
@@ -30,7 +29,8 @@ from porthole_control.agents import repository as agent_rows
 from porthole_control.agents.schemas import AgentOut
 from porthole_control.background import keep_going
 from porthole_control.commands import endpoints as commands
-from porthole_control.db import layout, replicas, setup
+from porthole_control.db import replicas, setup
+from porthole_control.db.connecting import conninfo_of
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Doorbell
 from porthole_control.edge import Edge, Limits, host_name
@@ -97,8 +97,9 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(routes)
     app.router.routes.extend(traffic.routes())
-    console_files.add_to(app, CONSOLE)
-    app.add_middleware(Edge, limits=_limits(settings))
+    limits = _limits(settings)
+    console_files.add_to(app, CONSOLE, below=limits.below)
+    app.add_middleware(Edge, limits=limits)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -106,15 +107,20 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Parts]:
     """Run the parts: the database's connections, the doorbell, and what goes on by itself."""
-    conninfo = _conninfo(settings)
+    conninfo = conninfo_of(settings)
     doorbell = Doorbell(conninfo)
     database = Database(conninfo, doorbell=doorbell, pool_size=settings.database_connections)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         if settings.migrate:
             await setup.wait_and_migrate(database, patience=_DATABASE_PATIENCE)
+        else:
+            await setup.wait_until_migrated(database, patience=_DATABASE_PATIENCE)
         await administrator.ensure(
-            database, settings.administrator, settings.secrets / "admin-token"
+            database,
+            settings.administrator,
+            settings.administrator_token_file or settings.secrets / "admin-token",
+            given=settings.administrator_token_file is not None,
         )
         reach = _reach(settings)
         parts = Parts(
@@ -161,19 +167,6 @@ async def _say_farewell(parts: Parts) -> None:
     await keep_going("farewell", unregister)
 
 
-def _conninfo(settings: Settings) -> Any:
-    if settings.database_url is None:
-        return lambda: layout.conninfo(settings.home)
-    url, file = settings.database_url, settings.database_password_file
-
-    def given() -> str:
-        if file is None:
-            return url
-        return make_conninfo(url, password=file.read_text(encoding="utf-8").strip())
-
-    return given
-
-
 def _reach(settings: Settings) -> Reach:
     if settings.listen is None:
         return Reach(settings.public_url or f"http://127.0.0.1:{settings.port}", None)
@@ -187,10 +180,14 @@ def _reach(settings: Settings) -> Reach:
 
 
 def _limits(settings: Settings) -> Limits:
+    below = ""
     hosts = {"localhost", socket.gethostname().lower(), *settings.allowed_hosts}
     if settings.public_url is not None:
-        hosts.add(host_name(urlsplit(settings.public_url).netloc))
+        public = urlsplit(settings.public_url)
+        hosts.add(host_name(public.netloc))
+        below = public.path.rstrip("/")
     return Limits(
+        below=below,
         hosts=frozenset(hosts),
         body_bytes=settings.body_limit,
         body_seconds=settings.body_timeout.total_seconds(),

@@ -20,7 +20,7 @@ _YEARS = 10
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """PEM files, and the fingerprint by which agents know a certificate that we have made."""
+    """PEM files, and the fingerprint by which agents know one that nobody vouches for."""
 
     chain: Path
     key: Path
@@ -30,13 +30,18 @@ class Certificate:
 def ensure(settings: Settings) -> Certificate:
     """Return the certificate to serve with, made now if none is given and none is kept."""
     if settings.tls_certificate is not None and settings.tls_key is not None:
-        return Certificate(settings.tls_certificate, settings.tls_key, None)
+        shown = _fingerprint(settings.tls_certificate) if settings.tls_pinned else None
+        return Certificate(settings.tls_certificate, settings.tls_key, shown)
     chain, key = settings.secrets / "tls-certificate.pem", settings.secrets / "tls-key.pem"
     if not (chain.exists() and key.exists()):
         _make(chain, key, settings.listen)
+    return Certificate(chain, key, _fingerprint(chain))
+
+
+def _fingerprint(chain: Path) -> str:
+    """Return the SHA-256 of the first certificate of a PEM file, in lower hex."""
     loaded = x509.load_pem_x509_certificate(chain.read_bytes())
-    der = loaded.public_bytes(serialization.Encoding.DER)
-    return Certificate(chain, key, hashlib.sha256(der).hexdigest())
+    return hashlib.sha256(loaded.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
 def _make(chain: Path, key_file: Path, listen: str | None) -> None:

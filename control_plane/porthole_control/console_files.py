@@ -26,7 +26,8 @@ class Console:
     path, so nothing beside them can be reached.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, below: str) -> None:
+        self._below = below
         self._files = {
             str(file.relative_to(root)): file for file in root.rglob("*") if file.is_file()
         }
@@ -45,15 +46,23 @@ class Console:
         if "index.html" not in self._files:
             return HTMLResponse(_NOT_BUILT, 503)
         file = self._files.get(path or "index.html")
+        if file is None and f"/{path}" == self._below:
+            return RedirectResponse(f"{self._below}/")  # its files have relative addresses
         if file is None:
-            return RedirectResponse(f"/#/{quote(path)}")
+            return RedirectResponse(f"{self._below}/#/{quote(path)}")
         caching = (
             "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
         )
         return FileResponse(file, headers={"Cache-Control": caching})
 
 
-def add_to(app: FastAPI, root: Path) -> None:
-    """Have `app` serve the files below `root` to whoever asks for anything else."""
+def add_to(app: FastAPI, root: Path, *, below: str = "") -> None:
+    """Have `app` serve the files below `root` to whoever asks for anything else.
+
+    Args:
+        app: whose other routes come first.
+        root: the folder of the built files.
+        below: the path, without a slash at its end, under which browsers find us.
+    """
     app.router.redirect_slashes = False
-    app.router.default = Console(root)
+    app.router.default = Console(root, below)

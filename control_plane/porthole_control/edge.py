@@ -60,11 +60,14 @@ class Limits:
     """What a request may be.
 
     Attributes:
+        below: the path of the public URL, without a slash at its end; a proxy may leave it
+            on what it passes on, or take it off.
         hosts: host names, without port, in lower case.
         body_bytes: the most bytes of a body.
         body_seconds: how long the body may take to arrive.
     """
 
+    below: str
     hosts: frozenset[str]
     body_bytes: int
     body_seconds: float
@@ -110,6 +113,7 @@ class Edge:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
+        scope["path"] = self._own_path(scope["path"])
         scope["request_id"] = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=scope["request_id"])
@@ -124,6 +128,11 @@ class Edge:
                 await socket.refuse(refusal.status, refusal.code, refusal.sentence)
             return
         await self._answer(scope, receive, send, refusal)
+
+    def _own_path(self, path: str) -> str:
+        """Return a path as it is without the one that we are served below."""
+        below = self._limits.below
+        return path[len(below) :] if below and path.startswith(f"{below}/") else path
 
     def _judge(self, scope: Scope, headers: dict[bytes, bytes]) -> _Refusal | None:
         if not self._answers_to(host_name(headers.get(b"host", b"").decode("latin-1"))):

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     tls_key: Path | None = None
     """PEM file with that certificate's key. Needed when `tls_certificate` is given."""
 
+    tls_pinned: bool = False
+    """Whether nobody vouches for `tls_certificate`: join tokens carry its fingerprint then."""
+
     public_url: str | None = None
     """What people and agents reach us at, e.g. `https://desktops.example`. None: the address
     of `listen`, else http://127.0.0.1. Needed behind a proxy."""
@@ -100,11 +103,20 @@ class Settings(BaseSettings):
 
     migrate: bool = True
     """Whether to bring the database's tables up to date before serving. Replicas that start
-    together wait for one another."""
+    together wait for one another. False: they are waited for; `python -m
+    porthole_control.migrate` brings them up to date."""
 
     administrator: str = "admin"
     """Name of the user that exists from the start and may do everything. Their token is in
     `secrets/admin-token`, made when missing."""
+
+    administrator_token_file: Path | None = None
+    """File with the administrator's token, `pht_` and 32 and 64 hexadecimal digits with a `_`
+    between: it is made good, so that several processes know the same one. None: as above."""
+
+    cluster_agents: Annotated[dict[str, str], NoDecode] = {}
+    """Which ServiceAccounts of our own cluster let an agent join without a join token, and
+    what it is called then: `NAMESPACE/NAME=AGENT`, comma-separated."""
 
     body_limit: Annotated[int, Field(ge=1024)] = 1024 * 1024
     """The most bytes that a request's body may have; larger ones are answered 413."""
@@ -148,6 +160,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("cluster_agents", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        if not all("/" in account and name for account, _, name in pairs):
+            raise ValueError("must be NAMESPACE/NAME=AGENT, comma-separated")
+        return {account: name for account, _, name in pairs}
 
     @field_validator("listen", "replica_listen")
     @classmethod

@@ -322,3 +322,43 @@ def test_a_setting_that_is_none_is_said_in_a_sentence():
     assert "PORTHOLE_PORT" in done.stderr
     assert "PORTHOLE_LISTEN" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_it_can_be_served_below_a_path(
+    test_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A proxy may leave the path on what it passes on, or take it off."""
+    built = tmp_path / "console"
+    built.mkdir()
+    (built / "index.html").write_text("the console")
+    monkeypatch.setattr(application, "CONSOLE", built)
+    public = "https://desks.example/porthole"
+    async with a_control_plane(test_database, tmp_path / "home", public_url=public) as below:
+        past = {"Host": "desks.example"}
+        for path in ("/porthole/api/v1/me", "/api/v1/me"):
+            assert (await below.admin.get(path, headers=past)).json()["name"] == "admin"
+        for path in ("/porthole/", "/"):
+            assert (await below.admin.get(path, headers=past)).text == "the console"
+        for path, there in (
+            ("/porthole", "/porthole/"),
+            ("/porthole/sessions", "/porthole/#/sessions"),
+            ("/portholes", "/porthole/#/portholes"),
+        ):
+            assert (await below.admin.get(path, headers=past)).headers["location"] == there
+        made = await below.admin.post("/porthole/api/v1/sign-in-links", headers=past)
+        assert made.json()["url"].startswith(f"{public}/#/sign-in?token=")
+
+
+async def test_an_administrators_token_can_be_given(test_database: TestDatabase, tmp_path: Path):
+    """Replicas have no folder in common: what they are given is one and the same."""
+    given = tmp_path / "token"
+    given.write_text(f"pht_{'a' * 32}_{'b' * 64}\n")
+    for _ in range(2):
+        async with (
+            a_control_plane(
+                test_database, tmp_path / "home", administrator_token_file=given
+            ) as running,
+            running.client(given.read_text().strip()) as client,
+        ):
+            assert (await client.get("/api/v1/me")).json()["name"] == "admin"
+    assert not (tmp_path / "home" / "secrets" / "admin-token").exists()

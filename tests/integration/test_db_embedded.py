@@ -16,6 +16,7 @@ import pytest
 
 from porthole_control.db import layout
 from porthole_control.db.layout import Layout
+from tests.support.gate_setup import GateIdentity
 from tests.support.postgres import Embedded
 
 
@@ -81,6 +82,51 @@ def test_it_is_closed_to_everybody_else(server: Embedded):
         mounts = Path("/proc/mounts").read_text()
         assert "porthole-postgres" not in mounts, "its mounts are seen by nobody else"
     assert server.stop() == 0
+
+
+def test_it_serves_tcp_with_tls_and_a_password_to_its_one_role(tmp_path: Path):
+    identity = GateIdentity.make(tmp_path / "tls")
+    (tmp_path / "password").write_text("one that was given\n")
+    # An address of this machine's own 16 million that no other test has taken.
+    address = f"127.{os.getpid() % 250 + 2}.{os.getppid() % 250 + 2}.9"
+    options = (
+        *("--listen", address),
+        *("--certificate", str(identity.folder / "cert.pem")),
+        *("--key", str(identity.folder / "key.pem")),
+        *("--password", str(tmp_path / "password")),
+    )
+    server = Embedded(tmp_path / "home", options)
+    reached = {
+        "host": address,
+        "dbname": layout.DATABASE,
+        "user": layout.ROLE,
+        "password": "one that was given",
+        "sslmode": "verify-ca",
+        "sslrootcert": str(identity.folder / "cert.pem"),
+    }
+    try:
+        server.start()
+        with psycopg.connect(**reached) as connection:
+            assert connection.pgconn.ssl_in_use
+        refused = (
+            {"sslmode": "disable"},
+            {"password": "another"},
+            {"dbname": "postgres"},
+            {"user": layout.ADMIN_ROLE},
+        )
+        for wrong in refused:
+            with pytest.raises(psycopg.OperationalError):
+                psycopg.connect(**{**reached, **wrong})
+        assert server.stop() == 0
+        # Started without, it is closed again.
+        server.options = ()
+        server.start()
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(**reached)
+        assert read_one(server) == 1
+        assert server.stop() == 0
+    finally:
+        server.close()
 
 
 def test_it_starts_again_with_what_it_had(server: Embedded):

@@ -106,3 +106,28 @@ def test_revisions_follow_one_another():
         assert values["down_revision"] == before
         before = values["revision"]
     assert setup.newest_revision() == before
+
+
+async def test_tables_of_a_newer_program_are_left_alone(test_database: TestDatabase):
+    """After a step back to an older release: it works, and takes nothing away."""
+    database = Database(lambda: test_database.conninfo)
+    try:
+        async with database.unit() as unit:
+            await unit.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        await setup.migrate(database)
+        await setup.wait_until_migrated(database, patience=5)
+        async with database.reading() as unit:
+            assert await setup.is_migrated(unit.connection)
+    finally:
+        await database.close()
+
+
+async def test_whoever_does_not_migrate_waits_for_who_does(test_database: TestDatabase):
+    database = Database(lambda: test_database.conninfo)
+    try:
+        async with database.unit() as unit:
+            await unit.connection.execute(text("DELETE FROM alembic_version"))
+        with pytest.raises(TimeoutError):
+            await setup.wait_until_migrated(database, patience=0.5)
+    finally:
+        await database.close()

@@ -86,6 +86,11 @@ class ApiServer:
         return f"https://127.0.0.1:{self.port}"
 
     @property
+    def authority_file(self) -> Path:
+        """The PEM file with who vouches for it, as a pod has it in `ca.crt`."""
+        return self._authority.certificate
+
+    @property
     def audit_log(self) -> Path:
         """The log of every request, a JSON object a line; `audited` reads it."""
         return self.folder / "audit.log"

@@ -112,7 +112,8 @@ async def a_control_plane(
     )
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        token = (settings.secrets / "admin-token").read_text().strip()
+        file = settings.administrator_token_file or settings.secrets / "admin-token"
+        token = file.read_text().strip()
         running = ControlPlane(app, app.state.parts, settings, httpx.AsyncClient())
         await running.admin.aclose()
         running.admin = running.client(token)

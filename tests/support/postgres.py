@@ -25,10 +25,14 @@ TEMPLATE = "porthole_template"
 
 
 class Embedded:
-    """The embedded database's program, run on a home as `up` runs it."""
+    """The embedded database's program, run on a home as `up` runs it.
 
-    def __init__(self, home: Path) -> None:
+    `options` are further ones of that program.
+    """
+
+    def __init__(self, home: Path, options: tuple[str, ...] = ()) -> None:
         self.home = home
+        self.options = options
         self.output = b""
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,8 +47,9 @@ class Embedded:
         begun = time.monotonic()
         log = self.home.parent / f"{self.home.name}.log"
         with log.open("ab") as errors:
+            program = [sys.executable, "-m", "porthole_control.db.embedded"]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "porthole_control.db.embedded", "--home", str(self.home)],
+                [*program, "--home", str(self.home), *self.options],
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )

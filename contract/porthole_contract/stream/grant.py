@@ -9,6 +9,7 @@ Pure: time and randomness are arguments.
 """
 
 import base64
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,14 @@ class SigningKey:
             channels=tuple(sorted(channels)),
             modes=tuple(sorted(modes)),
         )
+
+
+def key_id(holder: str, public: Ed25519PublicKey) -> str:
+    """Return the id of a key that several programs know without talking to one another.
+
+    It is made of who holds it (`agent`, `operator`) and of the key itself.
+    """
+    return f"{holder}-{hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]}"
 
 
 class Issuer(Message):

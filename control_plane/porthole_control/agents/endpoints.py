@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic.json_schema import SkipJsonSchema
 
 from porthole_contract.session import Name
-from porthole_control.agents import repository, service
+from porthole_control.agents import repository, rules, service
 from porthole_control.agents.schemas import (
     AgentOut,
     AgentPatch,
@@ -106,10 +106,18 @@ async def withdraw_join_token(_principal: AgentKeeper, unit: UnitDep, token_id: 
 
 @front_door.post("/agents/enrol", summary="Join", responses=responses(403, 409))
 async def enrol(unit: UnitDep, parts: PartsDep, body: Enrolment) -> Enrolled:
-    """Let an agent in that has a join token; the same key may ask again."""
-    agent = await service.enrol(
-        unit, token=body.token, public_key=base64.b64decode(body.public_key)
-    )
+    """Let an agent in that has a join token; the same key may ask again.
+
+    In a cluster, the token of a ServiceAccount that we were told of stands in for it.
+    """
+    public_key = base64.b64decode(body.public_key)
+    if rules.is_account_token(body.token):
+        name = await service.agent_of_account(parts, body.token)
+        agent = await service.enrol_account(
+            unit, name=name, public_key=public_key, by=parts.settings.administrator
+        )
+    else:
+        agent = await service.enrol(unit, token=body.token, public_key=public_key)
     return Enrolled(agent_id=agent.id, name=agent.name, instance=parts.instance)
 
 

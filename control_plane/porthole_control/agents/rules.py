@@ -1,4 +1,4 @@
-"""Which agent takes a session. Pure.
+"""Which agent takes a session, and what lets one in. Pure.
 
 Named checks, each with a reason and a sentence: the first one that an agent fails says why
 it is not the one; if all fail, the one that got furthest says why the session waits.
@@ -58,6 +58,14 @@ class Waits:
 
     reason: Reason
     sentence: str
+
+
+def is_account_token(token: str) -> bool:
+    """Return whether a token has the form of a ServiceAccount's (a JWT), not of a join token."""
+    return token.count(".") == _JWT_DOTS and token.startswith("ey")
+
+
+_JWT_DOTS = 2
 
 
 Check = Callable[[Wish, Candidate], Waits | None]

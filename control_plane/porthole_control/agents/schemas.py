@@ -129,7 +129,9 @@ class Enrolment(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    token: Annotated[str, Field(min_length=1, max_length=256)]
+    token: Annotated[str, Field(min_length=1, max_length=8192)] = Field(
+        description="A join token, or the token of a ServiceAccount that may let agents in."
+    )
     public_key: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"), AfterValidator(_key)
     ] = Field(description="Base64 of an Ed25519 public key; the agent has stored its private half.")

@@ -9,6 +9,7 @@ from porthole_contract.errors import Invalid, Refused
 from porthole_contract.link.reports import AgentObserved
 from porthole_contract.names import check_name
 from porthole_control.agents import repository
+from porthole_control.agents.accounts import Reviewer
 from porthole_control.agents.repository import Agent
 from porthole_control.commands import repository as commands
 from porthole_control.db.database import Unit
@@ -16,7 +17,9 @@ from porthole_control.db.doorbell import Bell
 from porthole_control.db.ids import new_id
 from porthole_control.errors import Conflict, Forbidden, NotFound
 from porthole_control.events import service as events
+from porthole_control.parts import Parts
 from porthole_control.people import rules as secrets
+from porthole_control.people import service as people
 from porthole_control.people.rules import Principal
 from porthole_control.people.service import NewSecret, new_secret
 from porthole_control.sessions import service as sessions
@@ -90,18 +93,80 @@ async def enrol(unit: Unit, *, token: str, public_key: bytes) -> Agent:
         raise Conflict("key_taken", "An agent with this key has joined before. Make a new key.")
     if await repository.named(unit.connection, row.name) is not None:
         raise Conflict("agent_exists", f"There is an agent {row.name!r} by now.")
-    identity = new_id()
-    await repository.add(
-        unit.connection,
-        id=identity,
+    agent = await _add(
+        unit,
         name=row.name,
         public_key=public_key,
         enrolled_by=row.created_by,
         labels=row.labels,
+    )
+    await repository.use_join_token(unit.connection, row.id, agent_id=agent.id, now=unit.now)
+    return agent
+
+
+async def agent_of_account(parts: Parts, token: str) -> str:
+    """Return the name of the agent that this ServiceAccount's token lets in.
+
+    Raises:
+        Forbidden: none; or this is no cluster.
+        Unavailable: the cluster cannot be asked.
+    """
+    reviewer = Reviewer.of_this_pod() if parts.settings.cluster_agents else None
+    if reviewer is None:
+        raise Forbidden(
+            "Here, agents join with a join token, not with a ServiceAccount's.",
+            code="account_unknown",
+        )
+    account = await reviewer.account(token)
+    try:
+        return parts.settings.cluster_agents[account]
+    except KeyError:
+        raise Forbidden(
+            f"The ServiceAccount {account} does not let agents in. PORTHOLE_CLUSTER_AGENTS says"
+            " which do.",
+            code="account_unknown",
+        ) from None
+
+
+async def enrol_account(unit: Unit, *, name: str, public_key: bytes, by: str) -> Agent:
+    """Let in the agent of a ServiceAccount, and register its key; the same key may ask again.
+
+    Raises:
+        Forbidden: the agent with this key was revoked.
+        Conflict: the name is taken by one with another key.
+    """
+    known = await repository.with_key(unit.connection, public_key)
+    if known is not None:
+        if known.state == "revoked":
+            raise Forbidden(
+                "The agent with this key was revoked. Delete the Secret with its key to let it"
+                " join as a new one.",
+                code="agent_revoked",
+            )
+        return known
+    if await repository.named(unit.connection, name) is not None:
+        raise Conflict(
+            "agent_exists",
+            f"There is an agent {name!r} with another key. Revoke it if it was lost.",
+        )
+    user = await people.ensure_user(unit, by, is_admin=True)
+    return await _add(unit, name=name, public_key=public_key, enrolled_by=user.id, labels={})
+
+
+async def _add(
+    unit: Unit, *, name: str, public_key: bytes, enrolled_by: UUID, labels: Mapping[str, str]
+) -> Agent:
+    identity = new_id()
+    await repository.add(
+        unit.connection,
+        id=identity,
+        name=name,
+        public_key=public_key,
+        enrolled_by=enrolled_by,
+        labels=dict(labels),
         created_at=unit.now,
         updated_at=unit.now,
     )
-    await repository.use_join_token(unit.connection, row.id, agent_id=identity, now=unit.now)
     events.changed(unit, "agent", identity, owner=None)
     agent = await repository.agent(unit.connection, identity)
     assert agent is not None

@@ -1,10 +1,31 @@
-"""Opening a connection to Postgres, whole or not at all."""
+"""Where Postgres is, and opening a connection to it, whole or not at all."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+
+from porthole_control.db import layout
+from porthole_control.settings import Settings
+
+
+def conninfo_of(settings: Settings) -> Callable[[], str]:
+    """Return what returns libpq's connection string; asked for every new connection.
+
+    So a password that was changed in its file is used from then on.
+    """
+    if settings.database_url is None:
+        return lambda: layout.conninfo(settings.home)
+    url, file = settings.database_url, settings.database_password_file
+
+    def given() -> str:
+        if file is None:
+            return url
+        return make_conninfo(url, password=file.read_text(encoding="utf-8").strip())
+
+    return given
 
 
 async def connect(conninfo: str, *, name: str, **options: Any) -> psycopg.AsyncConnection[Any]:

@@ -4,6 +4,9 @@ Makes it if there is none, starts it, waits for it to recover if it was killed, 
 that our role and database are there, prints one line that begins with `ready`, and stays
 until it is told to end (SIGTERM, SIGINT). It can be killed at any moment and started again.
 
+With `--listen` it is also reached over TCP, with TLS (see `front.py`), by the role `porthole`
+alone: what a small cluster needs that brings no database of its own.
+
 Two locks below the home: `lock` says that a program like this one looks after the server;
 `server.lock` is held by every process of the server, so that a new one never starts beside
 the rest of an old one.
@@ -23,8 +26,9 @@ from types import FrameType
 import psycopg
 from psycopg import sql
 
+from porthole_control.db import front
 from porthole_control.db import layout as places
-from porthole_control.db.layout import DATABASE, ROLE, Layout
+from porthole_control.db.layout import DATABASE, PORT, ROLE, Layout
 from porthole_control.db.server import CannotRun, Server, prepare
 from porthole_control.files import write_new_secret, write_secret
 
@@ -37,15 +41,22 @@ def main() -> int:
     """Run the embedded database of a home; return the exit status."""
     parser = argparse.ArgumentParser(prog="porthole_control.db.embedded")
     parser.add_argument("--home", type=Path, required=True, help="where Porthole keeps its state")
-    layout = Layout(parser.parse_args().home.absolute())
+    parser.add_argument("--listen", metavar="ADDRESS", help="serve TCP there, with TLS")
+    parser.add_argument("--certificate", type=Path, help="PEM file with the certificate for that")
+    parser.add_argument("--key", type=Path, help="PEM file with its key")
+    parser.add_argument("--password", type=Path, help="file with the password of its one role")
+    given = parser.parse_args()
+    if (given.listen is None) != (given.certificate is None or given.key is None):
+        parser.error("--listen needs --certificate and --key, and they need it")
+    layout = Layout(given.home.absolute())
     try:
-        return _run(layout)
+        return _run(layout, given)
     except CannotRun as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
-def _run(layout: Layout) -> int:
+def _run(layout: Layout, given: argparse.Namespace) -> int:
     os.umask(0o077)
     layout.home.mkdir(parents=True, exist_ok=True)
     for directory in (layout.root, layout.sockets, layout.password.parent):
@@ -54,14 +65,17 @@ def _run(layout: Layout) -> int:
     ours = _take_lock(layout)
     lock = os.open(layout.root / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     _end_old_server(layout, lock)
-    _ensure_passwords(layout)
+    _ensure_passwords(layout, given.password)
     server = _prepare(layout, lock)
     _clear_marks(layout)
     process = server.start(lock)
     _Ending(process)
     _wait_until_ready(layout, process)
     _ensure_role_and_database(layout)
-    sys.stdout.write(f"ready: PostgreSQL listens below {layout.sockets}\n")
+    if given.listen is not None:
+        _serve_tcp(layout, given)
+    reached = "" if given.listen is None else f" and on {given.listen} port {PORT}"
+    sys.stdout.write(f"ready: PostgreSQL listens below {layout.sockets}{reached}\n")
     sys.stdout.flush()
     status = process.wait()
     os.close(ours)
@@ -129,7 +143,16 @@ def _clear_marks(layout: Layout) -> None:
         mark.unlink(missing_ok=True)
 
 
-def _ensure_passwords(layout: Layout) -> None:
+def _serve_tcp(layout: Layout, given: argparse.Namespace) -> None:
+    try:
+        front.serve(given.listen, given.certificate, given.key, layout.sockets)
+    except OSError as error:  # of which TLS' own are
+        raise CannotRun(f"{given.listen} cannot be served with TLS: {error}.") from error
+
+
+def _ensure_passwords(layout: Layout, given: Path | None) -> None:
+    if given is not None:
+        write_secret(layout.password, given.read_bytes().strip())
     if not layout.admin_password.exists():
         if layout.data.exists():
             raise CannotRun(
@@ -144,6 +167,8 @@ def _ensure_passwords(layout: Layout) -> None:
 def _prepare(layout: Layout, lock: int) -> Server:
     """Return how the server is run; its data is made now if there is none."""
     if layout.data.exists():
+        # A cluster's volume may have been opened to a group; PostgreSQL would refuse it.
+        layout.data.chmod(0o700)
         return prepare(layout, layout.data)
     fresh = layout.root / "data.new"
     if fresh.exists():

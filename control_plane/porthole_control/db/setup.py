@@ -10,6 +10,7 @@ from uuid import UUID
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects import postgresql
@@ -38,10 +39,16 @@ def newest_revision() -> str:
 
 
 async def migrate(database: Database) -> None:
-    """Bring the tables up to date; waits for others that do the same."""
+    """Bring the tables up to date; waits for others that do the same.
+
+    Tables of a newer program are left alone: they serve an older one, too.
+    """
 
     def upgrade(connection: Connection) -> None:
         config = _config()
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found is not None and found not in _known():
+            return
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -66,14 +73,37 @@ async def wait_and_migrate(database: Database, *, patience: float) -> None:
     await migrate(database)
 
 
+async def wait_until_migrated(database: Database, *, patience: float) -> None:
+    """Wait up to `patience` seconds for somebody else to have brought it up to date.
+
+    Raises:
+        TimeoutError: nobody has.
+    """
+    async with asyncio.timeout(patience):
+        while not await _serves(database):  # noqa: ASYNC110 - there is nobody to tell us
+            await asyncio.sleep(0.2)
+
+
+async def _serves(database: Database) -> bool:
+    if not await database.reachable():
+        return False
+    async with database.reading() as unit:
+        return await is_migrated(unit.connection)
+
+
 async def is_migrated(connection: AsyncConnection) -> bool:
     """Return whether the tables are those of this program, or of a newer one."""
     try:
         found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
     except ProgrammingError:
         return False
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return found == newest_revision() or (found is not None and found not in known)
+    return found == newest_revision() or (found is not None and found not in _known())
+
+
+@cache
+def _known() -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(_config())
+    return frozenset(script.revision for script in scripts.walk_revisions())
 
 
 async def instance_id(database: Database) -> UUID:

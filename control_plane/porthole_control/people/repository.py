@@ -75,8 +75,8 @@ async def list_users(
 
 
 async def add_token(connection: AsyncConnection, **values: Any) -> None:
-    """Insert a token (columns of `tokens`)."""
-    await connection.execute(insert(tokens).values(**values))
+    """Insert a token (columns of `tokens`), unless there is one of its id."""
+    await connection.execute(postgresql.insert(tokens).values(**values).on_conflict_do_nothing())
 
 
 async def token_for_checking(

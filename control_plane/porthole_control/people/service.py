@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from porthole_contract.errors import Invalid
 from porthole_contract.names import check_owner
 from porthole_control.db.database import Unit
 from porthole_control.db.doorbell import Bell
@@ -62,6 +63,28 @@ async def create_token(
         expires_at=expires_at,
     )
     return NewSecret(identity, text, expires_at)
+
+
+async def admit_token(unit: Unit, text: str, *, user: repository.User, name: str) -> None:
+    """Make a token good that was made elsewhere; one that is known already stays as it is.
+
+    Raises:
+        Invalid: the text is no token.
+    """
+    parts = rules.dissect(rules.TOKEN, text)
+    if parts is None:
+        raise Invalid("token", "must be pht_, 32 and 64 hexadecimal digits, with a _ between")
+    await repository.add_token(
+        unit.connection,
+        id=parts[0],
+        user_id=user.id,
+        name=name,
+        kind="token",
+        hash=rules.kept(parts[1]),
+        scopes=sorted(ALL_SCOPES),
+        created_at=unit.now,
+        expires_at=None,
+    )
 
 
 async def create_token_by(

@@ -2,6 +2,7 @@
 
 import createClient from "openapi-fetch";
 
+import { BASE } from "./base.ts";
 import { asProblem, problemOf } from "./problem.ts";
 import type { paths } from "./schema.d.ts";
 import type {
@@ -20,7 +21,7 @@ import type {
   TokenCreated,
 } from "./types.ts";
 
-const api = createClient<paths>();
+const api = createClient<paths>({ baseUrl: BASE });
 
 interface Answer<T> {
   data?: T;

@@ -36,6 +36,8 @@ export interface paths {
         /**
          * Join
          * @description Let an agent in that has a join token; the same key may ask again.
+         *
+         *     In a cluster, the token of a ServiceAccount that we were told of stands in for it.
          */
         post: operations["enrol_api_v1_agents_enrol_post"];
         delete?: never;
@@ -981,7 +983,10 @@ export interface components {
              * @description Base64 of an Ed25519 public key; the agent has stored its private half.
              */
             public_key: string;
-            /** Token */
+            /**
+             * Token
+             * @description A join token, or the token of a ServiceAccount that may let agents in.
+             */
             token: string;
         };
         /**

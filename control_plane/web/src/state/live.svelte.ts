@@ -3,6 +3,7 @@
 import { untrack } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
 
+import { BASE } from "../api/base.ts";
 import { getSession, listSessions } from "../api/calls.ts";
 import { Feed, type FeedState } from "../api/feed.ts";
 import { asProblem, type Problem } from "../api/problem.ts";
@@ -34,7 +35,7 @@ class Live {
   start(): void {
     if (this.#stream) return;
     void this.load();
-    this.#stream = new Feed("/api/v1/events", KINDS, {
+    this.#stream = new Feed(`${BASE}/api/v1/events`, KINDS, {
       state: (state) => (this.feed = state),
       begun: () => {
         void this.load();
