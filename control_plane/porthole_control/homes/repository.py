@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_, update
+from sqlalchemy import Select, any_, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_control.agents.tables import agents
+from porthole_control.db.metadata import Id, Moment
 from porthole_control.homes.tables import homes
 from porthole_control.sessions.tables import sessions
 
@@ -132,6 +133,34 @@ async def change(connection: AsyncConnection, identity: UUID, now: datetime, **v
     await connection.execute(
         update(homes).where(homes.c.id == identity).values(updated_at=now, **values)
     )
+
+
+_GONE = (
+    update(homes)
+    .where(
+        homes.c.id == any_(bindparam("identities", type_=postgresql.ARRAY(Id))),
+        homes.c.agent_id == bindparam("agent"),
+        homes.c.gone_at.is_(None),
+    )
+    .values(
+        deleted_at=func.coalesce(homes.c.deleted_at, bindparam("now", type_=Moment)),
+        gone_at=bindparam("now"),
+        updated_at=bindparam("now"),
+        holder=None,
+    )
+    .returning(homes.c.id, homes.c.owner)
+)
+
+
+async def gone(
+    connection: AsyncConnection, agent: UUID, identities: Collection[UUID], now: datetime
+) -> Sequence[tuple[UUID, str]]:
+    """Note that nothing is left of these homes of an agent; return those it was new for.
+
+    With the owner of each.
+    """
+    values = {"identities": list(identities), "agent": agent, "now": now}
+    return [(row.id, row.owner) for row in await connection.execute(_GONE, values)]
 
 
 async def add(connection: AsyncConnection, **values: Any) -> bool:

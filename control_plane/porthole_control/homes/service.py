@@ -139,17 +139,7 @@ async def _adopt(unit: Unit, agent: Agent, seen: HomeObserved) -> None:
             return
 
 
-async def deleted_by_agent(unit: Unit, agent: UUID, identity: UUID) -> None:
-    """Note that an agent has deleted a home of its own."""
-    home = await repository.locked(unit.connection, identity)
-    if home is None or home.agent_id != agent or home.gone_at is not None:
-        return
-    await repository.change(
-        unit.connection,
-        identity,
-        unit.now,
-        deleted_at=home.deleted_at or unit.now,
-        gone_at=unit.now,
-        holder=None,
-    )
-    events.changed(unit, "home", identity, owner=home.owner)
+async def deleted_by_agent(unit: Unit, agent: UUID, *identities: UUID) -> None:
+    """Note that an agent has deleted homes of its own."""
+    for identity, owner in await repository.gone(unit.connection, agent, identities, unit.now):
+        events.changed(unit, "home", identity, owner=owner)

@@ -59,12 +59,25 @@ async def observed(
     agent = await agents.agent(unit.connection, agent_id)
     if agent is None or agent.state == "revoked":
         return
+    await _all_observed(unit, agent, epoch, items)
+
+
+async def _all_observed(
+    unit: Unit, agent: Agent, epoch: int, items: Sequence[SessionObserved]
+) -> None:
+    locked = await repository.all_locked(unit.connection, {item.session for item in items})
+    fresh = {item.session: locked.get(item.session) for item in items}
     for item in items:
-        await _observed(unit, agent, epoch, item)
+        if item.session in fresh:
+            session = fresh.pop(item.session)
+        else:  # it was told of twice, and is not as it was
+            session = await repository.locked(unit.connection, item.session)
+        await _observed(unit, agent, epoch, session, item)
 
 
-async def _observed(unit: Unit, agent: Agent, epoch: int, seen: SessionObserved) -> None:
-    session = await repository.locked(unit.connection, seen.session)
+async def _observed(
+    unit: Unit, agent: Agent, epoch: int, session: Session | None, seen: SessionObserved
+) -> None:
     if seen.order > rules.HIGHEST_ORDER:
         CONFLICTS.labels("impossible_order").inc()
         logger.warning("impossible_order", agent=agent.name, session=str(seen.session))
@@ -221,8 +234,7 @@ async def inventory(
     agent = await agents.agent(unit.connection, agent_id)
     if agent is None or agent.state == "revoked":
         return
-    for item in sessions:
-        await _observed(unit, agent, epoch, item)
+    await _all_observed(unit, agent, epoch, sessions)
     for gone in ended:
         session = await repository.locked(unit.connection, gone.session)
         if session is not None and session.agent_id == agent_id and not session.ended:
@@ -304,11 +316,11 @@ async def command_results(unit: Unit, agent_id: UUID, results: Sequence[CommandR
     ]
     if applied:
         await repository.applied(unit.connection, agent_id, applied, unit.now)
+    if gone := [done.subject_id for done in finished if done.kind == "DeleteHome"]:
+        await home_service.deleted_by_agent(unit, agent_id, *gone)
     for done in finished:
         if done.kind == "DeleteSession":
             await _deleted(unit, done)
-        elif done.kind == "DeleteHome":
-            await home_service.deleted_by_agent(unit, agent_id, done.subject_id)
         elif done.state == CommandState.FAILED:
             await _refused(unit, done, told[done.id])
     # What waited behind these may go out now.

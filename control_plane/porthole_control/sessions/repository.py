@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
+    any_,
     bindparam,
     exists,
     func,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_contract.lifecycle import Phase
@@ -124,6 +126,11 @@ _IS_OWNED = and_(sessions.c.id == bindparam("identity"), sessions.c.owner == bin
 # to send it.
 _OWNED = _SESSIONS.where(_IS_OWNED)
 _OWNED_LOCKED = _OWNED.with_for_update(of=sessions)
+_ALL_LOCKED = (
+    _SESSIONS.where(sessions.c.id == any_(bindparam("identities", type_=ARRAY(sessions.c.id.type))))
+    .order_by(sessions.c.id)  # who locks several locks them in the same order
+    .with_for_update(of=sessions)
+)
 _LOCKED = _SESSIONS.where(sessions.c.id == bindparam("identity")).with_for_update(of=sessions)
 
 
@@ -149,6 +156,14 @@ async def owned_locked(connection: AsyncConnection, identity: UUID, owner: str) 
 async def locked(connection: AsyncConnection, identity: UUID) -> Session | None:
     """Return a session whoever owns it, its row locked; for what agents and we ourselves do."""
     return await _one(connection, _LOCKED, identity=identity)
+
+
+async def all_locked(
+    connection: AsyncConnection, identities: Collection[UUID]
+) -> Mapping[UUID, Session]:
+    """Return these sessions by id, as `locked` does: all that there are, in one statement."""
+    found = await _all(connection, _ALL_LOCKED, identities=list(identities))
+    return {session.id: session for session in found}
 
 
 async def on_agent(connection: AsyncConnection, agent: UUID) -> Sequence[Session]:
