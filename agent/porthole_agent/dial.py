@@ -1,7 +1,9 @@
 """How the agent reaches its control plane: addresses, and TLS that trusts the right one.
 
 A control plane with a certificate of its own making is trusted by the certificate itself,
-whose fingerprint the join token carried. Any other is trusted as browsers do it.
+whose fingerprint the join token carried. Any other is trusted as browsers do it, and if an
+authority of one's own vouches for it. A proxy that the environment names (HTTPS_PROXY,
+NO_PROXY) is used for everything that is dialled at a control plane.
 """
 
 import asyncio
@@ -28,16 +30,21 @@ def websocket_url(base: str, path: str) -> str:
     return f"{scheme}://{host}{parts.path.rstrip('/')}{path}"
 
 
-def tls_context(base: str, certificate: str | None) -> ssl.SSLContext | None:
+def tls_context(
+    base: str, certificate: str | None, authority: str | None = None
+) -> ssl.SSLContext | None:
     """Return how TLS to `base` is verified; None if it is not spoken there.
 
     Args:
         base: the control plane's URL.
         certificate: the PEM of a self-made certificate that is trusted as it is.
+        authority: the PEM of those who vouch for any other, besides the public ones.
     """
     if urlsplit(base).scheme not in {"https", "wss"}:
         return None
     context = ssl.create_default_context()
+    if authority is not None:
+        context.load_verify_locations(cadata=authority)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=certificate)

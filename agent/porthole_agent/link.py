@@ -9,7 +9,7 @@ import contextlib
 import random
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from porthole_agent.desk import Desk
-from porthole_agent.dial import LINK_PATH, tls_context, websocket_url
+from porthole_agent.dial import LINK_PATH, websocket_url
 from porthole_agent.enrolment import Identity
 from porthole_agent.news import News
 from porthole_agent.streams import Streams
@@ -81,6 +81,10 @@ def back_off(failures: int, chance: float) -> float:
     return longest * (0.5 + chance / 2)
 
 
+async def always() -> None:
+    """Permit."""
+
+
 class Link:
     """One agent's link.
 
@@ -92,6 +96,8 @@ class Link:
         streams: opens streams.
         want_inventory: called after each new conversation and when one is asked for.
         program: name and version, for people.
+        permit: asked before dialling again after another process of this identity has
+            linked: returns when this one is the one that may; what it raises ends `run`.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class Link:
         streams: Streams,
         want_inventory: Callable[[], None],
         program: str,
+        permit: Callable[[], Awaitable[None]] = always,
     ) -> None:
         self._identity = identity
         self._key = key
@@ -110,6 +117,8 @@ class Link:
         self._streams = streams
         self._want_inventory = want_inventory
         self._program = program
+        self._permit = permit
+        self._superseded = False
         self._instance = uuid4()
         self._channel = Channel(Side.AGENT)
         self._inbox: deque[Any] = deque()
@@ -120,7 +129,7 @@ class Link:
         self._leaving = ""
         self._desk: Desk | None = None
         self._url = websocket_url(identity.url, LINK_PATH)
-        self._tls = tls_context(identity.url, identity.certificate)
+        self._tls = identity.tls()
         self.dialled_at = 0.0
         """When the last dial began, on the loop's clock; the watchdog looks at it."""
 
@@ -147,10 +156,17 @@ class Link:
                 await self._unlinked.wait()
 
     async def run(self) -> None:
-        """Keep the link up until `leave`."""
+        """Keep the link up until `leave`.
+
+        Raises:
+            PortholeError: this process may not dial any more.
+        """
         failures = 0
         while not self._leaving:
             wait: float
+            if self._superseded:
+                await self._permit()
+                self._superseded = False
             try:
                 await self._one_connection()
                 failures = 0
@@ -263,6 +279,7 @@ class Link:
                     case Acknowledged():
                         pass
                     case Left(goodbye):
+                        self._superseded = goodbye.code == "superseded"
                         raise (
                             RemoteProtocolError if goodbye.retry_after is not None else Hopeless
                         )(f"The control plane said goodbye: {goodbye.message or goodbye.code}")

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, ByteSize, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, ByteSize, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -22,8 +22,36 @@ class Settings(BaseSettings):
     ] = Path("/var/lib/porthole")
     """The instance's home; the agent uses nothing of it but `agent/`."""
 
+    runtime: Literal["local", "kubernetes"] = "local"
+    """How sessions are run: as processes of this machine, or as objects of a cluster."""
+
     url: str | None = None
     """Where the control plane is reached. None: where it was joined."""
+
+    key_file: Path | None = None
+    """PEM file with the agent's key (Ed25519), shared by its replicas. None: one of its own,
+    made when missing, in `agent/`."""
+
+    join_token_file: Path | None = None
+    """File with what lets this agent join the control plane at `url` whenever it starts: a
+    join token, or a ServiceAccount's token that stands in for one. None: it has joined."""
+
+    authority_file: Path | None = None
+    """PEM file with who vouches for the control plane's certificate, besides the public
+    authorities. None: those alone, or those in the file that SSL_CERT_FILE names."""
+
+    namespace: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = ("porthole-sessions",)
+    """In a cluster: the namespaces of sessions, separated by commas. Those that the control
+    plane orders are made in the first."""
+
+    system_namespace: str = "porthole-system"
+    """In a cluster: the namespace of the agent itself, of its Lease and of what has ended."""
+
+    kubeconfig: Path | None = None
+    """In a cluster: how its API server is reached. None: as a pod's ServiceAccount does."""
+
+    resync_every: timedelta = timedelta(seconds=60)
+    """In a cluster: how often everything is listed anew, whatever its watches say."""
 
     run_id: str | None = None
     """Which run of the machine's Porthole this agent belongs to. When it differs from the
@@ -34,14 +62,14 @@ class Settings(BaseSettings):
     """Whether SIGTERM ends the desktops too. False: they go on, and the next agent adopts
     them."""
 
-    max_sessions: Annotated[int, Field(ge=0)] = 20
-    """The most sessions that run at once."""
+    max_sessions: Annotated[int, Field(ge=0)] | None = None
+    """The most sessions that run at once. None: 20 on one machine, 1000 in a cluster."""
 
     cpu: Annotated[float, Field(gt=0)] | None = None
-    """Cores that sessions may be given. None: all of the machine's."""
+    """Cores that sessions may be given. None: all of the machine's, or of the nodes'."""
 
     memory: ByteSize | None = None
-    """Memory that sessions may be given. None: most of the machine's."""
+    """Memory that sessions may be given. None: most of the machine's, all of the nodes'."""
 
     install_packages: bool = False
     """Whether a template's missing Debian packages may be installed on this machine."""
@@ -54,6 +82,13 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged: this and what is worse."""
+
+    @field_validator("namespace", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @property
     def folder(self) -> Path:

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from porthole_agent.admission import UNGRANTED
-from porthole_agent.dial import tls_context, websocket_url
+from porthole_agent.dial import websocket_url
 from porthole_agent.enrolment import Identity
 from porthole_agent.gates import Commander, open_channel
 from porthole_agent.runtimes.port import Observation, Runtime
@@ -79,7 +79,7 @@ class Streams:
         self._seen = seen
         self._refuse = refuse
         self._epoch = 0
-        self._tls = tls_context(identity.url, identity.certificate)
+        self._tls = identity.tls()
         self._open: dict[UUID, _Stream] = {}
         self._gates: dict[UUID, _Gate] = {}
         self._errands: set[asyncio.Task[None]] = set()

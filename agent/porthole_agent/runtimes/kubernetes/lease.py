@@ -22,14 +22,12 @@ _log = structlog.get_logger(__name__)
 GOOD_FOR: Final = 5
 """Seconds that a record is good for."""
 RENEW_EVERY: Final = 1.0
-GIVE_UP_AFTER: Final = 3.5
-"""Seconds without a renewal after which the holder stops: well before others may begin."""
 LOOK_EVERY: Final = 0.4
 _WITHIN: Final = 1.5
 
 
 class LeaseLost(PortholeError):
-    """Another replica holds the Lease, or we could not renew it."""
+    """Another replica holds the Lease."""
 
     code = "lease_lost"
 
@@ -49,11 +47,10 @@ class Lease:
         self._namespace = namespace
         self._identity = identity
         self._name = name
-        self._renewed_at = 0.0
         self._writing = asyncio.Lock()
         self._let_go = False
 
-    async def acquire(self) -> None:
+    async def acquire(self) -> bool:
         """Return when this replica holds the Lease."""
         clock = asyncio.get_running_loop().time
         observed: tuple[object, ...] = ()
@@ -67,7 +64,7 @@ class Lease:
                 if self._is_free(found, clock() - since):
                     await self._write(found)
                     _log.info("lease_taken", identity=self._identity)
-                    return
+                    return True
             except Conflicted:
                 continue
             except PortholeError as error:
@@ -79,20 +76,40 @@ class Lease:
     async def keep(self) -> None:
         """Renew the Lease until cancelled.
 
+        That the API server does not answer is no reason to stop: nobody else gets the Lease
+        from it either, and should somebody have, everything that we write there is fenced.
+
         Raises:
-            LeaseLost: it is another's by now, or could not be renewed in time.
+            LeaseLost: it is another's by now.
         """
+        failed = False
         while True:
             await asyncio.sleep(RENEW_EVERY)
-            await self._renewed()
+            try:
+                await self._renew()
+            except LeaseLost:
+                raise
+            except PortholeError as error:
+                if not failed:
+                    _log.warning("lease_not_renewed", why=str(error))
+                failed = True
+            else:
+                failed = False
 
     async def confirm(self) -> None:
-        """Return if this replica holds the Lease now.
+        """Return when it is certain that this replica holds the Lease now.
 
         Raises:
             LeaseLost: it does not.
         """
-        await self._renewed()
+        while True:
+            try:
+                return await self._renew()
+            except LeaseLost:
+                raise
+            except PortholeError as error:
+                _log.warning("lease_not_confirmed", why=str(error))
+                await asyncio.sleep(LOOK_EVERY)
 
     async def release(self) -> None:
         """Let go of the Lease, if we hold it; the next replica takes it at once."""
@@ -107,27 +124,12 @@ class Lease:
 
     # Inside
 
-    async def _renewed(self) -> None:
-        async with self._writing:
-            try:
-                async with asyncio.timeout_at(self._renewed_at + GIVE_UP_AFTER):
-                    await self._renew()
-            except TimeoutError:
-                raise LeaseLost("The Lease could not be renewed in time.") from None
-
     async def _renew(self) -> None:
-        while not self._let_go:
-            try:
+        async with self._writing:
+            if not self._let_go:
                 found = await self._read()
                 self._check(found)
                 await self._write(found)
-            except LeaseLost:
-                raise
-            except PortholeError as error:
-                _log.warning("lease_not_renewed", why=str(error))
-                await asyncio.sleep(LOOK_EVERY)
-            else:
-                return
 
     def _check(self, found: Object | None) -> None:
         holder = None if found is None else found["spec"].get("holderIdentity")
@@ -145,7 +147,6 @@ class Lease:
         return await self._api.get(LEASES, self._namespace, self._name, within=_WITHIN)
 
     async def _write(self, found: Object | None, *, holder: str | None = None) -> None:
-        began = asyncio.get_running_loop().time()
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         before = {} if found is None else found["spec"]
         mine = self._identity if holder is None else holder
@@ -168,7 +169,6 @@ class Lease:
             await self._api.create(LEASES, made)
         else:
             await self._api.replace(LEASES, {**found, "spec": spec}, within=_WITHIN)
-        self._renewed_at = began
 
 
 def _record(found: Object | None) -> tuple[object, ...]:

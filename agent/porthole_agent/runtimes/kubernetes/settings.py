@@ -1,7 +1,6 @@
 """What the Kubernetes runtime is told; each setting says its unit and what None does."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +12,6 @@ class KubernetesSettings:
 
     system_namespace: str = "porthole-system"
     """Where the agent keeps what is its own: what has ended, and its Lease."""
-
-    kubeconfig: Path | None = None
-    """How the API server is reached. None: as a pod's ServiceAccount reaches it."""
 
     max_sessions: int = 1000
     """How many sessions may be running at once."""

@@ -1,0 +1,182 @@
+"""Two replicas, one link: who has the Lease works, and the other takes over."""
+
+import asyncio
+import signal
+
+import pytest
+
+from porthole_agent.runtimes.kubernetes.api import Api
+from porthole_agent.runtimes.kubernetes.lease import GOOD_FOR, Lease, LeaseLost
+from porthole_agent.runtimes.kubernetes.resources import LEASES, SESSIONS
+from tests.support.agent_replicas import a_cluster_agent, linked
+from tests.support.kubernetes_runtime import Place
+from tests.support.served import served
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+async def control(test_database, tmp_path):
+    async with served(test_database, tmp_path / "control") as one:
+        yield one
+
+
+@pytest.fixture
+async def pair(control, cluster, tmp_path):
+    async with a_cluster_agent(control, cluster, tmp_path, replicas=2) as agents:
+        yield agents
+
+
+async def created(control, count, first=0):
+    made = [
+        await control.control_plane.admin.post(
+            "/api/v1/sessions", json={"template": "desktop", "name": f"s{number}"}
+        )
+        for number in range(first, first + count)
+    ]
+    return [one.raise_for_status().json()["id"] for one in made]
+
+
+async def listed(control):
+    items = (await control.control_plane.admin.get("/api/v1/sessions")).json()["items"]
+    return {item["id"] for item in items}
+
+
+async def orders(place):
+    things, _ = await place.admin.list(SESSIONS, place.namespace)
+    marks = [thing["metadata"]["annotations"] for thing in things]
+    return {mark["porthole.dev/session-id"]: mark["porthole.dev/order"] for mark in marks}
+
+
+async def states(control):
+    items = (await control.control_plane.admin.get("/api/v1/commands")).json()["items"]
+    return {item["state"] for item in items}
+
+
+async def test_a_click_becomes_an_object_and_what_becomes_of_it_is_told(control, pair):
+    place = pair.place
+    agent = await linked(control)
+    assert agent["runtime"] == "kubernetes"
+    (session,) = await created(control, 1)
+    await eventually(lambda: orders(place), {session: "1"}, within=30)
+    await place.status("s0", phase="Running", reason="Drawn", message="Its screen is there.")
+    shown = await control.control_plane.until(f"/api/v1/sessions/{session}", phase="Running")
+    assert shown["origin"] == "api"
+    await control.control_plane.admin.delete(f"/api/v1/sessions/{session}")
+    await eventually(lambda: orders(place), {}, within=30)
+    await control.control_plane.until(f"/api/v1/sessions/{session}", phase="Terminated")
+
+
+async def test_a_session_made_with_kubectl_shows_up_by_itself_and_can_be_ended(control, pair):
+    place = pair.place
+    await linked(control)
+    session = await place.make("theirs", owner="admin")
+    await eventually(lambda: listed(control), {str(session)}, within=30)
+    shown = await control.control_plane.until(f"/api/v1/sessions/{session}", name="theirs")
+    assert (shown["origin"], shown["owner"]) == ("kubectl", "admin")
+    changed = await control.control_plane.admin.patch(
+        f"/api/v1/sessions/{session}", json={"desired": "Hibernated"}
+    )
+    assert changed.status_code == 202, changed.text
+
+    async def desired():
+        return (await place.get("theirs"))["spec"]["desired"]
+
+    await eventually(desired, "Hibernated", within=30)
+    await place.kubectl("delete", "session", "theirs")
+    shown = await control.control_plane.until(f"/api/v1/sessions/{session}", phase="Terminated")
+    assert shown["reason"] == "DeletedInCluster"
+
+
+async def test_a_planned_end_hands_the_link_over_and_no_command_is_lost(control, pair):
+    before = await linked(control)
+    first = await pair.holder()
+    sessions = await created(control, 10)
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    first.terminate()
+    sessions += await created(control, 10, first=10)
+    await linked(control, but=[before["linked_at"]])
+    took = clock() - begun
+    assert await asyncio.wait_for(first.wait(), 20) == 0
+    assert await pair.holder() is not first
+    assert took < 6, f"the hand-over took {took:.1f} s"
+    await eventually(lambda: orders(pair.place), dict.fromkeys(sessions, "1"), within=60)
+    await eventually(lambda: states(control), {"succeeded"}, within=60)
+
+
+async def test_after_a_kill_the_other_takes_over_within_the_lease(control, pair):
+    before = await linked(control)
+    first = await pair.holder()
+    sessions = await created(control, 10)
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    first.kill()
+    sessions += await created(control, 10, first=10)
+    await linked(control, but=[before["linked_at"]])
+    took = clock() - begun
+    assert took < 3 * (6 + 2), f"taking over took {took:.1f} s"
+    await eventually(lambda: orders(pair.place), dict.fromkeys(sessions, "1"), within=60)
+    await eventually(lambda: states(control), {"succeeded"}, within=60)
+
+
+async def test_one_that_wakes_up_after_another_took_over_ends(control, pair):
+    before = await linked(control)
+    first = await pair.holder()
+    first.send_signal(signal.SIGSTOP)
+    agent = await linked(control, but=[before["linked_at"]])
+    first.send_signal(signal.SIGCONT)
+    assert await asyncio.wait_for(first.wait(), 30) == 75
+    assert "Lease is held by" in pair.log(first)
+    await asyncio.sleep(1)
+    assert (await linked(control))["linked_at"] == agent["linked_at"], "the link was not taken back"
+
+
+# The Lease by itself
+
+
+@pytest.fixture
+async def place(cluster):
+    one = Place(cluster)
+    await one.prepare()
+    one.api = await Api.connect(cluster.kubeconfig_of(one.user))
+    yield one
+    await one.api.close()
+    await one.remove()
+
+
+async def test_of_many_who_want_the_lease_one_gets_it(place):
+    leases = [Lease(place.api, place.system, f"replica-{number}") for number in range(5)]
+    tasks = [asyncio.create_task(lease.acquire()) for lease in leases]
+    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert len(done) == 1
+    await asyncio.sleep(1)
+    assert sum(task.done() for task in tasks) == 1
+    first = tasks.index(next(iter(done)))
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    await leases[first].release()
+    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert len(done) == 1
+    assert clock() - begun < GOOD_FOR, "what was let go of needs no waiting"
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_who_lost_the_lease_is_told_so(place):
+    lease = Lease(place.api, place.system, "one")
+    await lease.acquire()
+    await lease.confirm()
+    keeping = asyncio.create_task(lease.keep())
+    await place.admin.merge(
+        LEASES, place.system, "porthole-agent", {"spec": {"holderIdentity": "another"}}
+    )
+    with pytest.raises(LeaseLost, match="another"):
+        await asyncio.wait_for(keeping, 20)
+    with pytest.raises(LeaseLost):
+        await lease.confirm()
+    await lease.release()
+    thing = await place.admin.get(LEASES, place.system, "porthole-agent")
+    assert thing["spec"]["holderIdentity"] == "another"
