@@ -11,6 +11,7 @@ from porthole_client.cli.up.prepare import prepare
 
 PACKAGES = {
     "libatomic1": "the driver of the browser is linked with it",
+    "x11-utils": "a test asks where a window is",
     "xclip": "a test asks a desktop for its clipboard",
 }
 """Debian packages that only tests need, and why."""

@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -274,3 +275,45 @@ def test_a_missing_x_server_has_its_own_exit_code(
     assert pair.supervisor is not None
     assert pair.supervisor.wait(10) == 69
     assert "Xvnc is not installed" in pair.log("supervisor")
+
+
+async def test_windows_are_brought_back_when_the_screen_becomes_smaller(pair: DesktopPair) -> None:
+    corner = ["xterm", "-T", "Corner", "-geometry", "80x24-5-5"]
+    programs = [{"name": "Corner", "command": corner, "autostart": True}]
+    pair.start_desktop(display={"width": 1280, "height": 900}, programs=programs)
+    pair.start_gate()
+    await asyncio.to_thread(pair.wait_healthy)
+    viewer = await pair.view()
+    # Its window reaches to the corner; then the corner is elsewhere.
+    viewer.resize(700, 500)
+    environment = _environment_of_a_program(pair)
+    until = time.monotonic() + 20
+    while True:
+        place = await asyncio.to_thread(_frame_of, "Corner", environment)
+        left, top, right, bottom = place
+        if left >= 0 and top >= 0 and right <= 700 and bottom <= 500:
+            break
+        assert time.monotonic() < until, place
+        await viewer.settle()
+        await asyncio.sleep(0.1)
+    viewer.close()
+
+
+def _environment_of_a_program(pair: DesktopPair) -> dict[str, str]:
+    pid = children(pid_of(pair))["openbox"]
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(word.decode().split("=", 1) for word in words if b"=" in word)
+
+
+def _frame_of(title: str, environment: dict[str, str]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of a window with its frame."""
+    command = ["xwininfo", "-frame", "-name", title]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    found = {
+        key.strip(): value.strip()
+        for key, _, value in (line.partition(":") for line in told.stdout.splitlines())
+    }
+    if "Width" not in found:
+        return (-1, -1, -1, -1)
+    x, y = int(found["Absolute upper-left X"]), int(found["Absolute upper-left Y"])
+    return x, y, x + int(found["Width"]), y + int(found["Height"])

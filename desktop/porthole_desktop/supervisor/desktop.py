@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from . import look, programs, wallpaper
+from . import look, programs, wallpaper, windows
 from .children import Children, Process, keep
 from .config import Config, Program
 from .environment import environment
@@ -36,6 +36,8 @@ MOST_STARTED: Final = 256
 """Programs that may be running on request at one time."""
 _LOOK_AGAIN: Final = 0.03
 _SLOW_LOOK: Final = 0.5
+_PANEL_MOVES: Final = 0.3
+"""Seconds until the panel has moved to the screen's new edge, which windows leave to it."""
 
 
 class Desktop:
@@ -147,10 +149,17 @@ class Desktop:
             await _window_manager(display)
             self._begin()
             await self._see()
-            while True:
-                width, height = await display.next_size()
-                rows = await loop.run_in_executor(None, wallpaper.draw, width, height)
-                await display.paint_root(width, height, rows)
+            await self._follow(display)
+
+    async def _follow(self, display: Display) -> None:
+        """Follow the screen's size with the wallpaper, and with windows that would stick out."""
+        loop = asyncio.get_running_loop()
+        while True:
+            width, height = await display.next_size()
+            rows = await loop.run_in_executor(None, wallpaper.draw, width, height)
+            await display.paint_root(width, height, rows)
+            await asyncio.sleep(_PANEL_MOVES)
+            await windows.bring_into_view(display)
 
     def _dress_up(self) -> None:
         """Start what the window manager does not wait for: message bus, keyboard."""

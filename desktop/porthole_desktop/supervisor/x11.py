@@ -1,9 +1,9 @@
 """The little of the X protocol that the supervisor speaks itself.
 
-Enough to read and set properties of the root window, to paint its background from pixels
-and to hear that the screen has another size; so no helper program has to be installed for
-it, and nothing has to be guessed from sleeping. Little-endian, 32 bits a pixel, one screen:
-what Xvnc is.
+Enough to read and set properties of windows, to paint the root window's background from
+pixels, to hear that the screen has another size and to have windows moved; so no helper
+program has to be installed for it, and nothing has to be guessed from sleeping.
+Little-endian, 32 bits a pixel, one screen: what Xvnc is.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ WINDOW: Final = 33
 
 _CHANGE_ATTRIBUTES, _CONFIGURE_NOTIFY = 2, 22
 _STRUCTURE_NOTIFY: Final = 1 << 17
+_TO_WINDOW_MANAGER: Final = 1 << 19 | 1 << 20
 _LARGEST_REQUEST: Final = 200_000
 """Bytes; every X server takes requests of 262,140."""
 _TIMEOUT: Final = 10.0
@@ -98,6 +99,25 @@ class Display:
         count = len(value) * 8 // width
         head = struct.pack("<IIIBxxxI", window, await self.atom(name), kind, width, count)
         self._send(18, 0, head + value)
+
+    async def place_of(self, window: int) -> tuple[int, int, int, int]:
+        """Return x and y on the screen, width and height of a window without its frame.
+
+        Raises:
+            XError: there is no such window any more.
+        """
+        size = await self._ask(14, 0, struct.pack("<I", window))
+        width, height = struct.unpack_from("<HH", size, 16)
+        place = await self._ask(40, 0, struct.pack("<IIhh", window, self.screen.root, 0, 0))
+        x, y = struct.unpack_from("<hh", place, 12)
+        return x, y, width, height
+
+    async def tell_window_manager(self, window: int, name: str, values: tuple[int, ...]) -> None:
+        """Send the window manager a client message of up to five 32-bit values."""
+        event = struct.pack("<BBHII5i", 33, 32, 0, window, await self.atom(name), *_five(values))
+        body = struct.pack("<II", self.screen.root, _TO_WINDOW_MANAGER) + event
+        self._send(25, 0, body)
+        await self.sync()
 
     async def watch_size(self) -> None:
         """Ask to be told of every new size of the screen (`next_size`)."""
@@ -198,6 +218,10 @@ class Display:
         if isinstance(reply, XError):
             raise reply
         return reply
+
+
+def _five(values: tuple[int, ...]) -> tuple[int, ...]:
+    return (*values, 0, 0, 0, 0, 0)[:5]
 
 
 def authority(number: int, cookie: bytes) -> bytes:
