@@ -5,6 +5,7 @@ import sys
 
 from e2e.cluster.cache import Cache
 from e2e.cluster.kubernetes import KUBERNETES
+from e2e.cluster.programs import HELM
 from porthole_client.cli.exits import Failure
 from porthole_client.cli.up import packages
 from porthole_client.cli.up.prepare import prepare
@@ -30,7 +31,9 @@ def main() -> int:
         prepare(("browser",), print)
         if lacking := [package for package in PACKAGES if not is_installed(package)]:
             packages.install(lacking, print)
-        Cache.of_this_user(print).obtain(KUBERNETES)
+        cache = Cache.of_this_user(print)
+        for artefact in (KUBERNETES, HELM):
+            cache.obtain(artefact)
     except Failure as failure:
         print(failure)
         return 1

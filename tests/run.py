@@ -89,6 +89,7 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
             pytest=True,
             needs=tests / "integration",
         ),
+        Stage("chart", _pytest("tests/chart", *extra), 120, pytest=True),
         Stage("images", _pytest("tests/images", *extra), 300, pytest=True),
         Stage("e2e", _pytest("e2e", *extra), 600, pytest=True, needs=ROOT / "e2e" / "conftest.py"),
     )
