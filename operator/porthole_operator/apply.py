@@ -87,8 +87,10 @@ class Applier:
         self._cluster = cluster
         self._instance = instance
 
-    async def apply(self, world: World, plan: Plan) -> bool:
-        """Carry out a plan; return whether anything was written.
+    async def apply(self, world: World, plan: Plan) -> tuple[bool, Plan]:
+        """Carry out a plan; return whether anything was written, and the plan that it became.
+
+        A plan to begin becomes another where the cluster does not want what would be made.
 
         Raises:
             Conflicted: the world is not as it was seen; look again.
@@ -117,13 +119,13 @@ class Applier:
                     version=subject.resource_version,
                     foreground=True,
                 )
-                return True
+                return True, plan
             case None:
                 pass
         if plan.status == subject.status:
-            return plan.action is not None
+            return plan.action is not None, plan
         await self._note(subject, plan)
-        return True
+        return True, plan
 
     # Beginning
 
@@ -167,12 +169,11 @@ class Applier:
         elif subject.digest is None:
             owners = present["metadata"].get("ownerReferences") or []
             if all(one.get("uid") != subject.uid for one in owners):
-                head = {
-                    "resourceVersion": present["metadata"]["resourceVersion"],
-                    "ownerReferences": [*owners, owner(subject)],
-                }
+                uid = present["metadata"]["uid"]
+                patch = {"metadata": {"uid": uid, "ownerReferences": [owner(subject)]}}
                 name = revision_object(template.pin.digest)
-                await self._cluster.merge(REVISIONS, subject.namespace, name, {"metadata": head})
+                # As a list with keys, so that two Sessions that begin at once do not collide.
+                await self._cluster.merge(REVISIONS, subject.namespace, name, patch, strategic=True)
         failpoint("operator.start.revision-kept")
 
     async def _hold_home(self, world: World, recipe: Recipe) -> None:

@@ -20,7 +20,9 @@ from porthole_contract.names import OPERATOR
 from porthole_operator.kinds import Kind, Object
 
 _APPLY: Final = "application/apply-patch+yaml"  # of which JSON is a part
+_YAML: Final = "application/yaml"
 _MERGE: Final = "application/merge-patch+json"
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
 _WITHIN: Final = 10.0
 """Seconds for a call."""
 _CONNECTIONS: Final = 64
@@ -117,7 +119,9 @@ class Cluster:
         """
         path = kind.path(thing["metadata"]["namespace"])
         query = {"fieldManager": OPERATOR, **({"dryRun": "All"} if dry_run else {})}
-        return await self._call("POST", path, query, thing)
+        # As YAML (of which JSON is a part) the API server stores it in an order of its own, and
+        # finds a ControllerRevision's data unchanged when it adds an owner to it.
+        return await self._call("POST", path, query, json.dumps(thing), _YAML)
 
     async def apply(
         self, kind: Kind, thing: Object, *, manager: str = OPERATOR, part: str = ""
@@ -135,15 +139,20 @@ class Cluster:
         query = {"fieldManager": manager, "force": "true"}
         return await self._call("PATCH", path, query, thing, _APPLY)
 
-    async def merge(self, kind: Kind, namespace: str, name: str, patch: Object) -> Object:
+    async def merge(
+        self, kind: Kind, namespace: str, name: str, patch: Object, *, strategic: bool = False
+    ) -> Object:
         """Change fields of an object; a resourceVersion in the patch is a condition.
+
+        Lists are replaced, or merged by their key if `strategic`.
 
         Raises:
             Missing: it is not there.
             Conflicted: it is not in that state.
         """
         query = {"fieldManager": OPERATOR}
-        return await self._call("PATCH", kind.path(namespace, name), query, patch, _MERGE)
+        content = _STRATEGIC if strategic else _MERGE
+        return await self._call("PATCH", kind.path(namespace, name), query, patch, content)
 
     async def replace(self, kind: Kind, thing: Object) -> Object:
         """Replace an object that was read.
@@ -200,7 +209,7 @@ class Cluster:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        body: Object | None = None,
+        body: Object | str | None = None,
         content: str = "application/json",
     ) -> Object:
         _, url, headers, _, _ = await self._client.param_serialize(

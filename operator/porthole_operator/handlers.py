@@ -16,8 +16,8 @@ from porthole_operator.tickets import Tickets
 from porthole_operator.watchfulness import Watchfulness
 from porthole_operator.work import Work
 
-_SECONDS: Final = 300.0
-"""How long one watch lasts; it is begun again where it ended."""
+_SECONDS: Final = 300
+"""How long one watch lasts; it is begun again where it ended. The API server takes no fraction."""
 
 
 def handlers(

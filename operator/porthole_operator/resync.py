@@ -70,5 +70,7 @@ class Resync:
                 head = body["metadata"]
                 versions[namespace, head["name"]] = head["resourceVersion"]
         missed = self._watchfulness.listed(versions, datetime.now(UTC))
+        if missed:
+            _log.debug("not_told_yet", sessions=[name for _, name in missed])
         for key in {*missed, *self._work.passing()}:
             self._work.wake(*key)

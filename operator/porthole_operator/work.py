@@ -141,9 +141,9 @@ class Work:
             worker.uid = subject.uid
             worker.template = None if subject.spec is None else subject.spec.template.name
             now = datetime.now(UTC)
-            plan = decide(subject, world.seen, now)
+            wrote, plan = await self._applier.apply(world, decide(subject, world.seen, now))
             worker.status = plan.status
-            if not await self._applier.apply(world, plan):
+            if not wrote:
                 if plan.again is None:
                     return LONGEST_SLEEP
                 return min(LONGEST_SLEEP, max(0.0, (plan.again - now).total_seconds()))

@@ -82,6 +82,16 @@ class Nodes:
         await self.bind(pod)
         await self.say(pod, running(), ready=True)
 
+    async def ready(self, pod: Object) -> None:
+        """It is drawn; it was scheduled."""
+        await self.say(pod, running(), ready=True)
+
+    async def fail(self, pod: Object) -> None:
+        """It ends as soon as it runs."""
+        await self.bind(pod)
+        await self.say(pod, running())
+        await self.end(pod["metadata"]["name"], 1)
+
     async def only_run(self, pod: Object) -> None:
         """It runs and is never drawn."""
         await self.bind(pod)
@@ -293,7 +303,7 @@ class Place:
             if all(status.get(key) == value for key, value in wanted.items()):
                 return status
             if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"{name} is {status}, not {wanted}.\n{self.said()}")
+                raise AssertionError(f"{name} is {status}, not {wanted}.\n{self.said()[-3000:]}")
             await asyncio.sleep(0.05)
 
     async def gone(self, name: str = "one", *, within: float = 60) -> None:

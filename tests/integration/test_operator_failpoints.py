@@ -1,0 +1,89 @@
+"""The operator is killed at every step of a session's life; the next one goes on from there.
+
+Nothing is doubled (one pod for each attempt, an attempt is counted once), nothing is lost, and
+nothing is left over.
+"""
+
+import asyncio
+import json
+import signal
+
+import pytest
+
+from porthole_operator.failpoints import DELETE, LOSE, NAMES, SLEEP, START
+from porthole_operator.kinds import PODS, REVISIONS
+from tests.support.operator_cluster import a_place
+
+pytestmark = pytest.mark.timeout(900)
+
+
+async def test_a_killed_operator_leaves_nothing_undone_and_does_nothing_twice(cluster, tmp_path):
+    async with a_place(cluster, tmp_path) as place:
+        # Without a home its failpoint is not passed; a home is wanted by all.
+        wrong = {}
+        for number, name in enumerate(NAMES):
+            faults = await _told(place, f"s{number}", name)
+            if faults:
+                wrong[name] = faults
+        assert not wrong, json.dumps(wrong, indent=1)
+
+
+async def _told(place, session, failpoint):
+    """Tell one session's life, with the operator killed at `failpoint`; return what is wrong."""
+    faults = []
+    doomed = await place.start(f"{failpoint}=kill:1")
+    home = {"home": f"home-{session}"}
+    restarts, pods = 0, 1
+    await place.apply_session(session, **home)
+    operator = doomed
+    if failpoint in START:
+        operator = await _next(place, doomed, faults)
+    await place.reaches(session, phase="Running")
+    if failpoint in LOSE:
+        await place.nodes.end(session, 75)
+        operator = await _next(place, doomed, faults)
+        restarts, pods = 1, 2
+        await place.reaches(session, phase="Running", restarts=1)
+    if failpoint in SLEEP:
+        await place.apply_session(session, **home, desired="Hibernated")
+        operator = await _next(place, doomed, faults)
+        await place.reaches(session, phase="Hibernated")
+    status = await place.status(session)
+    if status.get("restarts", 0) != restarts:
+        faults.append(f"{status.get('restarts', 0)} restarts, not {restarts}")
+    if place.nodes.begun[session] != pods:
+        faults.append(f"{place.nodes.begun[session]} pods, not {pods}")
+    await place.delete(session)
+    if failpoint in DELETE:
+        operator = await _next(place, doomed, faults)
+    await place.gone(session)
+    code = await place.stop(operator)
+    if code != 0:
+        faults.append(f"the last one ended with {code}")
+    left = [
+        one["metadata"]["name"]
+        for kind in (PODS, REVISIONS)
+        for one in await place.admin.list(kind, place.namespace)
+        if any(owner["name"] == session for owner in one["metadata"].get("ownerReferences") or ())
+        and kind is PODS
+    ]
+    if left:
+        faults.append(f"left: {left}")
+    homes = [
+        one["metadata"]["annotations"]["porthole.dev/home-name"] for one in await place.homes()
+    ]
+    if homes.count(f"home-{session}") != 1:
+        faults.append(f"homes: {homes}")
+    return faults
+
+
+async def _next(place, doomed, faults):
+    """Wait until the one that is to be killed is, and start another."""
+    try:
+        code = await asyncio.wait_for(doomed.wait(), 60)
+    except TimeoutError:
+        faults.append("the failpoint was not passed")
+        return doomed
+    if code != -signal.SIGKILL:
+        faults.append(f"ended with {code}: {place.said()[-2000:]}")
+    return await place.start()
