@@ -1,6 +1,7 @@
 """Waiting for what will be so in a moment."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,3 +15,12 @@ async def eventually(
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"It is {found!r} after {within} s, not {expected!r}.")
         await asyncio.sleep(0.02)
+
+
+def wait_until(look: Callable[[], bool], within: float = 5.0) -> None:
+    """Look again and again until it is so; for tests without a loop."""
+    deadline = time.monotonic() + within
+    while not look():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"It is not so after {within} s.")
+        time.sleep(0.05)
