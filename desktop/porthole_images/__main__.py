@@ -14,10 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from porthole_client.cli.exits import Failure
+from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.up import console
-from porthole_images import archive, dockerfile, wheel
-from porthole_images.image import Builder, unpack
+from porthole_images import archive, dockerfile
+from porthole_images.image import Builder, Release, unpack
 from porthole_images.recipe import DPKG, IMAGES
 from porthole_images.store import Store
 
@@ -34,7 +34,9 @@ def main() -> int:
     build.add_argument("file", type=Path)
     build.add_argument("images", nargs="*", metavar="IMAGE", default=[])
     build.add_argument("--prefix", default=PREFIX)
-    build.add_argument("--tag", default=wheel.version())
+    build.add_argument("--tag", help="the release's version, unless it is said")
+    build.add_argument("--wheel", type=Path, help="make them of this release, not this checkout")
+    build.add_argument("--lock", type=Path, help="the requirements.lock of that release")
     one = doing.add_parser("unpack")
     one.add_argument("image")
     one.add_argument("folder", type=Path)
@@ -50,22 +52,24 @@ def main() -> int:
     return 0
 
 
-def builder() -> Builder:
-    """Return what makes images for this checkout; the console is built now if it has to be.
+def builder(release: Release | None = None) -> Builder:
+    """Return what makes images of a release, or of this checkout if there is none.
 
     Raises:
-        Failure: it cannot be built.
+        Failure: the checkout's console cannot be built.
     """
-    console.build(_say)
-    return Builder(Store.of_this_user(_say), _say)
+    if release is None:
+        console.build(_say)
+    return Builder(Store.of_this_user(_say), _say, release)
 
 
 def _do(given: argparse.Namespace) -> None:
     match given.doing:
         case "build":
-            makes = builder()
+            makes = builder(_release(given))
             images = [makes.image(name) for name in given.images or IMAGES]
-            archive.write(images, given.file, prefix=given.prefix, tag=given.tag)
+            tag = given.tag or makes.version
+            archive.write(images, given.file, prefix=given.prefix, tag=tag)
         case "unpack":
             if os.geteuid() != 0:
                 raise Failure("Only root can give an image's files their owners.")
@@ -78,6 +82,12 @@ def _do(given: argparse.Namespace) -> None:
             makes = builder()
             for name in IMAGES:
                 sys.stdout.write(f"{name:<18}{makes.image(name).size / 1e6:6.0f} MB\n")
+
+
+def _release(given: argparse.Namespace) -> Release | None:
+    if (given.wheel is None) != (given.lock is None):
+        raise Failure("A release is a --wheel and its --lock; give both.", Exit.USAGE)
+    return None if given.wheel is None else Release(given.wheel, given.lock)
 
 
 def _stage(makes: Builder, folder: Path) -> None:

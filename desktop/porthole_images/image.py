@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from porthole_images import debian, locked, trees, wheel
-from porthole_images.recipe import DPKG, SUITE, Recipe, User, debian_lineage, lineage, load, machine
+from porthole_images.recipe import (
+    DPKG,
+    ROOT,
+    SUITE,
+    Recipe,
+    User,
+    debian_lineage,
+    lineage,
+    load,
+    machine,
+)
 from porthole_images.store import Layer, Say, Store
 from porthole_images.trees import Made, Tree
 
@@ -33,18 +43,36 @@ class Image:
         return sum(layer.size for layer in self.layers)
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What images are made of besides Debian: a wheel of ours, and the lock that goes with it."""
+
+    wheel: Path
+    lock: Path
+
+
 class Builder:
     """Makes images, and each of their layers once.
 
     Args:
         store: where layers are kept.
         say: prints a line of progress.
+        release: what to make them of; None: this checkout, as it is.
     """
 
-    def __init__(self, store: Store, say: Say) -> None:
+    def __init__(self, store: Store, say: Say, release: Release | None = None) -> None:
         self._store = store
         self._say = say
+        self._lock = ROOT / "requirements.lock" if release is None else release.lock
         self._built: tuple[str, Path] | None = None
+        if release is not None:
+            content = release.wheel.read_bytes()
+            self._built = hashlib.sha256(content).hexdigest(), release.wheel
+
+    @property
+    def version(self) -> str:
+        """The version of what they are made of."""
+        return wheel.released(self._wheel()[1])
 
     def image(self, name: str) -> Image:
         """Return an image, made as far as it is not there yet.
@@ -57,7 +85,7 @@ class Builder:
         if recipe.extras:
             layers.append(self._libraries(recipe))
         layers.append(self._ours(recipe))
-        return Image(name, tuple(layers), configuration(recipe, layers))
+        return Image(name, tuple(layers), configuration(recipe, layers, self.version))
 
     def _debian(self, recipe: Recipe) -> Layer:
         below = debian_lineage(recipe)[:-1]
@@ -76,7 +104,8 @@ class Builder:
         return self._store.layer(f"debian-{recipe.name}", _debian_key(recipe), make)
 
     def _libraries(self, recipe: Recipe) -> Layer:
-        wanted = locked.requirements(recipe.extras)
+        names = locked.closure(recipe.extras, wheel.asks_for(self._wheel()[1]))
+        wanted = locked.pinned(self._lock.read_text(encoding="utf-8"), names)
 
         def make(target: Path, work: Path) -> None:
             folder = work / "site-packages"
@@ -164,7 +193,7 @@ def accounts(user: User) -> list[Made]:
     return made
 
 
-def configuration(recipe: Recipe, layers: Iterable[Layer]) -> dict[str, Any]:
+def configuration(recipe: Recipe, layers: Iterable[Layer], version: str) -> dict[str, Any]:
     """Return an image's configuration, as engines read it."""
     assert recipe.user is not None, "an image is run as somebody"
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(trees.MADE))
@@ -175,7 +204,7 @@ def configuration(recipe: Recipe, layers: Iterable[Layer]) -> dict[str, Any]:
         "WorkingDir": recipe.user.home,
         "Labels": {
             "org.opencontainers.image.title": recipe.name,
-            "org.opencontainers.image.version": wheel.version(),
+            "org.opencontainers.image.version": version,
             "org.opencontainers.image.licenses": "Apache-2.0",
         },
     }

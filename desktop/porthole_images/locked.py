@@ -19,30 +19,36 @@ _NEWEST_GLIBC: Final = 36
 """Minor version of the suite's C library."""
 
 
-def closure(extras: Iterable[str], *, of: str = "porthole") -> frozenset[str]:
+def closure(extras: Iterable[str], ours: Iterable[str]) -> frozenset[str]:
     """Return the names of what our distribution needs with these extras.
 
-    Read from the environment that this runs in, which is installed from the same lock.
+    What others need is read from the environment that this runs in.
+
+    Args:
+        extras: of our distribution.
+        ours: what it asks for, in the words of its metadata.
 
     Raises:
         Failure: something is not installed here.
     """
+    of = "porthole"
     environment = {key: str(value) for key, value in default_environment().items()}
     environment["python_version"] = ".".join(map(str, PYTHON))
     environment["python_full_version"] = f"{environment['python_version']}.0"
     seen: set[tuple[str, str]] = set()
-    look = [(canonicalize_name(of), extra) for extra in ("", *extras)]
+    look = [(of, extra) for extra in ("", *extras)]
     while look:
         name, extra = look.pop()
         if (name, extra) in seen:
             continue
         seen.add((name, extra))
-        for requirement in _requirements(name):
+        asked = [Requirement(text) for text in ours] if name == of else _requirements(name)
+        for requirement in asked:
             marker = requirement.marker
             if marker is None or marker.evaluate({**environment, "extra": extra}):
                 wanted = canonicalize_name(requirement.name)
                 look += [(wanted, one) for one in ("", *requirement.extras)]
-    return frozenset(name for name, _ in seen) - {canonicalize_name(of)}
+    return frozenset(name for name, _ in seen) - {of}
 
 
 def pinned(lock: str, names: Iterable[str]) -> str:
@@ -63,12 +69,6 @@ def pinned(lock: str, names: Iterable[str]) -> str:
     if missing := sorted(wanted - found):
         raise Failure(f"The lock lacks {', '.join(missing)}: export it again.")
     return "\n".join(kept) + "\n"
-
-
-def requirements(extras: Iterable[str]) -> str:
-    """Return the locked requirements of these extras."""
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    return pinned(lock, closure(extras))
 
 
 def install(locked: str, target: Path) -> None:

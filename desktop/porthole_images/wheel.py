@@ -5,6 +5,8 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +18,6 @@ SITE: Final = f"opt/porthole/lib/python{PYTHON[0]}.{PYTHON[1]}/site-packages"
 """Where an image's Python packages are."""
 
 _SUPERVISOR: Final = "porthole_desktop/supervisor/"
-
-
-def version() -> str:
-    """Return the project's version, which is the images' tag."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return str(project["version"])
 
 
 def digest() -> str:
@@ -42,6 +38,22 @@ def build(folder: Path) -> Path:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     run(command, cwd=ROOT, env={"SOURCE_DATE_EPOCH": str(MADE)})
     return next(folder.glob("porthole-*.whl"))
+
+
+def asks_for(wheel: Path) -> list[str]:
+    """Return what a wheel's distribution needs, in the words of its metadata."""
+    return _metadata(wheel).get_all("Requires-Dist") or []
+
+
+def released(wheel: Path) -> str:
+    """Return the version that a wheel is of."""
+    return str(_metadata(wheel)["Version"])
+
+
+def _metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        return message_from_bytes(archive.read(name))
 
 
 def parts(wheel: Path, recipe: Recipe) -> list[Made]:

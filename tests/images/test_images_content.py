@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from porthole_images import archive, dockerfile, trees, wheel
-from porthole_images.recipe import FOLDER, IMAGES, load
+from porthole_images.image import Builder, Release
+from porthole_images.recipe import FOLDER, IMAGES, ROOT, load
+from porthole_images.store import Store
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -48,6 +50,17 @@ def test_our_own_layer_is_the_same_when_made_again(makes, tmp_path: Path):
     with again.open("wb") as target:
         trees.write(makes._top(load("porthole-gate"), first, tmp_path), target)
     assert again.read_bytes() == image.layers[-1].file.read_bytes()
+
+
+def test_a_releases_images_are_made_of_its_wheel_and_lock(makes, tmp_path: Path):
+    """The wheel of this checkout, given as that of a release, makes the same image."""
+    folder = tmp_path / "wheel"
+    folder.mkdir()
+    release = Release(wheel.build(folder), ROOT / "requirements.lock")
+    again = Builder(Store.of_this_user(print), print, release)
+    now, then = makes.image("porthole-gate"), again.image("porthole-gate")
+    assert [one.digest for one in then.layers] == [one.digest for one in now.layers]
+    assert again.version == makes.version
 
 
 def test_the_dockerfile_is_fresh():
