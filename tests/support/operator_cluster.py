@@ -49,12 +49,12 @@ class Nodes:
         self.cluster = cluster
         self.namespace = namespace
         self.behave: dict[str, Behaviour] = {}
+        self.otherwise: Behaviour = Nodes.draw
+        self.ended: Callable[[str], Awaitable[None]] | None = None
+        """Called when a pod's end was asked for, before it is gone."""
         self.keep: set[str] = set()
         """Pods that do not end, as on a node that does not answer."""
         self.begun: Counter[str] = Counter()
-        self.pods: dict[str, str] = {}
-        self.at_once: Counter[str] = Counter()
-        """The most pods of one name that ran at the same time; more than one is a fault."""
         self._seen: set[str] = set()
         self.task: asyncio.Task[None] | None = None
 
@@ -69,11 +69,13 @@ class Nodes:
             head = pod["metadata"]
             if "deletionTimestamp" in head:
                 if head["name"] not in self.keep:
+                    if self.ended is not None:
+                        await self.ended(head["name"])
                     await self.remove(pod)
             elif head["uid"] not in self._seen:
                 self._seen.add(head["uid"])
                 self.begun[head["name"]] += 1
-                await self.behave.get(head["name"], Nodes.draw)(self, pod)
+                await self.behave.get(head["name"], self.otherwise)(self, pod)
 
     # What may become of a pod
 
@@ -163,6 +165,8 @@ class Place:
         self.admin: Cluster
         self.nodes: Nodes
         self.operators: list[asyncio.subprocess.Process] = []
+        self.port = 0
+        """Where gates listen, if any are run."""
 
     async def prepare(self) -> None:
         self.admin = await Cluster.connect(self.server.kubeconfig)
