@@ -26,6 +26,7 @@ from porthole_agent.runtimes.kubernetes.api import Api, Conflicted
 from porthole_agent.runtimes.kubernetes.resources import (
     CONFIG_MAPS,
     NAMESPACES,
+    REVISIONS,
     SESSIONS,
     VOLUMES,
     Kind,
@@ -34,6 +35,7 @@ from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES, Scope, rules
 from porthole_agent.runtimes.kubernetes.runtime import KubernetesRuntime
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
 from porthole_agent.runtimes.port import Change, Observation
+from porthole_contract.names import revision_object
 from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
 from tests.support.api_server import ApiServer
@@ -245,8 +247,19 @@ async def a_place(server: ApiServer, **settings: Any) -> AsyncIterator[Place]:
         await place.remove()
 
 
+async def _has_owner(api: Api, namespace: str, name: str) -> bool:
+    revisions, _ = await api.list(REVISIONS, namespace)
+    return any(
+        one["metadata"]["name"] == name and one["metadata"].get("ownerReferences")
+        for one in revisions
+    )
+
+
 async def _main(kubeconfig: Path, namespace: str, system: str, steps: list[list[Any]]) -> None:
-    """Do steps: ["apply", id, order], ["delete", id, order]."""
+    """Do steps: ["apply", id, order], ["delete", id, order], ["kept", id, 0].
+
+    `kept` waits until the session is noted as a user of its template's revision.
+    """
     api = await Api.connect(kubeconfig)
     settings = KubernetesSettings(
         namespaces=(namespace,), system_namespace=system, resync_seconds=1.0
@@ -269,6 +282,10 @@ async def _main(kubeconfig: Path, namespace: str, system: str, steps: list[list[
                 )
             case "delete":
                 await runtime.delete(UUID(session), order)
+            case "kept":
+                name = revision_object(CONTENT.digest())
+                while not await _has_owner(api, namespace, name):
+                    await asyncio.sleep(0.1)
     await runtime.close()
     await api.close()
 
