@@ -222,12 +222,12 @@ async def gate(tmp_path):
     server.close()
 
 
-async def a_pod(place, address, *, owner, name="one"):
-    """Make a session's pod; its address is what a kubelet would say."""
+async def a_pod(place, address, *, owner, whose="one"):
+    """Make the pod of the session 'one'; its address is what a kubelet would say."""
     reference = {
         "apiVersion": "porthole.dev/v1alpha1",
         "kind": "Session",
-        "name": name,
+        "name": whose,
         "uid": owner,
         "controller": True,
     }
@@ -239,14 +239,14 @@ async def a_pod(place, address, *, owner, name="one"):
             "kind": "Pod",
             "metadata": {
                 "namespace": place.namespace,
-                "name": name,
+                "name": "one",
                 "ownerReferences": [reference],
             },
             "spec": {"containers": [{"name": "desktop", "image": "none"}]},
         },
     )
     patch = json.dumps({"status": {"podIP": address, "podIPs": [{"ip": address}]}})
-    await place.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch)
+    await place.kubectl("patch", "pod", "one", "--subresource=status", "--type=merge", "-p", patch)
 
 
 async def _has_account(place):
@@ -276,12 +276,10 @@ async def test_a_gate_is_reached_at_its_sessions_own_pod_wherever_the_status_poi
 async def test_what_is_not_the_sessions_gate_is_not_spoken_to(place, gate, wrong):
     address, fingerprint = gate
     session, uid = await running(place, "0" * 64 if wrong == "fingerprint" else fingerprint)
-    if wrong != "none":
-        await a_pod(
-            place,
-            "127.77.0.2" if wrong == "silent" else address,
-            owner=str(builders.an_id(7)) if wrong == "owner" else uid,
-        )
+    if wrong == "owner":
+        await a_pod(place, address, owner=str(await place.make("two")), whose="two")
+    elif wrong != "none":
+        await a_pod(place, "127.77.0.2" if wrong == "silent" else address, owner=uid)
     with pytest.raises(Refused) as refused:
         await place.runtime.connect_gate(session)
     genuine = wrong in {"silent", "none"}
