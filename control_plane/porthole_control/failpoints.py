@@ -16,7 +16,7 @@ CREATE = (
     "commands.claimed",  # counts as sent, and was not
     "Command.sent",
     "commands.received",  # the agent has them, which was not noted
-    "commands.received-noted",
+    "commands.received-noted",  # or needed no note: their results came before it
     "CommandResult.written",  # what the agent said is written, not committed
     "CommandResult.committed",  # and now it is; the agent does not know
     "SessionObserved.written",

@@ -182,11 +182,11 @@ class Dispatcher:
                 if still:
                     # Where it fails they are shown as sent, which they are.
                     await keep_going("dispatch: received", partial(self._note, link, still))
+                failpoint("commands.received-noted")
 
     async def _note(self, link: Conversation, ids: Sequence[UUID]) -> None:
         async with self._database.statement() as unit:
             await repository.mark_received(unit.connection, ids, link.epoch)
-        failpoint("commands.received-noted")
 
     async def _find_forgotten(self) -> None:
         while True:
