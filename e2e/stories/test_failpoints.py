@@ -49,8 +49,7 @@ async def test_nothing_is_lost_doubled_or_left(home: Path, tmp_path: Path, story
     finally:
         code = await asyncio.to_thread(life.instance.stop)
     assert code == 0, life.instance.up and life.instance.up.said
-    for part, lives in (("control-plane", story.control), ("agent", story.agent)):
-        died = [one.partition("=")[0] for one in lives]
-        assert points.passed(part) == died, life.instance.logs()
+    for part, places in story.deaths.items():
+        assert points.passed(part) == places, life.instance.logs()
     for log in (home / "log").iterdir():
         assert not SECRETS.findall(log.read_text(errors="replace")), log

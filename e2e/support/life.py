@@ -34,6 +34,7 @@ class Story:
         at_delete: who is killed once its end was accepted.
         at_stop: who is killed while a part stands still at its failpoint.
         losses: how often the desktop may be lost; None: as often as it is on record.
+        looks: how often it is looked at; if more than once, each look's end is a death.
     """
 
     control: tuple[str, ...] = ()
@@ -43,6 +44,13 @@ class Story:
     at_delete: tuple[str, ...] = ()
     at_stop: tuple[str, ...] = ()
     losses: int | None = None
+    looks: int = 1
+
+    @property
+    def deaths(self) -> dict[str, list[str]]:
+        """The places at which each part is to die or to stop, in their order."""
+        lives = {"control-plane": self.control, "agent": self.agent}
+        return {part: [one.partition("=")[0] for one in told] for part, told in lives.items()}
 
 
 class Life:
@@ -100,10 +108,17 @@ class Life:
             await self._killed(self._story.at_create)
             await self._reaches(client, "Running", within=90)
             await self._killed(self._story.running)
-            await self._is_looked_at(client)
+            for look in range(self._story.looks):
+                await self._is_looked_at(client)
+                if self._story.looks > 1:
+                    await self._has_died("control-plane", look + 1)
             made = await patiently(lambda: client.delete(f"/sessions/{self._session}"))
             assert made.status_code == 202, made.text
             await self._killed(self._story.at_delete)
+            await self._reaches(client, "Terminated", within=90)
+            # What the control plane had not confirmed is said once more, with whatever dies then.
+            for part, places in self._story.deaths.items():
+                await self._has_died(part, len(places))
             await self._reaches(client, "Terminated", within=90)
             await self._holds_no_home(client)
         await asyncio.to_thread(until, lambda: not self._left(before), 15, self._left_of(before))
@@ -162,6 +177,12 @@ class Life:
                     return
             assert time.monotonic() < end, "it cannot be looked at"
             await asyncio.sleep(0.2)
+
+    async def _has_died(self, part: str, times: int) -> None:
+        def look() -> bool:
+            return len(self._points.passed(part)) >= times
+
+        await asyncio.to_thread(until, look, 60, lambda: f"{part} at its place, {times} times")
 
     def _left(self, before: Leftovers) -> dict[str, Any]:
         """Return what there is more than before; parts may have other processes by now."""

@@ -91,7 +91,8 @@ def _control_rows(times: int) -> Iterator[Row]:
     for name, count in CONTROL:
         lives = (f"{name}=kill:{count}", *([f"{name}=kill:1"] * (times - 1)))
         place, who = f"{name}:{count}", "control-plane"
-        story = Story(control=lives, losses=0)
+        looks = times if name == "streams.ending" else 1
+        story = Story(control=lives, losses=0, looks=looks)
         yield Row(f"{who} {place} x{times}", who, place, who, times, story)
 
 
