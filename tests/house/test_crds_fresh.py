@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from porthole_contract.crd.kinds import kinds
+from porthole_operator.desired.extras import Extras
 from tests.support import write_crds
 
 KINDS = {kind["spec"]["names"]["kind"]: kind for kind in kinds()}
@@ -65,3 +66,9 @@ def test_every_kind_is_found_by_its_category_and_a_short_name(kind: str) -> None
 def test_short_names_are_used_once() -> None:
     short = [name for kind in KINDS.values() for name in kind["spec"]["names"]["shortNames"]]
     assert len(set(short)) == len(short)
+
+
+def test_a_templates_pod_is_described_as_the_operator_reads_it() -> None:
+    described = schema_of("SessionTemplate")["properties"]["spec"]["properties"]["pod"]
+    read = {field.alias for field in Extras.model_fields.values()}
+    assert described["properties"].keys() == read

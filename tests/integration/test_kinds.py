@@ -456,8 +456,28 @@ def test_kubectl_explains_in_our_words(server: ApiServer) -> None:
     assert "width <integer> Pixels from left to right." in said
     assert "ended by deleting it" in explained(server, "session.spec.desired")
     assert "the one to wait for" in explained(server, "session.status.conditions")
-    assert "imagePullSecrets" in explained(server, "sessiontemplate.spec.pod")
+    assert "Labels that a node must have" in explained(server, "sessiontemplate.spec.pod")
     assert "sealed for it" in explained(server, "sessionticket.spec.publicKey")
+
+
+def test_a_templates_pod_is_passed_on_as_it_is(rest: Rest) -> None:
+    pod = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"anything": ["at", {"all": None}]}},
+        "runtimeClassName": "gvisor",
+        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+        "volumes": [{"name": "v", "configMap": {"name": "c"}}],
+        "volumeMounts": [{"name": "v", "mountPath": "/opt/v", "readOnly": True}],
+        "resources": {"nvidia.com/gpu": 1},
+        "ofALaterVersion": {"is": "kept"},
+    }
+    answer = rest.create(manifest("SessionTemplate", {"pod": pod}))
+    assert answer.ok, answer.why
+    assert answer.body["spec"]["pod"] == pod
+    wrong = rest.create(manifest("SessionTemplate", {"pod": {"nodeSelector": {"disk": 1}}}))
+    assert "spec.pod.nodeSelector.disk" in wrong.why
 
 
 def test_a_session_gets_the_defaults_that_are_safe(rest: Rest) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from porthole_contract.crd.pod import described
 from porthole_contract.crd.rules import SESSION, TEMPLATE, TICKET
 from porthole_contract.crd.structural import Json, structural
 from porthole_contract.names import GROUP, VERSION
@@ -58,6 +59,8 @@ def templates() -> Json:
         TEMPLATE,
         spec=SessionTemplateSpec,
     )
+    fields = schema["properties"]["spec"]["properties"]
+    fields["pod"] = described(fields["pod"])
     columns = [
         _column("Title", ".spec.title"),
         _column("Image", ".spec.image"),
