@@ -2,7 +2,8 @@
 
 Each stage is printed with its time and the time that it should take; a stage over its
 budget is worth a look, but only the limit on the whole ends a run. Stages of one group run
-side by side. Whatever a stage started is ended with it, also what it left in the
+side by side. Where real machines, clusters and browsers take part, a test that fails is run
+once more, and named either way: what is broken fails twice. Whatever a stage started is ended with it, also what it left in the
 background: this program is the reaper of its orphans.
 
 `./porthole test unit house` runs the named stages alone; arguments after `--` go to pytest.
@@ -30,7 +31,9 @@ GRACE = 10.0  # seconds between asking a stage to end and ending it
 _REAPED_EVERY = 5.0  # seconds
 _SHOWN = 60  # lines of a stage that is stopped
 _SET_CHILD_SUBREAPER = 36
-_COUNT = re.compile(r"(\d+) (passed|failed|skipped|deselected|xfailed|xpassed|warning|error)s?\b")
+_COUNT = re.compile(
+    r"(\d+) (passed|failed|skipped|deselected|xfailed|xpassed|warning|error|rerun)s?\b"
+)
 _CLOSING = re.compile(r"^(=+ )?(no tests ran|\d+ [a-z]+.*) in [\d.]+s( \([\d:]+\))?( =+)?$")
 
 
@@ -68,6 +71,11 @@ def _pytest(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "pytest", "-q", *arguments)
 
 
+def _real(*arguments: str) -> tuple[str, ...]:
+    """Return a pytest for tests that depend on more than on us."""
+    return _pytest("--reruns", "1", "--reruns-delay", "2", "-rR", *arguments)
+
+
 def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     """Return all stages in their order; `extra` goes to every pytest."""
     tests = ROOT / "tests"
@@ -84,14 +92,14 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         Stage("migration", _pytest("tests/migration", *extra), 60, pytest=True),
         Stage(
             "integration",
-            _pytest("tests/integration", *extra),
+            _real("tests/integration", *extra),
             600,
             pytest=True,
             needs=tests / "integration",
         ),
-        Stage("chart", _pytest("tests/chart", *extra), 120, pytest=True),
-        Stage("images", _pytest("tests/images", *extra), 300, pytest=True),
-        Stage("e2e", _pytest("e2e", *extra), 600, pytest=True, needs=ROOT / "e2e" / "conftest.py"),
+        Stage("chart", _real("tests/chart", *extra), 120, pytest=True),
+        Stage("images", _real("tests/images", *extra), 300, pytest=True),
+        Stage("e2e", _real("e2e", *extra), 600, pytest=True, needs=ROOT / "e2e" / "conftest.py"),
     )
 
 
@@ -193,6 +201,9 @@ def finish(run: Run, totals: Counter[str]) -> bool:
         totals["error"] += 1
     if not passed:
         print(text, flush=True)
+    else:
+        for again in (line for line in lines if line.startswith("RERUN ")):
+            print(f"        passed the second time:{again.removeprefix('RERUN')}", flush=True)
     word = "ok" if passed else "FAILED"
     over = "  over its budget" if took > run.stage.budget else ""
     note = f"  {closing.strip('= ')}" if closing else ""
@@ -239,7 +250,10 @@ def run_all(wanted: tuple[Stage, ...], totals: Counter[str], until: float) -> li
 
 def closing_line(totals: Counter[str], took: float) -> str:
     """Return pytest's closing line for all stages together."""
-    order = ("failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "warning", "error")
+    order = (
+        *("failed", "passed", "skipped", "deselected", "xfailed", "xpassed"),
+        *("warning", "error", "rerun"),
+    )
     plural = {"warning", "error"}
     parts = [
         f"{totals[what]} {what}{'s' if what in plural and totals[what] > 1 else ''}"

@@ -16,6 +16,7 @@ from tests import run
             {"passed": 3, "failed": 1, "error": 2, "warning": 1, "skipped": 1},
             "1 failed, 3 passed, 1 skipped, 1 warning, 2 errors in 1.50s",
         ),
+        ({"passed": 3, "rerun": 1}, "3 passed, 1 rerun in 1.50s"),
     ],
 )
 def test_the_closing_line_is_pytests(totals: dict[str, int], line: str) -> None:
