@@ -101,6 +101,7 @@ async def test_a_planned_end_hands_the_link_over_and_no_command_is_lost(control,
     took = clock() - begun
     assert await asyncio.wait_for(first.wait(), 20) == 0
     assert await pair.holder() is not first
+    print(f"handed over in {took:.2f} s")
     assert took < 6, f"the hand-over took {took:.1f} s"
     await eventually(lambda: orders(pair.place), dict.fromkeys(sessions, "1"), within=60)
     await eventually(lambda: states(control), {"succeeded"}, within=60)
@@ -116,6 +117,7 @@ async def test_after_a_kill_the_other_takes_over_within_the_lease(control, pair)
     sessions += await created(control, 10, first=10)
     await linked(control, but=[before["linked_at"]])
     took = clock() - begun
+    print(f"taken over in {took:.2f} s")
     assert took < 3 * (6 + 2), f"taking over took {took:.1f} s"
     await eventually(lambda: orders(pair.place), dict.fromkeys(sessions, "1"), within=60)
     await eventually(lambda: states(control), {"succeeded"}, within=60)
