@@ -3,8 +3,8 @@
 Each stage is printed with its time and the time that it should take; a stage over its
 budget is worth a look, but only the limit on the whole ends a run. Stages of one group run
 side by side. Where real machines, clusters and browsers take part, a test that fails is run
-once more, and named either way: what is broken fails twice. Whatever a stage started is ended with it, also what it left in the
-background: this program is the reaper of its orphans.
+once more, and named either way: what is broken fails twice. Whatever a stage started is
+ended with it, also what it left in the background: this program is the reaper of its orphans.
 
 `./porthole test unit house` runs the named stages alone; arguments after `--` go to pytest.
 The last line is pytest's own closing line, summed over the stages.
