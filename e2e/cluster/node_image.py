@@ -1,11 +1,10 @@
 """The image of a node, as kind expects it: Debian, a container runtime, Kubernetes.
 
 kind reads `/kind/version` and what lies in `/kind/manifests`, and expects the images of the
-control plane to be there already. They are made here from nothing and imported by the node's
-own container runtime, so that a node pulls nothing.
+control plane to be there already: the node's own container runtime unpacks them here, so that
+a node pulls nothing.
 """
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -14,8 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2e.cluster import archive, debian
-from e2e.cluster.archive import File, Folder, Image, Layer, Link
+from e2e.cluster import archive, control_plane_images, debian
 from e2e.cluster.cache import Artefact, Cache
 from e2e.cluster.host import need_packages
 from e2e.cluster.kubernetes import KUBERNETES, release
@@ -42,6 +40,7 @@ _PACKAGES = (
 )
 _LEFT_OUT = ("man", "doc", "locale", "info")
 _TREE = Path(__file__).with_name("node")
+_RECIPE = [Path(module.__file__) for module in (archive, control_plane_images)]
 _ENABLED = ("containerd.service", "kubelet.service")
 _MASKED = ("getty.target", "timers.target")
 _PLUGINS = {"host-local", "loopback", "portmap", "ptp"}
@@ -52,12 +51,14 @@ _PATIENCE = 30.0  # seconds for the container runtime to answer
 def _make_base(folder: Path, cache: Cache) -> None:
     need_packages(("mmdebstrap",), cache.say)
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
+    options = [f"--aptopt={setting}" for setting in debian.access()]
     run(
         [
             "mmdebstrap",
             "--quiet",
             "--variant=minbase",
             "--aptopt=APT::Install-Recommends false",
+            *options,
             *excluded,
             f"--include={','.join(_PACKAGES)}",
             _SUITE,
@@ -77,17 +78,17 @@ BASE = Artefact(
 
 
 def _make(folder: Path, cache: Cache) -> None:
-    # On a disk, and not in the cache's folder: half a root must not be taken for an artefact.
-    with tempfile.TemporaryDirectory(prefix="porthole-node-", dir=folder.parent) as made:
-        root = Path(made) / "root"
+    # Beside the artefact: its folder holds what is finished, and the root needs a disk.
+    with tempfile.TemporaryDirectory(prefix=".node-", dir=folder.parent) as made:
+        root, images = Path(made) / "root", Path(made) / "images.tar"
         root.mkdir()
-        base = cache.obtain(BASE) / "base.tar"
-        run(["tar", "-C", root, "--exclude=./dev/*", "-xf", base])
+        run(["tar", "-C", root, "--exclude=./dev/*", "-xf", cache.obtain(BASE) / "base.tar"])
         _tidy(root)
         _install(root, cache)
-        images = Path(made) / "images.tar"
-        archive.write(images, _layers(root, cache), _images())
-        _import(root, images, cache.obtain(CONTAINERD))
+        layers = control_plane_images.layers(root, cache)
+        archive.write(images, layers, control_plane_images.images())
+        with _containerd(root, cache.obtain(CONTAINERD)) as ctr:
+            run([*ctr, "images", "import", "--all-platforms", "--snapshotter", "overlayfs", images])
         tar = ["tar", "-C", root, "--xattrs", "--numeric-owner", "--sort=name"]
         run([*tar, "-cf", folder / "node.tar", "."])
 
@@ -95,8 +96,8 @@ def _make(folder: Path, cache: Cache) -> None:
 NODE_IMAGE = Artefact(
     "node-image",
     _make,
-    version=f"{NAME} 1",
-    sources=(_TREE,),
+    version=NAME,
+    sources=(_TREE, Path(__file__), *_RECIPE),
     needs=(BASE, KUBERNETES, CONTAINERD, RUNC, COREDNS, NODE_AGENT, PAUSE),
     usual=40,
 )
@@ -132,82 +133,9 @@ def _install(root: Path, cache: Cache) -> None:
     (root / "kind/version").write_text(release(), encoding="ascii")
 
 
-def _layers(root: Path, cache: Cache) -> dict[str, Layer]:
-    kubernetes = "usr/local/bin/kubernetes"
-    names = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler")
-    certificates = "etc/ssl/certs/ca-certificates.crt"
-    return {
-        "kubernetes": {
-            kubernetes: File(cache.obtain(KUBERNETES) / "kubernetes"),
-            **{f"usr/local/bin/{name}": Link("kubernetes") for name in names},
-            certificates: File(root / certificates),
-            "tmp": Folder(0o1777),
-        },
-        "iptables": _iptables(root),
-        "coredns": {"coredns": File(cache.obtain(COREDNS) / "coredns")},
-        "pause": {"pause": File(cache.obtain(PAUSE) / "pause")},
-        "node-agent": {"node-agent": File(cache.obtain(NODE_AGENT) / "node-agent")},
-    }
-
-
-def _images() -> Iterator[Image]:
-    registry, programs = "registry.k8s.io", "/usr/local/bin"
-    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
-        yield Image(f"{registry}/{name}:{release()}", ["kubernetes"], [f"{programs}/{name}"])
-    yield Image(
-        f"{registry}/kube-proxy:{release()}",
-        ["kubernetes", "iptables"],
-        [f"{programs}/kube-proxy"],
-    )
-    yield Image(f"{registry}/etcd:3.6.5-0", ["kubernetes"], [f"{programs}/etcd"])
-    yield Image(f"{registry}/coredns/coredns:v1.12.1", ["coredns"], ["/coredns"])
-    yield Image(f"{registry}/pause:3.10.1", ["pause"], ["/pause"], user="65535:65535")
-    yield Image("localhost/porthole-test/node-agent:1", ["node-agent"], ["/node-agent"])
-
-
-def _iptables(root: Path) -> Layer:
-    """Return what kube-proxy calls, with all that is linked into it, from a node's root."""
-    programs = ["/usr/sbin/xtables-nft-multi", "/usr/sbin/conntrack", "/usr/bin/kmod"]
-    plugins = [f"/{path.relative_to(root)}" for path in root.glob("usr/lib/*/xtables/*.so")]
-    layer: dict[str, File | Link | Folder] = {
-        name: Link(f"usr/{name}") for name in ("bin", "sbin", "lib", "lib64")
-    }
-    tables = [f"{ip}tables{what}" for ip in ("ip", "ip6") for what in ("", "-save", "-restore")]
-    layer |= {f"usr/sbin/{name}": Link("xtables-nft-multi") for name in tables}
-    layer["run"] = Folder()
-    todo = [*programs, *plugins]
-    while todo:
-        path = todo.pop()
-        # In the root these are links to the folders below /usr, and so they are in the image.
-        place = path.lstrip("/") if path.startswith("/usr/") else f"usr{path}"
-        if place in layer:
-            continue
-        if (root / place).is_symlink():
-            target = (root / place).readlink()
-            layer[place] = Link(str(target))
-            todo.append(os.path.normpath(Path("/", place).parent / target))
-            continue
-        layer[place] = File(root / place)
-        linked = run_in(root, "ldd", path)
-        todo += [word for word in linked.split() if word.startswith("/")]
-    return layer
-
-
-def run_in(root: Path, *command: str) -> str:
-    """Run a program of another root and return what it printed, whatever its exit status."""
-    words = ["chroot", str(root), *command]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
-
-
-def _import(root: Path, images: Path, programs: Path) -> None:
-    """Let a node's container runtime unpack images into the place where it looks for them."""
-    with _containerd(root, programs) as ctr:
-        run([*ctr, "images", "import", "--all-platforms", "--snapshotter", "overlayfs", images])
-
-
 @contextmanager
 def _containerd(root: Path, programs: Path) -> Iterator[list[str]]:
-    """Run a container runtime on a node's root; yield how its client is called."""
+    """Run a container runtime on a node's store; yield how its client is called."""
     with tempfile.TemporaryDirectory(prefix="porthole-containerd-") as made:
         state, store = Path(made), root / "var/lib/containerd"
         store.mkdir(exist_ok=True)

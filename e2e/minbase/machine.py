@@ -16,7 +16,8 @@ CONTENT = ("python3", "git", "ca-certificates")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _BUNDLE = Path("etc/ssl/certs/ca-certificates.crt")
 _PASSED_ON = re.compile(
-    r"(pip|uv|npm_config|ssl|git_ssl)_.*|.*_ca_bundle|node_extra_ca_certs|(https?|no|all)_proxy|lang",
+    r"(pip|uv|npm_config|ssl|git_ssl)_.*|.*_ca_bundle|node_extra_ca_certs|(https?|no|all)_proxy|lang"
+    r"|go(proxy|noproxy|sumdb|nosumdb|private|insecure)",
     re.IGNORECASE,
 )
 

@@ -12,8 +12,8 @@ import pytest
 from e2e.cluster import archive
 from e2e.cluster.archive import File, Folder, Image
 from e2e.cluster.cache import Cache
-from e2e.cluster.cluster import state_folder
 from e2e.cluster.programs import PROBE
+from e2e.cluster.record import Place
 from e2e.support.real_cluster import RealCluster
 from e2e.support.traces import Traces, all_network_namespaces, network_namespaces
 
@@ -60,7 +60,7 @@ def a_pod(name: str, **spec: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def before() -> Traces:
-    return Traces.of(state_folder(NAME), NAME)
+    return Traces.of(Place(NAME).folder, NAME)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,12 @@ def nodes(cluster: RealCluster) -> list[str]:
     return cluster.kubectl("get", "nodes", "-o", "name").replace("node/", "").split()
 
 
+def ask(pod: str) -> tuple[str, ...]:
+    """Return the words with which kubectl lets a pod ask the server by its name."""
+    url = f"http://server.{SPACE}.svc.cluster.local/"
+    return ("exec", "-n", SPACE, pod, "--", "/bin/probe", "get", url)
+
+
 def test_every_node_is_ready_and_takes_pods(cluster: RealCluster) -> None:
     assert len(nodes(cluster)) == 2
     cluster.wait("node", "condition=Ready", "--all")
@@ -125,9 +131,7 @@ def test_pods_of_all_nodes_reach_a_service_by_its_name(cluster: RealCluster) -> 
     for pod in ("server", "beside", "far"):
         cluster.wait(f"pod/{pod}", "condition=Ready", "-n", SPACE)
     for pod in ("beside", "far"):
-        url = f"http://server.{SPACE}.svc.cluster.local/"
-        said = cluster.kubectl("exec", "-n", SPACE, pod, "--", "/bin/probe", "get", url)
-        assert said == "server, user 1000\n"
+        cluster.eventually("server, user 1000\n", *ask(pod))
     assert cluster.kubectl("logs", "-n", SPACE, "server") == "serving as server\n"
 
 
@@ -197,17 +201,16 @@ def test_a_node_that_was_killed_comes_back(cluster: RealCluster) -> None:
     cluster.wait(f"node/{worker}", "condition=Ready")
     cluster.apply(a_pod("after", nodeName=worker))
     cluster.wait("pod/after", "condition=Ready", "-n", SPACE)
-    url = f"http://server.{SPACE}.svc.cluster.local/"
-    said = cluster.kubectl("exec", "-n", SPACE, "after", "--", "/bin/probe", "get", url)
-    assert said == "server, user 1000\n"
+    # Ready says nothing about Services: the node's kube-proxy starts beside the pods.
+    cluster.eventually("server, user 1000\n", *ask("after"))
 
 
 def test_nothing_is_left_of_it(cluster: RealCluster, before: Traces) -> None:
     inside = network_namespaces(f"porthole-cluster-{NAME}")
     cluster.porthole("down")
     deadline = time.monotonic() + 30
-    while left := Traces.of(state_folder(NAME), NAME).new_since(before):
+    while left := Traces.of(Place(NAME).folder, NAME).new_since(before):
         assert time.monotonic() < deadline, left
         time.sleep(0.5)
     assert not inside & all_network_namespaces()
-    assert not state_folder(NAME).exists()
+    assert not Place(NAME).folder.exists()

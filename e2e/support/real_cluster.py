@@ -60,6 +60,19 @@ class RealCluster:
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
 
+    def eventually(self, expected: str, *words: str, patience: float = 60) -> None:
+        """Run kubectl again and again until it prints what is expected."""
+        deadline = time.monotonic() + patience
+        while True:
+            command = ["kubectl", *words]
+            done = subprocess.run(
+                command, env=self.environment, capture_output=True, text=True, check=False
+            )
+            if done.stdout == expected:
+                return
+            assert time.monotonic() < deadline, f"{' '.join(words)}: {done}"
+            time.sleep(0.5)
+
     def apply(self, *manifests: object) -> None:
         """Apply manifests."""
         self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(manifests))

@@ -96,6 +96,20 @@ def test_what_it_is_made_of_is_made_first_and_part_of_it(cache: Cache) -> None:
     assert house.key != counting(made, "house").key
 
 
+def test_lanes_stop_where_one_fails(cache: Cache) -> None:
+    made: list[str] = []
+
+    def fail(_folder: Path, _cache: Cache) -> None:
+        raise RuntimeError("no")
+
+    bad = Artefact("bad", fail, version="1")
+    with pytest.raises(RuntimeError):
+        cache.obtain_all((bad, counting(made, "never")))
+    assert made == []
+    cache.obtain_all((counting(made, "one"),), (counting(made, "two"),))
+    assert sorted(made) == ["one", "two"]
+
+
 def test_it_says_how_long_it_took_last_time(cache: Cache, said: list[str]) -> None:
     cache.obtain(counting([], usual=300))
     assert said.pop(0) == "thing: making it (about 300 s)"

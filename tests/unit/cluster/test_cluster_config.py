@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
-from e2e.cluster.cluster import Up
 from e2e.cluster.config import Wanted, kind_configuration
 from e2e.cluster.kubernetes import PROGRAMS, release
+from e2e.cluster.record import Place, Up
 
 SOURCE = Path(__file__).resolve().parents[3] / "e2e" / "cluster"
 
@@ -45,11 +46,16 @@ def test_the_certificate_is_good_for_both_sides_of_the_way_in() -> None:
         assert patch["apiServer"]["certSANs"] == ["10.0.2.100", "127.0.0.1", "localhost"]
 
 
-def test_what_is_up_is_remembered_as_it_was_wanted(tmp_path: Path) -> None:
+def test_what_is_up_is_remembered_as_it_was_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    place = Place("one")
+    assert Up.read(place) is None
+    place.folder.mkdir(parents=True)
     up = Up(Wanted("one", 2, {8443: 30443}), own_engine=True)
-    up.write(tmp_path / "up.json")
-    assert Up.read(tmp_path / "up.json") == up
-    assert Up.read(tmp_path / "none.json") is None
+    up.write(place)
+    assert Up.read(place) == up
 
 
 def test_the_release_of_kubernetes_is_that_of_its_modules() -> None:
