@@ -53,7 +53,8 @@ async def _told(place, session, failpoint):
         faults.append(f"{status.get('restarts', 0)} restarts, not {restarts}")
     if place.nodes.begun[session] != pods:
         faults.append(f"{place.nodes.begun[session]} pods, not {pods}")
-    await place.delete(session)
+    # In the foreground, or the object is gone before anybody could note that it ends.
+    await place.delete(session, "--cascade=foreground")
     if failpoint in DELETE:
         operator = await _next(place, doomed, faults)
     await place.gone(session)
@@ -86,4 +87,6 @@ async def _next(place, doomed, faults):
         return doomed
     if code != -signal.SIGKILL:
         faults.append(f"ended with {code}: {place.said()[-2000:]}")
-    return await place.start()
+    process = await place.start()
+    await place.leads()
+    return process

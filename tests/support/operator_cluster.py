@@ -252,6 +252,15 @@ class Place:
         self.operators.append(process)
         return process
 
+    async def leads(self, within: float = 60) -> None:
+        """Wait until the replica that was started last has the Lease."""
+        log = self.folder / f"operator-{len(self.operators) - 1}.log"
+
+        async def taken() -> bool:
+            return "lease_taken" in log.read_text()
+
+        await eventually(taken, True, within=within)
+
     async def stop(self, process: asyncio.subprocess.Process) -> int:
         """Ask a replica to end; return its exit code."""
         with contextlib.suppress(ProcessLookupError):

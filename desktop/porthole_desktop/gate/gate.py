@@ -40,7 +40,11 @@ class Gate:
         self.say = say
         self.idleness = Idleness(loop.time)
         self.supervisor = Supervisor(
-            config.supervisor, config.desktop_uid, changed=self.changed, say=say
+            config.supervisor,
+            config.desktop_uid,
+            changed=self.changed,
+            asked=self._ending,
+            say=say,
         )
         self.admissions = Admissions(
             session=config.session,
@@ -148,6 +152,11 @@ class Gate:
         self._tell()
         for controller in list(self._controllers):
             controller.close(message)
+
+    def _ending(self) -> None:
+        """Tell viewers that the desktop is stopped on purpose, before it closes their streams."""
+        for stream in list(self._streams.values()):
+            stream.close(CloseReason.SESSION_ENDED, "The desktop is being stopped.")
 
     def _stream(self, name: UUID) -> Stream:
         try:

@@ -28,17 +28,25 @@ class Supervisor:
 
     Args:
         changed: called when `drawn` or `stopping` changed.
+        asked: called when the supervisor was asked to stop, before anything is.
         say: takes a line for the log.
     """
 
     def __init__(
-        self, path: Path, uid: int, *, changed: Callable[[], None], say: Callable[[str], None]
+        self,
+        path: Path,
+        uid: int,
+        *,
+        changed: Callable[[], None],
+        asked: Callable[[], None],
+        say: Callable[[str], None],
     ) -> None:
         self.drawn = False
         self.stopping = False
         self._path = path
         self._uid = uid
         self._changed = changed
+        self._asked = asked
         self._say = say
         self._writer: asyncio.StreamWriter | None = None
         self._numbers = itertools.count(1)
@@ -123,6 +131,8 @@ class Supervisor:
                 self._note(drawn=True, stopping=self.stopping)
             case {"type": "stopping"}:
                 self._note(drawn=self.drawn, stopping=True)
+                if message.get("reason") == "asked":
+                    self._asked()
             case {"type": "reply", "id": int(number)} if number in self._waiting:
                 self._reply(self._waiting[number], message)
 
