@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from bench import api, browser, commands, desktop, relay
+from bench import api, browser, commands, desktop, page, relay
 from bench.figures import Figure, check, keep, show
 from bench.instance import Instance, an_instance
 
@@ -30,6 +30,7 @@ async def run(names: list[str]) -> list[Figure]:
             found = await BENCHMARKS[name](instance)
         check(found)
         keep(found)
+        page.write()
         figures += found
         print(f"{name} took {time.monotonic() - begun:.0f} s", flush=True)
         show(found)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bench import page
 from porthole_control import openapi
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -10,3 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_apis_description_is_fresh() -> None:
     """Make it anew with `python -m porthole_control.openapi`."""
     assert (ROOT / "control_plane" / "openapi.json").read_text() == openapi.text()
+
+
+def test_the_table_of_what_was_measured_is_fresh() -> None:
+    """Make it anew with `python -m bench.page`."""
+    assert page.PAGE.read_text() == page.fresh()
