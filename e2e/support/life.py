@@ -108,13 +108,15 @@ class Life:
             await self._killed(self._story.at_create)
             await self._reaches(client, "Running", within=90)
             await self._killed(self._story.running)
+            if self._story.running:
+                await self._has_died("agent", len(self._story.agent))
             for look in range(self._story.looks):
                 await self._is_looked_at(client)
                 if self._story.looks > 1:
                     await self._has_died("control-plane", look + 1)
             made = await patiently(lambda: client.delete(f"/sessions/{self._session}"))
             assert made.status_code == 202, made.text
-            await self._killed(self._story.at_delete)
+            await self._killed(self._story.at_delete, ending=True)
             await self._reaches(client, "Terminated", within=90)
             # What the control plane had not confirmed is said once more, with whatever dies then.
             for part, places in self._story.deaths.items():
@@ -135,17 +137,18 @@ class Life:
         listed = (await patiently(lambda: client.get("/sessions"))).json()["items"]
         assert [one["id"] for one in listed] == [self._session]
 
-    async def _killed(self, victims: tuple[str, ...]) -> None:
+    async def _killed(self, victims: tuple[str, ...], *, ending: bool = False) -> None:
         for who in victims:
             if who == "up":
                 assert self.instance.up is not None
                 self.instance.up.kill()
                 await self.begin()
-                continue
-            with contextlib.suppress(AssertionError):
-                # At the end of a session they may be gone before they are found.
-                within = 1 if victims is self._story.at_delete else 15
-                await asyncio.to_thread(kill, self.instance, who, self._session, within)
+            elif ending and who in {"gate", "supervisor"}:
+                # They may be gone before they are found.
+                with contextlib.suppress(AssertionError):
+                    await asyncio.to_thread(kill, self.instance, who, self._session, 1)
+            else:
+                await asyncio.to_thread(kill, self.instance, who, self._session, 60)
 
     async def _reaches(self, client: httpx.AsyncClient, phase: str, within: float) -> None:
         end = time.monotonic() + within

@@ -31,6 +31,21 @@ WITH_SUPERVISOR = (
     *agent.CREATE[agent.CREATE.index("local.create.desktop-started") :],
     *agent.DELETE[: agent.DELETE.index("local.delete.desktop-stopped")],
 )
+AFTER = {
+    "local.create.record-written": "local.create.begin-recorded",
+    "local.delete.volumes-removed": "local.delete.tombstone-written",
+    "local.delete.home-detached": "local.delete.tombstone-written",
+    "local.delete.record-removed": "local.delete.received",
+}
+"""Places that no session passes twice, and where the next agent is killed instead."""
+AGAIN_WITHOUT = {
+    "local.create.gate-started": "gate",
+    "local.create.desktop-started": "supervisor",
+    "local.create.settled": "supervisor",
+    "local.create.drawn-recorded": "supervisor",
+    "local.lose.recorded": "supervisor",
+}
+"""Places that the next agent passes only if it finds this dead, and begins it again."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +113,10 @@ def _control_rows(times: int) -> Iterator[Row]:
 
 def _agent_rows(times: int) -> Iterator[Row]:
     for name in agent.LOCAL:
-        story = Story(
-            agent=(f"{name}=kill:1",) * times,
-            running=("supervisor",) if name in agent.LOSE else (),
-        )
+        places = (name, AFTER.get(name, name))[:times]
+        running = ["supervisor"] if name in agent.LOSE else []
+        running += [AGAIN_WITHOUT[name]] * (times - 1) if name in AGAIN_WITHOUT else []
+        story = Story(agent=tuple(f"{place}=kill:1" for place in places), running=tuple(running))
         yield Row(f"agent {name} x{times}", "agent", name, "agent", times, story)
 
 
