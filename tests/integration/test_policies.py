@@ -386,7 +386,7 @@ def test_what_is_not_ours_is_anybodys(rest: Rest, kind: str) -> None:
 def test_others_may_change_what_is_theirs_of_our_objects(rest: Rest) -> None:
     """A volume's controllers, for one, write annotations of their own."""
     ours = {"porthole.dev/home": "x"}
-    home = part("PersistentVolumeClaim", "home-1", labels=ours, ownerReferences=OWNED)
+    home = part("PersistentVolumeClaim", "home-1", labels=ours)
     made = rest.create(home, user=OPERATOR, keep=True)
     assert made.ok, made.why
     bound_to = with_(made.body, annotations={"pv.kubernetes.io/bind-completed": "yes"})
