@@ -1,6 +1,5 @@
 """The cluster that stories run on is a real one, and leaves nothing behind."""
 
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from e2e.cluster.programs import PROBE
 from e2e.cluster.record import Place
 from e2e.support.real_cluster import RealCluster
 from e2e.support.traces import Traces, all_network_namespaces, network_namespaces
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -65,9 +65,7 @@ def before() -> Traces:
 
 @pytest.fixture(scope="module")
 def published() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture(scope="module")

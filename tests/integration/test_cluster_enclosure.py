@@ -14,7 +14,7 @@ import pytest
 
 from e2e.cluster.enclosure import ADDRESS, Enclosure
 from porthole_client.cli.exits import Failure
-from tests.support.api_certificates import free_port
+from tests.support.ports import free_port
 
 CGROUP = f"porthole-cluster-test-{os.getpid()}"
 

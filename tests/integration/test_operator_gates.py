@@ -25,9 +25,9 @@ from porthole_contract.errors import Invalid
 from porthole_contract.stream.preface import Request, encode
 from porthole_contract.stream.sealed import public_half, unseal
 from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS, Object
-from tests.support.api_certificates import free_port
 from tests.support.desktop_pair import SUPERVISOR, read_answer
 from tests.support.operator_cluster import Nodes, a_place, running
+from tests.support.ports import free_port
 from tests.support.rfb_client import RfbClient
 from tests.support.waiting import eventually
 

@@ -4,7 +4,6 @@ import base64
 import datetime as dt
 import ipaddress
 import json
-import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,13 +134,6 @@ class Authority:
             )
             made = made.add_extension(names, critical=False)
         return made.sign(self._key, hashes.SHA256())
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody has now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def _name(common: str, organizations: Sequence[str]) -> x509.Name:

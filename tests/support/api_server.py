@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -23,7 +24,7 @@ import yaml
 
 from e2e.cluster.cache import Cache
 from e2e.cluster.kubernetes import KUBERNETES
-from tests.support.api_certificates import Authority, free_port
+from tests.support.api_certificates import Authority
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT / "crds"
@@ -79,6 +80,7 @@ class ApiServer:
         self._flags = tuple(flags)
         self._authority = Authority(folder / "pki")
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._reserved: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -101,7 +103,7 @@ class ApiServer:
         self._authority.make()
         (self.folder / "audit.yaml").write_text(yaml.safe_dump(_AUDIT), encoding="ascii")
         self._start_etcd()
-        self.port = free_port()
+        self.port = self._reserve_port()
         self.kubeconfig.write_bytes(self._kubeconfig("admin", ("system:masters",)))
         self._start_api_server()
         self._wait_for("kube-apiserver", lambda: self._says_ok("/readyz"))
@@ -122,6 +124,8 @@ class ApiServer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)
+        if self._reserved is not None:
+            self._reserved.close()
 
     def kubeconfig_of(self, user: str, groups: Sequence[str] = ()) -> Path:
         """Return a kubeconfig of somebody whom RBAC knows by this name and these groups."""
@@ -180,14 +184,21 @@ class ApiServer:
         """Return what a program said: `etcd`, `kube-apiserver`, `kube-controller-manager`."""
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
+    def _reserve_port(self) -> int:
+        """Return a port that is nobody else's until `stop`; the API server shares it with us."""
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        return int(self._reserved.getsockname()[1])
+
     def _start_etcd(self) -> None:
         # Sockets in the folder that it runs in; it insists on names that look like host:port.
-        socket, peers = f"unix://{_ETCD}", "unix://peers:1"
+        clients, peers = f"unix://{_ETCD}", "unix://peers:1"
         self._start(
             "etcd",
             f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls={socket}",
-            f"--advertise-client-urls={socket}",
+            f"--listen-client-urls={clients}",
+            f"--advertise-client-urls={clients}",
             f"--listen-peer-urls={peers}",
             f"--initial-advertise-peer-urls={peers}",
             f"--initial-cluster=default={peers}",
@@ -202,6 +213,7 @@ class ApiServer:
             f"--etcd-servers=unix://{_ETCD}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self.port}",
+            "--permit-port-sharing",
             # Its own address is published as a Service's endpoint; a node would need it.
             "--advertise-address=127.0.0.1",
             "--endpoint-reconciler-type=none",
