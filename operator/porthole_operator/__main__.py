@@ -27,6 +27,7 @@ from porthole_operator.health import Health
 from porthole_operator.lease import Lease, LeaseLost
 from porthole_operator.logs import configure
 from porthole_operator.observe import Observer
+from porthole_operator.prepull import Prepull
 from porthole_operator.resync import Resync
 from porthole_operator.settings import Settings
 from porthole_operator.tickets import Tickets
@@ -104,15 +105,17 @@ async def _lead(
 ) -> None:
     """Be the operator until Kopf ends (it minds the signals) or the Lease is lost."""
     gates = Gates(settings.gate_port)
-    observer = Observer(cluster, _site(settings), gates)
+    site = _site(settings)
+    observer = Observer(cluster, site, gates)
     work = Work(observer, Applier(cluster, identity), gates)
     tickets = Tickets(cluster, settings.namespaces)
+    images = Prepull(cluster, site)
     every = settings.resync_every.total_seconds()
     resync = Resync(cluster, settings.namespaces, work, watchfulness, every=every)
     stop = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
-            registry=handlers(work, tickets, watchfulness, cluster.configuration),
+            registry=handlers(work, tickets, images, watchfulness, cluster.configuration),
             settings=kopf_settings(),
             namespaces=settings.namespaces,
             standalone=True,
@@ -134,7 +137,7 @@ async def _lead(
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         # Nobody may write any more once the Lease may be another's.
-        await asyncio.gather(work.close(), tickets.close(), gates.close())
+        await asyncio.gather(work.close(), tickets.close(), images.close(), gates.close())
         stop.set()
         await asyncio.gather(watching, return_exceptions=True)
         await lease.release()

@@ -12,6 +12,7 @@ import kopf
 from kubernetes.aio.client import Configuration
 
 from porthole_contract.names import GROUP, LABEL_HOME, LABEL_SESSION, VERSION
+from porthole_operator.prepull import Prepull
 from porthole_operator.tickets import Tickets
 from porthole_operator.watchfulness import Watchfulness
 from porthole_operator.work import Work
@@ -21,7 +22,11 @@ _SECONDS: Final = 300
 
 
 def handlers(
-    work: Work, tickets: Tickets, watchfulness: Watchfulness, configuration: Configuration
+    work: Work,
+    tickets: Tickets,
+    images: Prepull,
+    watchfulness: Watchfulness,
+    configuration: Configuration,
 ) -> kopf.OperatorRegistry:
     """Return what Kopf is to call."""
     registry = kopf.OperatorRegistry()
@@ -51,8 +56,10 @@ def handlers(
         work.home_changed(meta.namespace or "")
 
     @kopf.on.event(GROUP, VERSION, "sessiontemplates", registry=registry)
-    async def template(name: str, meta: kopf.Meta, **_: Any) -> None:
+    async def template(type: str, name: str, body: kopf.Body, meta: kopf.Meta, **_: Any) -> None:  # noqa: A002 - Kopf's name
         work.template_changed(meta.namespace or "", name)
+        if type != "DELETED":  # what it had goes with it
+            images.look(dict(body))
 
     @kopf.on.event(GROUP, VERSION, "sessiontickets", registry=registry)
     async def ticket(type: str, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's name

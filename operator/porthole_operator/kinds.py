@@ -43,6 +43,7 @@ NODES: Final = Kind("", "v1", "nodes", "Node")
 CORE_EVENTS: Final = Kind("", "v1", "events", "Event")
 EVENTS: Final = Kind("events.k8s.io", "v1", "events", "Event")
 POLICIES: Final = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+DAEMON_SETS: Final = Kind("apps", "v1", "daemonsets", "DaemonSet")
 REVISIONS: Final = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 

@@ -69,6 +69,8 @@ RIGHTS: Final = (
         "persistentvolumeclaims",
         ("get", "list", "watch", "create", "patch"),
     ),
+    # Images of templates that are to be on every node beforehand.
+    Right(Scope.SESSIONS, "apps", "daemonsets", ("get", "create", "patch", "delete")),
     # What the kubelet says about a pod that does not begin; what we say about Sessions.
     Right(Scope.SESSIONS, "", "events", ("list",)),
     Right(Scope.SESSIONS, "events.k8s.io", "events", ("create",)),

@@ -87,6 +87,7 @@ async def _next(place, doomed, faults):
         return doomed
     if code != -signal.SIGKILL:
         faults.append(f"ended with {code}: {place.said()[-2000:]}")
+    await place.free_lease()
     process = await place.start()
     await place.leads()
     return process

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 async def place(cluster, tmp_path):
-    async with a_place(cluster, tmp_path) as made:
+    async with a_place(cluster, tmp_path, lease_seconds="6") as made:
         yield made
 
 

@@ -6,7 +6,7 @@ There are no nodes; the test plays them (`place.nodes`).
 import pytest
 import pytest_asyncio
 
-from porthole_operator.kinds import CHILDREN, PODS, REVISIONS, Object
+from porthole_operator.kinds import CHILDREN, DAEMON_SETS, PODS, REVISIONS, Object
 from tests.support.operator_cluster import Nodes, an_operator, waiting
 from tests.support.waiting import eventually
 
@@ -227,3 +227,24 @@ def template(name: str, image: str) -> Object:
         "metadata": {"name": name},
         "spec": {"title": "Desktop", "image": image},
     }
+
+
+async def test_an_image_is_fetched_beforehand_if_its_template_says_so(place):
+    async def daemon_set() -> Object | None:
+        return await place.get("image-of-eager", DAEMON_SETS)
+
+    async def image() -> str | None:
+        found = await daemon_set()
+        spec = None if found is None else found["spec"]["template"]["spec"]
+        return None if spec is None else spec["initContainers"][0]["image"].split("/")[-1]
+
+    eager = template("eager", "nowhere/one:1")
+    eager["spec"]["pod"] = {"prePull": True}
+    await place.apply(eager)
+    await eventually(image, "one:1", within=20)
+    eager["spec"]["image"] = "nowhere/two:2"
+    await place.apply(eager)
+    await eventually(image, "two:2", within=20)
+    eager["spec"]["pod"] = {"prePull": False}
+    await place.apply(eager)
+    await eventually(daemon_set, None, within=60)

@@ -234,7 +234,7 @@ class Place:
             "system_namespace": self.system,
             "kubeconfig": str(self.server.kubeconfig_of(self.user)),
             "health_port": "0",
-            "lease_seconds": "2",
+            "lease_seconds": "30",
             "resync_every": "PT2S",
             "log_format": "text",
             **self.settings,
@@ -251,6 +251,11 @@ class Place:
             )
         self.operators.append(process)
         return process
+
+    async def free_lease(self) -> None:
+        """Forget who was the operator, so that the next need not wait for one that was killed."""
+        words = ("delete", "lease", "porthole-operator", "-n", self.system, "--ignore-not-found")
+        await asyncio.to_thread(self.server.kubectl, *words)
 
     async def leads(self, within: float = 60) -> None:
         """Wait until the replica that was started last has the Lease."""

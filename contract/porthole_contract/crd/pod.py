@@ -55,6 +55,11 @@ _FIELDS: Final[dict[str, Json]] = {
     "volumeMounts": _objects(
         "Where they are in the desktop; never over a folder of Porthole's or the home."
     ),
+    "prePull": {
+        "description": "Whether its image is kept on every node that may run it, so that nobody"
+        " waits for it.",
+        "type": "boolean",
+    },
     "resources": {
         "description": "Extended resources, such as `nvidia.com/gpu: 1`. CPU, memory and storage"
         " stand in the template's `resources`.",

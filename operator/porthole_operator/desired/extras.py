@@ -7,7 +7,7 @@ not know or a mount over a folder of ours.
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, StrictBool, ValidationError
 
 from porthole_contract.errors import Refused
 from porthole_contract.model import Frozen
@@ -50,7 +50,7 @@ def _extended(amounts: dict[str, str | int]) -> dict[str, str | int]:
 
 
 class Extras(Frozen):
-    """The fields of `spec.pod`; each is what the field of that name is in a pod."""
+    """The fields of `spec.pod`; each but the last is what the field of that name is in a pod."""
 
     image_pull_secrets: tuple[Object, ...] = ()
     node_selector: dict[str, str] = Field(default_factory=dict)
@@ -66,6 +66,8 @@ class Extras(Frozen):
         default_factory=dict
     )
     """Extended resources, e.g. `{"nvidia.com/gpu": 1}`."""
+    pre_pull: StrictBool = False
+    """Whether its image is kept on every node that may run it; it is no field of a pod."""
 
 
 def read_extras(pod: dict[str, Any]) -> Extras:

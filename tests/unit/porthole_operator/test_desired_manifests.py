@@ -18,12 +18,13 @@ from porthole_desktop.gate.config import Config
 from porthole_operator.desired.extras import read_extras
 from porthole_operator.desired.home import home_claim
 from porthole_operator.desired.network_policy import egress, network_policy
+from porthole_operator.desired.prepull import prepull
 from porthole_operator.desired.profiles import plain_pod, pod
 from porthole_operator.desired.recipe import amount, cores, shape_of
 from porthole_operator.desired.revision import revision
 from porthole_operator.desired.secret import Keys, secret
 from porthole_operator.desired.service import service
-from tests.support.operator_worlds import FINGERPRINT, ISSUER, a_recipe, a_subject
+from tests.support.operator_worlds import FINGERPRINT, ISSUER, SITE, UID, a_recipe, a_subject
 
 GOLDEN = Path(__file__).parent / "golden"
 SUBJECT = a_subject(spec={"home": "Work files"})
@@ -34,6 +35,12 @@ MADE = {
     "network-policy": network_policy(RECIPE),
     "home": home_claim(RECIPE, SUBJECT.home),
     "revision": revision(SUBJECT, RECIPE.template),
+    "prepull": prepull(
+        SITE,
+        {"name": "desktop", "namespace": "porthole-sessions", "uid": UID},
+        RECIPE.template.spec,
+        RECIPE.extras,
+    ),
 }
 
 
