@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from porthole_agent.runtimes.kubernetes.lease import Lease
 from porthole_agent.runtimes.kubernetes.resources import PODS, REVISIONS, TEMPLATES, VOLUMES
 from porthole_agent.runtimes.kubernetes.rights import RIGHTS
 from porthole_agent.runtimes.local.certificate import make_certificate
+from porthole_contract.crd.policies import Installation, policies
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
 from porthole_contract.names import home_object
@@ -397,3 +399,51 @@ async def test_the_administrators_of_tests_are_not_the_agents(cluster):
     with pytest.raises(Refused):
         await api.list(PODS, "default")
     await api.close()
+
+
+async def test_under_the_clusters_policies_the_agent_does_all_of_it_and_nobody_else_can(place):
+    """The policies say who may own, and who writes our annotations; the agent keeps to them."""
+    made = policies(
+        Installation(
+            name=place.user,
+            namespaces=(place.namespace,),
+            agent=place.user,
+            operator="nobody-here",
+        )
+    )
+    await asyncio.to_thread(place.server.apply, *made)
+    try:
+        session = await place.create(lifetime="1h")
+        await eventually(lambda: _may_be_marked(place), False, within=60)
+        assert (await place.get())["metadata"]["annotations"]["porthole.dev/order"] == "1"
+        await place.apply(session, 2, lifetime="2h", desired="Hibernated")
+        await place.kubectl(
+            "patch", "session", "one", "--type=merge", "-p", '{"spec":{"lifetime":"9h"}}'
+        )
+
+        async def lifetime():
+            return (await place.get())["spec"]["lifetime"]
+
+        await eventually(lifetime, "2h", within=30)
+        theirs = await place.make("theirs")
+        await place.told(theirs, name="theirs")
+        await place.apply(theirs, 1, name="theirs", desired="Hibernated")
+        other = await place.create("other", owner="bob")
+        for one, order in ((session, 3), (theirs, 2), (other, 2)):
+            await place.runtime.delete(one, order)
+        assert (await place.runtime.inventory()).sessions == ()
+    finally:
+        names = [f"{one['kind']}/{one['metadata']['name']}" for one in made]
+        await asyncio.to_thread(place.server.kubectl, "delete", *names)
+
+
+async def _may_be_marked(place):
+    """Whether the administrator could write one of our annotations."""
+    try:
+        await place.kubectl(
+            *("annotate", "session", "one", "porthole.dev/order=7", "--overwrite"),
+            "--dry-run=server",
+        )
+    except subprocess.CalledProcessError as error:
+        return "agent" not in error.stderr
+    return True

@@ -88,7 +88,7 @@ def test_of_a_session_made_with_kubectl_only_the_wish_and_the_order_are_written(
 
 def test_a_revision_is_named_by_its_content_and_owned_by_who_uses_it() -> None:
     spec = builders.a_template_spec()
-    thing = manifests.revision(NAMESPACE, "desktop", spec, user=a_session())
+    thing = manifests.revision(NAMESPACE, "desktop", spec, [a_session()])
     assert thing["metadata"]["name"] == f"template-{spec.digest()[:40]}"
     assert seen.revision_spec(thing) == spec
     (owner,) = thing["metadata"]["ownerReferences"]

@@ -1,6 +1,7 @@
 """Orders as objects: what is written to the cluster, whole (pure)."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -126,7 +127,7 @@ def _session(
 
 
 def revision(
-    namespace: str, name: str, spec: SessionTemplateSpec, *, user: Object | None = None
+    namespace: str, name: str, spec: SessionTemplateSpec, users: Sequence[Object] = ()
 ) -> Object:
     """Return the object that holds a revision of the template `name`.
 
@@ -134,7 +135,7 @@ def revision(
         namespace: where the sessions are that use it.
         name: of the template.
         spec: what the revision is.
-        user: a session that uses it; when the last one is gone, so is the revision.
+        users: sessions that use it; when the last one is gone, so is the revision.
     """
     metadata: dict[str, Any] = {
         "namespace": namespace,
@@ -145,8 +146,8 @@ def revision(
             LABEL_TEMPLATE: name,
         },
     }
-    if user is not None:
-        metadata["ownerReferences"] = [used_by(user)]
+    if users:
+        metadata["ownerReferences"] = [*map(used_by, users)]
     return {
         "apiVersion": REVISIONS.api_version,
         "kind": REVISIONS.name,

@@ -5,6 +5,7 @@ owner: when the last one is gone, the cluster removes it. One that was made for 
 that never came is removed after a while.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,8 @@ class Revisions:
         self._templates = templates
         self._contents: dict[str, SessionTemplateSpec] = {}
         self._there: set[tuple[str, str]] = set()
+        self._noted_soon: dict[tuple[str, str], dict[str, Object]] = {}
+        self._noting = asyncio.Lock()
 
     def content(self, digest: str) -> SessionTemplateSpec | None:
         """Return the content of a revision, if it is known here."""
@@ -71,18 +74,37 @@ class Revisions:
         self._remember(namespace, digest, spec)
 
     async def use(self, namespace: str, name: str, spec: SessionTemplateSpec, user: Object) -> None:
-        """Keep a revision for as long as a session is there."""
+        """Keep a revision for as long as a session is there.
+
+        Sessions that begin together are noted together: they all write to the one object.
+        """
         digest = spec.digest()
-        patch: Object = {"metadata": {"ownerReferences": [manifests.used_by(user)]}}
+        key = (namespace, digest)
+        self._noted_soon.setdefault(key, {})[uid_of(user)] = user
+        async with self._noting:
+            users = self._noted_soon.pop(key, {})
+            if uid_of(user) not in users:
+                self._noted_soon.setdefault(key, {}).update(users)
+                return  # whoever had the lock before us has noted ours as well
+            try:
+                await self._note(namespace, name, spec, list(users.values()))
+            except BaseException:
+                del users[uid_of(user)]
+                self._noted_soon.setdefault(key, {}).update(users)
+                raise
+        self._remember(namespace, digest, spec)
+
+    async def _note(
+        self, namespace: str, name: str, spec: SessionTemplateSpec, users: list[Object]
+    ) -> None:
+        patch: Object = {"metadata": {"ownerReferences": [*map(manifests.used_by, users)]}}
         try:
             await self._api.merge(
-                REVISIONS, namespace, revision_object(digest), patch, strategic=True
+                REVISIONS, namespace, revision_object(spec.digest()), patch, strategic=True
             )
         except Missing:
             # The last one that used it has just gone.
-            made = manifests.revision(namespace, name, spec, user=user)
-            await self._api.create(REVISIONS, made)
-        self._remember(namespace, digest, spec)
+            await self._api.create(REVISIONS, manifests.revision(namespace, name, spec, users))
 
     async def look_after(self, namespace: str, sessions: Iterable[Object]) -> None:
         """Finish what was cut short: uses that were not noted, revisions that nobody uses.

@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 
 MOST: Final = 1000
 KEPT_FOR: Final = timedelta(days=2)
+_LONGEST_MESSAGE: Final = 200
+"""Characters; a thousand of them have to fit into one object."""
 
 
 class Tombstone(Message):
@@ -89,6 +91,7 @@ class Tombstones:
         Raises:
             PortholeError: it could not be written.
         """
+        tombstone = tombstone.evolve(message=tombstone.message[:_LONGEST_MESSAGE])
         wanted = self._wanted.get(session)
         if wanted is None or wanted.order < tombstone.order:
             self._wanted[session] = tombstone
