@@ -267,22 +267,24 @@ async def test_what_people_change_in_a_session_of_ours_is_put_back_and_told(plac
     )
     await place.kubectl("patch", "session", "one", "--type=merge", "-p", given_back)
 
-    async def lifetime():
-        return (await place.get())["spec"].get("lifetime")
+    async def now():
+        spec = (await place.get())["spec"]
+        return spec["lifetime"], spec.get("locale"), spec.get("env")
 
-    await eventually(lifetime, "1h", within=30)
-    spec = (await place.get())["spec"]
-    assert "locale" not in spec
-    assert spec["env"] == env
+    await eventually(now, ("1h", None, env), within=30)
 
     async def reasons():
         listed = json.loads(await place.kubectl("get", "events", "-o", "json"))["items"]
         return {event["reason"] for event in listed}
 
     await eventually(reasons, {"PutBack"}, within=30)
-    events = [event for one in place.of(session) for event in one.events]
-    assert "env, lifetime, locale" in events[0].message
-    assert len(events) == 1
+
+    async def told():
+        return [event.reason for one in place.of(session) for event in one.events]
+
+    await eventually(told, ["PutBack"], within=30)
+    (event,) = [event for one in place.of(session) for event in one.events]
+    assert "env, lifetime, locale" in event.message
 
 
 async def test_what_was_changed_while_no_agent_looked_is_put_back_by_the_next_one(place):
