@@ -44,7 +44,7 @@ from porthole_operator.kinds import (
     kind_of,
 )
 from porthole_operator.observe import World
-from porthole_operator.plan import Begin, DeleteSession, EndPod, Plan, Sleep
+from porthole_operator.plan import Begin, DeleteSession, EndPod, Mend, Plan, Sleep
 from porthole_operator.seen import Finding
 from porthole_operator.subject import Subject
 
@@ -104,6 +104,8 @@ class Applier:
                 except Denied as error:
                     _log.warning("pod_refused", session=subject.name, why=str(error))
                     plan = refused(subject, world.seen, _refusal(error), _now())
+            case Mend():
+                await self._mend(world)
             case EndPod(uid, grace):
                 await self._cluster.delete(PODS, subject.namespace, subject.name, uid, grace=grace)
                 _passed_the_end(plan)
@@ -144,6 +146,14 @@ class Applier:
         made = pod(recipe, plan.status.attempt.number, keys.gate.fingerprint)
         await self._cluster.create(PODS, made)
         failpoint("operator.start.pod-made")
+
+    async def _mend(self, world: World) -> None:
+        """Make the Service and the NetworkPolicy again; without keys no Secret can be."""
+        assert world.recipe is not None, "what cannot be made is not mended"
+        for manifest in (service(world.recipe), network_policy(world.recipe)):
+            if kind_of(manifest) in world.lacking:
+                await self._cluster.create(kind_of(manifest), manifest)
+                _log.warning("mended", session=world.subject.name, kind=manifest["kind"])
 
     async def _ensure(self, world: World, manifest: Object, passed: str) -> None:
         """Make a child, or change ours if it is not as it should be."""

@@ -290,7 +290,7 @@ def lost(subject: Subject, seen: Seen) -> Loss | None:
     if pod.disrupted is not None and (pod.over or pod.deleting_since is not None):
         return _disrupted(pod.disrupted, again)
     if pod.over:
-        return Loss(Reason.DESKTOP_LOST, _how_it_ended(pod.desktop, again), counts=True)
+        return Loss(Reason.DESKTOP_LOST, _how_it_ended(pod, again), counts=True)
     if pod.deleting_since is not None:
         silent = seen.node is not None and not seen.node.answers
         return _node_is_silent(pod, again) if silent else _deleted(again)
@@ -338,7 +338,10 @@ def gate_trouble(pod: Pod) -> Finding | None:
     return Finding(Reason.STARTING, "Its gate is not running.")
 
 
-def _how_it_ended(desktop: Container, again: str) -> str:
+def _how_it_ended(pod: Pod, again: str) -> str:
+    desktop = pod.desktop
+    if desktop.exit_code is None and pod.says:
+        return f"Its node did not run it; {again} {_sentence(pod.says)}"
     if desktop.exit_reason == "OOMKilled":
         return f"It used more memory than it may and was killed; {again}"
     if desktop.exit_code in _EXITS:

@@ -26,6 +26,7 @@ from porthole_operator.plan import (
     Begin,
     DeleteSession,
     EndPod,
+    Mend,
     Plan,
     Sleep,
 )
@@ -147,8 +148,7 @@ def _at_rest(case: Case) -> Plan:
 def _made(case: Case, pod: Pod) -> Plan:
     """A pod of the present attempt is there, and it is not noted as begun."""
     if not pod.begun:
-        outdated = case.seen.shape not in {"", pod.shape}
-        if outdated and not case.status.attempt.drawn:
+        if case.seen.shape not in {"", pod.shape}:
             return case.end_attempt().plan()
         trouble = checks.first(checks.TROUBLES, case.subject, case.seen)
         if trouble is not None:
@@ -238,6 +238,8 @@ def _running(case: Case) -> Plan:
         return _to_sleep(case)
     if (loss := checks.lost(case.subject, case.seen)) is not None:
         return _lost(case, loss)
+    if case.seen.lacking:
+        return case.plan(Mend())
     end = _idle_end(case)
     if end is None or case.now < end:
         return case.plan(None, end)

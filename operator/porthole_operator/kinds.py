@@ -50,6 +50,9 @@ LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 CHILDREN: Final = (SECRETS, SERVICES, POLICIES)
 """What carries a Session's name, besides its pod; made before it."""
 
+MENDABLE: Final = (SERVICES, POLICIES)
+"""Those of them that can be made again beside a running pod."""
+
 
 def kind_of(manifest: Mapping[str, Any]) -> Kind:
     """Return the kind of a manifest that one of our makers made."""

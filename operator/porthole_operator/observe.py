@@ -27,6 +27,7 @@ from porthole_operator.kinds import (
     CHILDREN,
     CLAIMS,
     CORE_EVENTS,
+    MENDABLE,
     NAMESPACES,
     NODES,
     PODS,
@@ -71,6 +72,7 @@ class World:
     recipe: Recipe | None = None
     children: Mapping[Kind, Object] = field(default_factory=dict)
     revision: Object | None = None
+    lacking: frozenset[Kind] = frozenset()
 
 
 class Observer:
@@ -89,10 +91,16 @@ class Observer:
         self._templates = Templates(cluster)
         self._namespaces: dict[str, UUID] = {}
 
-    async def look(self, namespace: str, name: str, heard: Callable[[], None]) -> World | None:
+    async def look(
+        self, namespace: str, name: str, heard: Callable[[], None], *, thorough: bool = False
+    ) -> World | None:
         """Return what is seen of a Session; None if it is not there.
 
-        `heard` is called whenever its gate has something to say.
+        Args:
+            namespace: where it is.
+            name: what it is called.
+            heard: called whenever its gate has something to say.
+            thorough: look also for what stands beside a running pod.
         """
         body, pod_body = await asyncio.gather(
             self._cluster.get(SESSIONS, namespace, name),
@@ -123,12 +131,16 @@ class Observer:
             await self._listen(subject, pod, heard)
         else:
             self._gates.forget(subject.uid)
+        lacking: frozenset[Kind] = frozenset()
+        if thorough and subject.status.phase is Phase.RUNNING and recipe is not None:
+            lacking = await self._lacking(subject)
+            seen = replace(seen, lacking=bool(lacking))
         children = {
             kind: body
             for kind, body in bodies.items()
             if body is not None and is_child(body["metadata"], subject)
         }
-        return World(subject, _sorted(seen, subject, bodies), recipe, children, revision)
+        return World(subject, _sorted(seen, subject, bodies), recipe, children, revision, lacking)
 
     async def keys(self, subject: Subject) -> Keys | None:
         """Return the secrets of a Session, if it has any."""
@@ -165,6 +177,12 @@ class Observer:
         )
         return dict(zip(CHILDREN, bodies, strict=True))
 
+    async def _lacking(self, subject: Subject) -> frozenset[Kind]:
+        bodies = await asyncio.gather(
+            *(self._cluster.get(kind, subject.namespace, subject.name) for kind in MENDABLE)
+        )
+        return frozenset(kind for kind, body in zip(MENDABLE, bodies, strict=True) if body is None)
+
     async def _revision(self, subject: Subject, seen: Seen) -> Object | None:
         if seen.template is None:
             return None
@@ -191,10 +209,10 @@ class Observer:
         )
         holder = next((one for one in sessions if one["metadata"]["uid"] == uid), None)
         if holder is not None:
-            phase = (holder.get("status") or {}).get("phase", Phase.PENDING)
-            if phase != Phase.FAILED:
-                name = holder["metadata"]["name"]
-                return f"The session {name} holds its home; it goes on when that one lets go."
+            other = read_subject(holder, subject.namespace_uid)
+            # Who failed has let go, and so has who was given another home.
+            if other.status.phase is not Phase.FAILED and other.home == home:
+                return f"The session {other.name} holds its home; it goes on when that one lets go."
         for pod in pods:
             if (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}:
                 name = pod["metadata"]["name"]

@@ -12,6 +12,11 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Mend:
+    """Make again what somebody took from beside a running pod."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndPod:
     """Delete the pod with this uid; `grace` seconds (None: what its spec says, 0: at once)."""
 
@@ -32,7 +37,7 @@ class DeleteSession:
     message: str
 
 
-Action = Begin | EndPod | Sleep | DeleteSession
+Action = Begin | Mend | EndPod | Sleep | DeleteSession
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Pod:
     Made by us for this very Session. `attempt`: for which of its attempts. `begun`:
     its desktop's container has run. `over`: it will not run any more. `deleting_since`: when
     its end was asked for, `grace`: the seconds it was given. `disrupted`: why the cluster
-    took it away. `finalizers`: of others, that keep it.
+    took it away. `says`: what its node says about it. `finalizers`: of others, that keep it.
     """
 
     uid: str
@@ -81,6 +81,7 @@ class Pod:
     unschedulable: str = ""
     disrupted: Finding | None = None
     evicted: str = ""
+    says: str = ""
     desktop: Container = Container()
     gate: Container = Container()
 
@@ -141,7 +142,8 @@ class Seen:
     make, `leftovers`: those of an earlier Session of its name, in words. `template` is None if it
     could not be found or used, and `no_template` says why; both are None where nobody
     looked. `effective` is None if its spec cannot be run, `over_limit` says why. `shape`: of
-    the pod that would be made now. `gate`: what its gate says, None if it is not heard.
+    the pod that would be made now. `lacking`: something that stands beside a running pod was
+    looked for and is not there. `gate`: what its gate says, None if it is not heard.
     """
 
     pod: Pod | None = None
@@ -155,6 +157,7 @@ class Seen:
     over_limit: Finding | None = None
     home: Home | None = None
     shape: str = ""
+    lacking: bool = False
     gate: State | None = None
 
 
@@ -197,6 +200,7 @@ def read_pod(body: Mapping[str, Any]) -> Pod:
             if status.get("reason") == "Evicted"
             else ""
         ),
+        says=status.get("message") or "",
         desktop=_container(status.get("containerStatuses"), DESKTOP),
         gate=_container(status.get("initContainerStatuses"), GATE),
     )

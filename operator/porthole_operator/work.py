@@ -6,6 +6,7 @@ One worker for each Session, so that nothing about one happens at the same time;
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ class _Worker:
     task: asyncio.Task[None] | None = None
     uid: str | None = None
     template: str | None = None
+    looked_well_at: float = -math.inf
     status: ObjectStatus = field(default_factory=ObjectStatus)
 
 
@@ -132,7 +134,11 @@ class Work:
     async def _steps(self, key: Key, worker: _Worker) -> float | None:
         """Take steps until there is nothing to do; return how long to sleep, None for ever."""
         for _ in range(_MOST_STEPS):
-            world = await self._observer.look(*key, heard=worker.wake.set)
+            now = asyncio.get_running_loop().time()
+            thorough = now - worker.looked_well_at > LONGEST_SLEEP
+            world = await self._observer.look(*key, heard=worker.wake.set, thorough=thorough)
+            if thorough:
+                worker.looked_well_at = now
             if world is None:
                 return None
             subject = world.subject
@@ -140,13 +146,13 @@ class Work:
                 self._gates.forget(worker.uid or "")
             worker.uid = subject.uid
             worker.template = None if subject.spec is None else subject.spec.template.name
-            now = datetime.now(UTC)
-            wrote, plan = await self._applier.apply(world, decide(subject, world.seen, now))
+            moment = datetime.now(UTC)
+            wrote, plan = await self._applier.apply(world, decide(subject, world.seen, moment))
             worker.status = plan.status
             if not wrote:
                 if plan.again is None:
                     return LONGEST_SLEEP
-                return min(LONGEST_SLEEP, max(0.0, (plan.again - now).total_seconds()))
+                return min(LONGEST_SLEEP, max(0.0, (plan.again - moment).total_seconds()))
         return _FIRST_RETRY
 
     def _forget(self, key: Key, worker: _Worker) -> None:

@@ -6,7 +6,7 @@ There are no nodes; the test plays them (`place.nodes`).
 import pytest
 import pytest_asyncio
 
-from porthole_operator.kinds import CHILDREN, DAEMON_SETS, PODS, REVISIONS, Object
+from porthole_operator.kinds import CHILDREN, DAEMON_SETS, PODS, POLICIES, REVISIONS, Object
 from tests.support.operator_cluster import Nodes, an_operator, waiting
 from tests.support.waiting import eventually
 
@@ -153,6 +153,25 @@ async def test_a_changed_template_restarts_nobody_and_is_for_who_comes_next(plac
         return len(found)
 
     await eventually(revisions, 0, within=60)
+
+
+async def test_what_somebody_takes_from_beside_it_is_made_again_by_the_next_operator(place):
+    await place.apply_session("robbed")
+    await place.reaches("robbed", phase="Running")
+    policy = await place.get("robbed", POLICIES)
+    uid = policy["metadata"]["uid"]
+    await place.admin.delete(POLICIES, place.namespace, "robbed", uid)
+    (operator,) = (one for one in place.operators if one.returncode is None)
+    assert await place.stop(operator) == 0
+    await place.start()
+
+    async def there() -> bool:
+        return await place.get("robbed", POLICIES) is not None
+
+    await eventually(there, True, within=60)
+    assert place.nodes.begun["robbed"] == 1
+    await place.delete("robbed")
+    await place.gone("robbed")
 
 
 async def test_an_image_that_is_not_there_is_told_and_recovers_when_it_is_corrected(place):

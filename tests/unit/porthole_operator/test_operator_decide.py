@@ -19,7 +19,7 @@ from porthole_contract.template import Limits
 from porthole_contract.testing.builders import NOON
 from porthole_operator import checks
 from porthole_operator.decide import decide, refused
-from porthole_operator.plan import Begin, DeleteSession, EndPod, Sleep
+from porthole_operator.plan import Begin, DeleteSession, EndPod, Mend, Sleep
 from porthole_operator.seen import Container, Finding, Node, Note, Seen
 from tests.support.operator_worlds import (
     a_cluster_template,
@@ -287,6 +287,11 @@ class TestRunning:
         ready = condition(plan, ConditionType.READY)
         assert (ready.status, ready.reason) == ("False", Reason.CRASH_LOOP)
 
+    def test_what_somebody_took_from_beside_it_is_made_again(self):
+        subject = running()
+        around = seen(subject, pod=a_drawn_pod(), lacking=True)
+        assert decide(subject, around, later(hours=1)).action == Mend()
+
     def test_tells_who_looks_and_when_somebody_did_something(self):
         subject = running()
         around = seen(subject, pod=a_drawn_pod(), gate=gate_says(idle=30, viewers=2))
@@ -307,6 +312,7 @@ LOSSES = {
         "DesktopLost",
         True,
     ),
+    "its node did not run it": ({"over": True, "says": "OutOfcpu"}, "DesktopLost", True),
     "it filled its node": ({"over": True, "evicted": "The node was low on disk."}, "Evicted", True),
     "its node was drained": (
         {"deleting_since": NOON, "disrupted": Finding("EvictionByEvictionAPI", "drained")},
