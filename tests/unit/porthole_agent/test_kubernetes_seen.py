@@ -54,7 +54,27 @@ def test_what_a_newer_operator_writes_beside_what_we_know_is_passed_over() -> No
     assert told.status.pod_name == "one"
 
 
-def test_a_spec_that_no_session_could_have_is_not_told() -> None:
+def test_one_whose_spec_was_made_unreadable_is_told_as_it_was_ordered() -> None:
+    """Left out of an inventory, it would be taken for gone."""
+    ordered = '{"owner": "alice", "template": {"name": "desktop"}, "lifetime": "1h"}'
+    told = seen.observation(a_session(applied=ordered, start=17))
+    assert told is not None
+    assert told.spec.lifetime is not None
+    told = seen.observation(a_session(ours=False, start=17))
+    assert told is not None
+    assert (told.owner, told.spec.template.name) == ("alice", "unknown")
+
+
+def test_one_whose_status_cannot_be_read_is_told_with_what_can_be() -> None:
+    told = seen.observation(a_session(status={"phase": "Running", "viewers": "many"}))
+    assert told is not None
+    assert told.status.phase is Phase.RUNNING
+    told = seen.observation(a_session(status={"phase": "Dancing"}))
+    assert told is not None
+    assert told.status.phase is Phase.PENDING
+
+
+def test_one_that_could_belong_to_nobody_is_not_told() -> None:
     assert seen.observation(a_session(owner="a/b")) is None
 
 

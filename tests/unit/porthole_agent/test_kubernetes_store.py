@@ -122,3 +122,13 @@ def test_a_pod_is_a_sessions_own_only_if_the_cluster_says_so(changes, its_own) -
     pod = {"metadata": {"name": "one", "ownerReferences": [{**owner, **changes}]}}
     assert belongs_to(pod, a_session()) is its_own
     assert not belongs_to({"metadata": {}}, a_session())
+
+
+def test_what_cannot_be_told_of_one_object_keeps_no_other_from_being_taken_in() -> None:
+    def refuse(_before, after):
+        if after["metadata"]["name"] == "bad":
+            raise KeyError("spec")
+
+    store = Store(refuse)
+    store.replace(NAMESPACE, [a_session(name="bad"), a_session(name="good")], "20")
+    assert {thing["metadata"]["name"] for thing in store} == {"bad", "good"}

@@ -13,7 +13,6 @@ import structlog
 from porthole_agent.runtimes.kubernetes.api import Api, Expired, Unanswered
 from porthole_agent.runtimes.kubernetes.resources import Kind
 from porthole_agent.runtimes.kubernetes.store import Store
-from porthole_contract.errors import PortholeError
 
 _log = structlog.get_logger(__name__)
 
@@ -70,13 +69,13 @@ class Reflector:
                 version = await self.list()
                 failures = 0
                 await self._follow(version)
-            except PortholeError as error:
+            except Exception as error:  # noqa: BLE001 - an agent that does not look is blind
                 if failures == 0 and not isinstance(error, Expired):
                     _log.warning(
                         "watch_lost" if isinstance(error, Unanswered) else "watch_refused",
                         kind=self._kind.plural,
                         namespace=self._namespace,
-                        why=str(error),
+                        why=str(error) or type(error).__name__,
                     )
                 longest = min(_LAST_RETRY, _FIRST_RETRY * 2.0 ** min(failures, 16))
                 failures += 1

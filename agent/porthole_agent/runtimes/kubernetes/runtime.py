@@ -23,6 +23,7 @@ from porthole_agent.runtimes.kubernetes.resources import (
     TEMPLATES,
     VOLUMES,
     Key,
+    Kind,
     Object,
     key_of,
     uid_of,
@@ -360,11 +361,11 @@ class KubernetesRuntime:
     async def _capacity(self) -> Capacity:
         clock = asyncio.get_running_loop().time
         if self._room is None or clock() - self._room_seen_at > _ROOM_OLD_AFTER:
-            nodes, _ = await self._api.list(NODES, cached=True)
+            nodes = await self._all_of(NODES, "")
             pods = [
                 pod
                 for namespace in self._settings.namespaces
-                for pod in (await self._api.list(PODS, namespace, cached=True))[0]
+                for pod in await self._all_of(PODS, namespace)
             ]
             self._room_seen_at = clock()
             self._room = seen.capacity(
@@ -378,6 +379,15 @@ class KubernetesRuntime:
         return replace(
             self._room, sessions_used=sum(seen.occupies(thing) for thing in self._sessions)
         )
+
+    async def _all_of(self, kind: Kind, namespace: str) -> list[Object]:
+        """Return all objects of a kind, a little old; none where we may not look."""
+        try:
+            things, _ = await self._api.list(kind, namespace, cached=True)
+        except Refused as error:
+            _log.warning("room_not_known", kind=kind.plural, why=str(error))
+            return []
+        return things
 
     # What is put right
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from porthole_agent.runtimes.kubernetes.manifests import ANNOTATION_APPLIED
 from porthole_agent.runtimes.kubernetes.resources import Object, annotation, is_ending, uid_of
 from porthole_agent.runtimes.port import Capacity, Home, Observation, Offer
 from porthole_contract.lifecycle import OCCUPIED, Phase
@@ -28,6 +29,7 @@ from porthole_contract.session import SessionSpec, SessionStatus
 from porthole_contract.template import Profile, SessionTemplate, SessionTemplateSpec
 
 HIGHEST_ORDER: Final = 2**53 - 1
+_LEAST_STATUS: Final = ("phase", "reason", "message")
 _ENDED_POD: Final = frozenset({"Succeeded", "Failed"})
 
 
@@ -68,12 +70,15 @@ def session_spec(thing: Object) -> SessionSpec:
 
 
 def observation(thing: Object) -> Observation | None:
-    """Return what others are told about a session; None if its spec cannot be understood."""
-    try:
-        spec = session_spec(thing)
-        status = SessionStatus.model_validate(thing.get("status") or {})
-    except ValidationError:
+    """Return what others are told about a session; None if nobody could be told who owns it.
+
+    One that is there must be told, whatever somebody has written into it: left out of an
+    inventory, it would be taken for gone.
+    """
+    spec = _readable_spec(thing)
+    if spec is None:
         return None
+    status = _readable_status(thing.get("status") or {})
     if is_ending(thing):
         status = status.evolve(phase=Phase.TERMINATING)
     return Observation(
@@ -87,9 +92,32 @@ def observation(thing: Object) -> Observation | None:
     )
 
 
+def _readable_spec(thing: Object) -> SessionSpec | None:
+    """Return a session's spec, or what was ordered, or the least that every session has."""
+    given = thing.get("spec") or {}
+    least = {"owner": given.get("owner"), "template": {"name": "unknown"}}
+    for candidate in (given, least):
+        try:
+            return SessionSpec.model_validate(candidate)
+        except ValidationError:
+            ordered = applied_spec(annotation(thing, ANNOTATION_APPLIED))
+            if ordered is not None:
+                return ordered
+    return None
+
+
+def _readable_status(given: Object) -> SessionStatus:
+    for candidate in (given, {name: given[name] for name in _LEAST_STATUS if name in given}):
+        try:
+            return SessionStatus.model_validate(candidate)
+        except ValidationError:
+            continue
+    return SessionStatus(message="What its operator says of it cannot be understood here.")
+
+
 def occupies(thing: Object) -> bool:
     """Whether something of a session may be running."""
-    return (thing.get("status") or {}).get("phase") in OCCUPIED
+    return str((thing.get("status") or {}).get("phase")) in OCCUPIED
 
 
 # Templates
@@ -156,7 +184,7 @@ def home(thing: Object, sessions: Mapping[str, UUID]) -> Home | None:
         return None
     holder = annotation(thing, ANNOTATION_HOME_HOLDER)
     given = (thing.get("status") or {}).get("capacity") or {}
-    asked = (thing["spec"].get("resources") or {}).get("requests") or {}
+    asked = ((thing.get("spec") or {}).get("resources") or {}).get("requests") or {}
     return Home(
         home=found,
         owner=owner,

@@ -2,12 +2,18 @@
 
 Fed by lists, by watches and by the answers to our own writes, in whatever order they come:
 an older state never replaces a newer one. No I/O, no clock.
+
+What is done about one object never keeps the others from being taken in.
 """
 
 from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterable, Iterator
 
+import structlog
+
 from porthole_agent.runtimes.kubernetes.resources import Key, Object, key_of, uid_of, version_of
+
+_log = structlog.get_logger(__name__)
 
 Changed = Callable[[Object | None, Object | None], None]
 """Told of each change: the object before it and after it, None where there was or is none."""
@@ -24,9 +30,16 @@ class Store:
     """The objects of one kind, by namespace and name."""
 
     def __init__(self, changed: Changed) -> None:
-        self._changed = changed
+        self._listener = changed
         self._things: dict[Key, Object] = {}
         self._waiting: dict[str, list[Future[None]]] = {}
+
+    def _changed(self, before: Object | None, after: Object | None) -> None:
+        try:
+            self._listener(before, after)
+        except Exception:  # noqa: BLE001 - see above: it is logged, and the others are taken in
+            thing = after or before or {}
+            _log.exception("change_not_told", name=thing.get("metadata", {}).get("name"))
 
     def __iter__(self) -> Iterator[Object]:
         return iter(tuple(self._things.values()))
