@@ -2,15 +2,21 @@
 
 import asyncio
 import signal
+from uuid import UUID
 
+import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from porthole_agent.runtimes.kubernetes.api import Api
 from porthole_agent.runtimes.kubernetes.lease import GOOD_FOR, Lease, LeaseLost
 from porthole_agent.runtimes.kubernetes.resources import LEASES, SESSIONS
 from tests.support.agent_replicas import a_cluster_agent, linked
+from tests.support.echoing_gate import an_echoing_gate
 from tests.support.kubernetes_runtime import Place
+from tests.support.scripted_agent import view
 from tests.support.served import served
+from tests.support.streaming import closing, ticket
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -105,6 +111,48 @@ async def test_a_planned_end_hands_the_link_over_and_no_command_is_lost(control,
     assert took < 6, f"the hand-over took {took:.1f} s"
     await eventually(lambda: orders(pair.place), dict.fromkeys(sessions, "1"), within=60)
     await eventually(lambda: states(control), {"succeeded"}, within=60)
+
+
+async def seen_again(control, session):
+    """Open a session until its desktop answers, as a viewer does; return how long that took."""
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    while True:
+        try:
+            async with asyncio.timeout(2), view(await ticket(control, session)) as viewer:
+                await viewer.send(b"who is there?")
+                assert await viewer.recv() == b"who is there?"
+                return clock() - begun
+        except (TimeoutError, OSError, ConnectionClosed, httpx.HTTPStatusError):
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+async def test_a_viewer_sees_its_desktop_again_through_the_other_replica(
+    control, pair, tmp_path, planned
+):
+    place = pair.place
+    await linked(control)
+    (session,) = await created(control, 1)
+    await eventually(lambda: orders(place), {session: "1"}, within=30)
+    address = f"127.77.1.{1 + planned}"
+    async with an_echoing_gate(tmp_path, address, UUID(session), pair.issuer()) as gate:
+        uid = (await place.get("s0"))["metadata"]["uid"]
+        await place.pod(address, owner=uid, whose="s0", name="s0")
+        there = {"address": f"{address}:7443", "fingerprint": gate.fingerprint}
+        await place.status("s0", phase="Running", gate=there)
+        await control.control_plane.until(f"/api/v1/sessions/{session}", phase="Running")
+        async with view(await ticket(control, {"id": session})) as viewer:
+            await viewer.send(b"hello")
+            assert await viewer.recv() == b"hello"
+            first = await pair.holder()
+            (first.terminate if planned else first.kill)()
+            code, why = await closing(viewer)
+            assert code == 4010, f"the viewer is to come again: {code} {why}"
+        took = await seen_again(control, {"id": session})
+        print(f"seen again after {took:.2f} s")
+        assert took < 3 * (2 if planned else 6 + 2 + 2)
+        assert {mode for channel, mode in gate.admitted if channel == "vnc"} == {"control"}
 
 
 async def test_after_a_kill_the_other_takes_over_within_the_lease(control, pair):

@@ -224,37 +224,6 @@ async def gate(tmp_path):
     server.close()
 
 
-async def a_pod(place, address, *, owner, whose="one"):
-    """Make the pod of the session 'one'; its address is what a kubelet would say."""
-    reference = {
-        "apiVersion": "porthole.dev/v1alpha1",
-        "kind": "Session",
-        "name": whose,
-        "uid": owner,
-        "controller": True,
-    }
-    await eventually(lambda: _has_account(place), True, within=30)
-    await place.admin.create(
-        PODS,
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "namespace": place.namespace,
-                "name": "one",
-                "ownerReferences": [reference],
-            },
-            "spec": {"containers": [{"name": "desktop", "image": "none"}]},
-        },
-    )
-    patch = json.dumps({"status": {"podIP": address, "podIPs": [{"ip": address}]}})
-    await place.kubectl("patch", "pod", "one", "--subresource=status", "--type=merge", "-p", patch)
-
-
-async def _has_account(place):
-    return "default" in await place.kubectl("get", "serviceaccounts", "-o", "name")
-
-
 async def running(place, fingerprint):
     session = await place.create()
     await place.status(
@@ -268,7 +237,7 @@ async def running(place, fingerprint):
 async def test_a_gate_is_reached_at_its_sessions_own_pod_wherever_the_status_points(place, gate):
     address, fingerprint = gate
     session, uid = await running(place, fingerprint)
-    await a_pod(place, address, owner=uid)
+    await place.pod(address, owner=uid)
     reader, writer = await place.runtime.connect_gate(session)
     assert await reader.read(100) == b"hello"
     writer.transport.abort()
@@ -279,9 +248,9 @@ async def test_what_is_not_the_sessions_gate_is_not_spoken_to(place, gate, wrong
     address, fingerprint = gate
     session, uid = await running(place, "0" * 64 if wrong == "fingerprint" else fingerprint)
     if wrong == "owner":
-        await a_pod(place, address, owner=str(await place.make("two")), whose="two")
+        await place.pod(address, owner=str(await place.make("two")), whose="two")
     elif wrong != "none":
-        await a_pod(place, "127.77.0.2" if wrong == "silent" else address, owner=uid)
+        await place.pod("127.77.0.2" if wrong == "silent" else address, owner=uid)
     with pytest.raises(Refused) as refused:
         await place.runtime.connect_gate(session)
     genuine = wrong in {"silent", "none"}
@@ -312,7 +281,7 @@ async def test_all_that_is_granted_is_used_and_nothing_else_is_asked_for(place, 
     await place.runtime.delete(builders.an_id(1), 1)
     await place.runtime.delete(builders.an_id(2), 1)
     session, uid = await running(place, gate[1])
-    await a_pod(place, gate[0], owner=uid)
+    await place.pod(gate[0], owner=uid)
     _, writer = await place.runtime.connect_gate(session)
     writer.transport.abort()
     assert await place.runtime.logs(session) == ""  # there is no kubelet that would have any

@@ -11,8 +11,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
+from porthole_agent.enrolment import load_given_key
 from porthole_agent.runtimes.kubernetes.resources import LEASES, TEMPLATES
 from porthole_contract.link.greeting import new_key
+from porthole_contract.stream.channels import Channel, Mode
+from porthole_contract.stream.grant import Issuer, SigningKey, key_id
 from tests.support.cluster_objects import a_template
 from tests.support.kubernetes_runtime import Place
 from tests.support.served import Served
@@ -67,6 +70,12 @@ class Replicas:
             )
         self.running.append(process)
         return process
+
+    def issuer(self) -> Issuer:
+        """What a gate is told about the replicas' key."""
+        key = load_given_key(self.folder / "key.pem")
+        signing = SigningKey(key_id("agent", key.public_key()), key)
+        return signing.issuer(tuple(Channel), tuple(Mode))
 
     async def holder(self) -> asyncio.subprocess.Process | None:
         """Return the process that holds the Lease, as its log says."""

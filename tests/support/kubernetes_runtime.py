@@ -26,6 +26,7 @@ from porthole_agent.runtimes.kubernetes.api import Api, Conflicted
 from porthole_agent.runtimes.kubernetes.resources import (
     CONFIG_MAPS,
     NAMESPACES,
+    PODS,
     REVISIONS,
     SESSIONS,
     VOLUMES,
@@ -40,6 +41,7 @@ from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
 from tests.support.api_server import ApiServer
 from tests.support.cluster_objects import a_template
+from tests.support.waiting import eventually
 
 CONTENT = SessionTemplateSpec.model_validate(a_template()["spec"])
 
@@ -198,6 +200,35 @@ class Place:
         patch = json.dumps({"status": status})
         await self.kubectl(
             "patch", "session", name, "--subresource=status", "--type=merge", "-p", patch
+        )
+
+    async def pod(self, address: str, *, owner: str, whose: str = "one", name: str = "one") -> None:
+        """Make the pod of a session; its address is what a kubelet would say."""
+
+        async def account() -> bool:
+            return "default" in await self.kubectl("get", "serviceaccounts", "-o", "name")
+
+        await eventually(account, True, within=30)
+        reference = {
+            "apiVersion": "porthole.dev/v1alpha1",
+            "kind": "Session",
+            "name": whose,
+            "uid": owner,
+            "controller": True,
+        }
+        metadata = {"namespace": self.namespace, "name": name, "ownerReferences": [reference]}
+        await self.admin.create(
+            PODS,
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": metadata,
+                "spec": {"containers": [{"name": "desktop", "image": "none"}]},
+            },
+        )
+        patch = json.dumps({"status": {"podIP": address, "podIPs": [{"ip": address}]}})
+        await self.kubectl(
+            "patch", "pod", name, "--subresource=status", "--type=merge", "-p", patch
         )
 
     async def tombstones(self) -> dict[str, str]:
