@@ -31,13 +31,16 @@ WITH_SUPERVISOR = (
     *agent.CREATE[agent.CREATE.index("local.create.desktop-started") :],
     *agent.DELETE[: agent.DELETE.index("local.delete.desktop-stopped")],
 )
-AFTER = {
-    "local.create.record-written": "local.create.begin-recorded",
-    "local.delete.volumes-removed": "local.delete.tombstone-written",
-    "local.delete.home-detached": "local.delete.tombstone-written",
-    "local.delete.record-removed": "local.delete.received",
+TWICE = {
+    "local.create.record-written": ("local.create.record-written", "local.create.begin-recorded"),
+    "local.delete.volumes-removed": (
+        "local.delete.volumes-removed",
+        "local.delete.tombstone-written",
+    ),
+    "local.delete.home-detached": ("local.delete.home-detached", "local.delete.tombstone-written"),
+    "local.delete.record-removed": ("local.delete.journaled", "local.delete.record-removed"),
 }
-"""Places that no session passes twice, and where the next agent is killed instead."""
+"""Places that no session passes twice: the other death is at the nearest that it does pass."""
 AGAIN_WITHOUT = {
     "local.create.gate-started": "gate",
     "local.create.desktop-started": "supervisor",
@@ -113,7 +116,7 @@ def _control_rows(times: int) -> Iterator[Row]:
 
 def _agent_rows(times: int) -> Iterator[Row]:
     for name in agent.LOCAL:
-        places = (name, AFTER.get(name, name))[:times]
+        places = (name,) if times == 1 else TWICE.get(name, (name, name))
         running = ["supervisor"] if name in agent.LOSE else []
         running += [AGAIN_WITHOUT[name]] * (times - 1) if name in AGAIN_WITHOUT else []
         story = Story(agent=tuple(f"{place}=kill:1" for place in places), running=tuple(running))
