@@ -205,7 +205,9 @@ async def test_stopping_ends_every_process_and_keeps_every_session(folder):
 
 async def test_who_finds_no_room_waits_and_goes_on_by_itself(folder):
     async with a_runtime(folder, max_sessions=1) as place:
-        first, second = await place.create(name="one"), await place.create(name="two")
+        first = await place.create(name="one")
+        await place.until(first, Phase.STARTING, Phase.RUNNING)
+        second = await place.create(name="two")
         await place.until(first, Phase.RUNNING)
         waiting = await place.until(second, Phase.PENDING, reason=Reason.NO_CAPACITY)
         assert "1 places" in waiting.status.message
