@@ -33,6 +33,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
             await _lead(settings, stopping, api, lease, joining)
     finally:
         await _end(joining)
+        await lease.release()  # should it have been ours at the very last
         await api.close()
 
 
@@ -46,8 +47,8 @@ async def _lead(
     keeping = asyncio.create_task(lease.keep(), name="lease")
     runtime = KubernetesRuntime(_settings(settings), api)
     try:
-        await runtime.open()
-        await runtime.start()
+        if await before(stopping, _started(runtime)) is None:
+            return
         first = asyncio.wait({joining, keeping}, return_when=asyncio.FIRST_COMPLETED)
         if await before(stopping, first) is None:
             return
@@ -81,6 +82,12 @@ def _settings(settings: Settings) -> KubernetesSettings:
         resync_seconds=settings.resync_every.total_seconds(),
         **given,
     )
+
+
+async def _started(runtime: KubernetesRuntime) -> bool:
+    await runtime.open()
+    await runtime.start()
+    return True
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

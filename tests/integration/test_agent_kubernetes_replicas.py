@@ -106,7 +106,13 @@ async def test_a_planned_end_hands_the_link_over_and_no_command_is_lost(control,
     await linked(control, but=[before["linked_at"]])
     took = clock() - begun
     assert await asyncio.wait_for(first.wait(), 20) == 0
-    assert await pair.holder() is not first
+    other = await pair.holder()
+    assert other not in {first, None}
+    waiting = await pair.start()
+    await asyncio.sleep(3)
+    waiting.terminate()
+    assert await asyncio.wait_for(waiting.wait(), 20) == 0, "who waits can be told to stop"
+    assert await pair.holder() is other
     print(f"handed over in {took:.2f} s")
     assert took < 6, f"the hand-over took {took:.1f} s"
     await eventually(lambda: orders(pair.place), dict.fromkeys(sessions, "1"), within=60)
