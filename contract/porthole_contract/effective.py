@@ -10,7 +10,12 @@ from datetime import timedelta
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from porthole_contract.errors import Refused
-from porthole_contract.quantities import format_duration, parse_quantity
+from porthole_contract.quantities import (
+    format_bytes,
+    format_cores,
+    format_duration,
+    parse_quantity,
+)
 from porthole_contract.session import Display, EnvVar, ResourceList, SessionSpec
 from porthole_contract.template import Egress, Program, SessionTemplateSpec
 
@@ -125,15 +130,17 @@ def _share(
     if least is None:
         least = min(ours.request, most)
     most = max(most, least)
+    says = format_cores if name == "cpu" else format_bytes
     if ceiling is not None and most > ceiling:
         raise Refused(
             "limit_exceeded",
-            f"It asks for more {name} than its template allows ({most:g} over {ceiling:g}).",
+            f"It asks for more {name} than its template allows"
+            f" ({says(most)} over {says(ceiling)}).",
         )
     if most < ours.smallest:
         raise Refused(
             "resources_too_small",
-            f"A desktop needs at least {ours.smallest:g} of {name}; it may have {most:g}.",
+            f"A desktop needs at least {says(ours.smallest)} of {name}; it may have {says(most)}.",
         )
     return least, most
 

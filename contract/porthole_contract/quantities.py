@@ -115,6 +115,21 @@ def _quantity(value: Any) -> Any:
     return value
 
 
+def format_bytes(number: float) -> str:
+    """Return bytes as people write them: `2Gi`, `512Mi`, `1000`."""
+    whole = int(number)
+    for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
+        if whole and whole % 1024**power == 0:
+            return f"{whole // 1024**power}{unit}"
+    return str(whole)
+
+
+def format_cores(number: float) -> str:
+    """Return cores as people write them: `2`, `250m`."""
+    thousandths = round(number * 1000)
+    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),

@@ -6,7 +6,7 @@ as well; what is deleted carries its uid. A conflict changes nothing: one looks 
 """
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -75,6 +75,19 @@ _TROUBLE: Final = frozenset(
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a plan.
+
+    `plan`: it, or what it became where the cluster did not want what would have been made.
+    `wrote`: whether anything was written. `version`: of the Session, if its status was.
+    """
+
+    plan: Plan
+    wrote: bool
+    version: str | None = None
+
+
 class Applier:
     """Carries out plans.
 
@@ -87,10 +100,8 @@ class Applier:
         self._cluster = cluster
         self._instance = instance
 
-    async def apply(self, world: World, plan: Plan) -> tuple[bool, Plan]:
-        """Carry out a plan; return whether anything was written, and the plan that it became.
-
-        A plan to begin becomes another where the cluster does not want what would be made.
+    async def apply(self, world: World, plan: Plan) -> "Done":
+        """Carry out a plan; return what came of it.
 
         Raises:
             Conflicted: the world is not as it was seen; look again.
@@ -121,13 +132,12 @@ class Applier:
                     version=subject.resource_version,
                     foreground=True,
                 )
-                return True, plan
+                return Done(plan, wrote=True)
             case None:
                 pass
         if plan.status == subject.status:
-            return plan.action is not None, plan
-        await self._note(subject, plan)
-        return True, plan
+            return Done(plan, wrote=plan.action is not None)
+        return Done(plan, wrote=True, version=await self._note(subject, plan))
 
     # Beginning
 
@@ -210,11 +220,12 @@ class Applier:
 
     # Telling
 
-    async def _note(self, subject: Subject, plan: Plan) -> None:
-        """Write the status, and tell in an Event what is new."""
+    async def _note(self, subject: Subject, plan: Plan) -> str:
+        """Write the status, and tell in an Event what is new; return the Session's version."""
         before, after = subject.status, plan.status
         status = after.to_dict()
-        await self._cluster.apply(SESSIONS, _same(subject) | {"status": status}, part="status")
+        about = _same(subject) | {"status": status}
+        body = await self._cluster.apply(SESSIONS, about, part="status")
         _passed_a_note(before.phase, plan)
         _log.info(
             "session",
@@ -227,6 +238,7 @@ class Applier:
         # That it is begun says nothing that its end or its picture will not say.
         if new and after.reason not in {Reason.STARTING, Reason.PULLING_IMAGE}:
             await self._tell(subject, after.reason, after.message)
+        return str(body["metadata"]["resourceVersion"])
 
     async def _tell(self, subject: Subject, reason: str, message: str) -> None:
         """Say something in an Event; whether that works changes nothing."""

@@ -41,7 +41,7 @@ def handlers(
         namespace = meta.namespace or ""
         version = None if type == "DELETED" else str(meta["resourceVersion"])
         watchfulness.told((namespace, name), version, datetime.now(UTC))
-        work.wake(namespace, name)
+        work.wake(namespace, name, version)
 
     @kopf.on.event("", "v1", "pods", labels={LABEL_SESSION: kopf.PRESENT}, registry=registry)
     async def pod(type: str, name: str, meta: kopf.Meta, **_: Any) -> None:  # noqa: A002 - Kopf's name
@@ -79,6 +79,9 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.label_selectors["pods"] = LABEL_SESSION
     settings.watching.label_selectors["persistentvolumeclaims"] = LABEL_HOME
     settings.networking.trust_env = False
+    # Handlers do nothing that would have to be waited for when a replica makes room.
+    settings.queueing.idle_timeout = 1.0
+    settings.queueing.exit_timeout = 0.5
     settings.process.ultimate_exiting_timeout = None
     return settings
 

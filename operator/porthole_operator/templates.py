@@ -84,7 +84,9 @@ class Templates:
             return Finding(
                 Reason.TEMPLATE_NOT_OFFERED, f"The SessionTemplate {name} is not valid: {found}"
             )
-        return Template(PinnedName(name=name, digest=found.spec.digest()), found.spec)
+        digest = found.spec.digest()
+        # What is asked for by its digest next is this; that it is kept is seen to elsewhere.
+        return _as_counted(subject, self._remember((subject.namespace, digest), found, 1))
 
     def _remember(self, key: tuple[str, str], found: SessionTemplate, revision: int) -> Template:
         pin = PinnedName(name=found.name, revision=revision, digest=key[1])

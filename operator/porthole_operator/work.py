@@ -19,7 +19,7 @@ from porthole_contract.errors import PortholeError
 from porthole_contract.lifecycle import LASTING, Phase
 from porthole_contract.session import ObjectStatus
 from porthole_operator.apply import Applier
-from porthole_operator.cluster import Conflicted
+from porthole_operator.cluster import Conflicted, Missing
 from porthole_operator.decide import decide
 from porthole_operator.gates import Gates
 from porthole_operator.observe import Observer
@@ -39,13 +39,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass
 class _Worker:
-    """One Session's: `status` is what it was left at."""
+    """One Session's: `status` is what it was left at, `wrote` the version that was last written."""
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     uid: str | None = None
     template: str | None = None
     looked_well_at: float = -math.inf
+    wrote: str | None = None
     status: ObjectStatus = field(default_factory=ObjectStatus)
 
 
@@ -65,10 +66,12 @@ class Work:
         self._workers: dict[Key, _Worker] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
-    def wake(self, namespace: str, name: str) -> None:
-        """Look at a Session now."""
+    def wake(self, namespace: str, name: str, version: str | None = None) -> None:
+        """Look at a Session now; a `version` of it that we have written is no news."""
         key = (namespace, name)
         worker = self._workers.get(key)
+        if worker is not None and version is not None and version == worker.wrote:
+            return
         if worker is None:
             worker = self._workers[key] = _Worker()
             worker.task = asyncio.create_task(self._keep(key, worker), name=f"session {name}")
@@ -111,7 +114,7 @@ class Work:
             try:
                 async with self._at_once:
                     pause = await self._steps(key, worker)
-            except Conflicted as error:
+            except (Conflicted, Missing) as error:
                 _log.debug("looked_again", session=key[1], why=str(error))
                 pause, retry = retry, min(retry * 2, _LAST_RETRY)
             except PortholeError as error:
@@ -147,9 +150,11 @@ class Work:
             worker.uid = subject.uid
             worker.template = None if subject.spec is None else subject.spec.template.name
             moment = datetime.now(UTC)
-            wrote, plan = await self._applier.apply(world, decide(subject, world.seen, moment))
+            done = await self._applier.apply(world, decide(subject, world.seen, moment))
+            plan = done.plan
             worker.status = plan.status
-            if not wrote:
+            worker.wrote = done.version or worker.wrote
+            if not done.wrote:
                 if plan.again is None:
                     return LONGEST_SLEEP
                 return min(LONGEST_SLEEP, max(0.0, (plan.again - moment).total_seconds()))

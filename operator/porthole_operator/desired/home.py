@@ -13,7 +13,8 @@ from porthole_contract.names import (
     OPERATOR,
     home_object,
 )
-from porthole_operator.desired.recipe import PART_OF, Recipe, amount
+from porthole_contract.quantities import format_bytes
+from porthole_operator.desired.recipe import PART_OF, Recipe
 
 
 def home_claim(recipe: Recipe, home: UUID) -> dict[str, Any]:
@@ -43,6 +44,6 @@ def home_claim(recipe: Recipe, home: UUID) -> dict[str, Any]:
         },
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": amount(recipe.effective.storage)}},
+            "resources": {"requests": {"storage": format_bytes(recipe.effective.storage)}},
         },
     }

@@ -15,6 +15,7 @@ from porthole_contract.names import (
     LABEL_HOME,
     home_object,
 )
+from porthole_contract.quantities import format_bytes, format_cores
 from porthole_contract.template import Profile
 from porthole_operator.desired.gate import gate
 from porthole_operator.desired.recipe import (
@@ -22,8 +23,6 @@ from porthole_operator.desired.recipe import (
     GATE_UID,
     STOP_SECONDS,
     Recipe,
-    amount,
-    cores,
     metadata,
     shaped,
 )
@@ -130,14 +129,14 @@ def _desktop(recipe: Recipe) -> dict[str, Any]:
         "workingDir": _HOME,
         "resources": {
             "requests": {
-                "cpu": cores(effective.cpu_request),
-                "memory": amount(effective.memory_request),
+                "cpu": format_cores(effective.cpu_request),
+                "memory": format_bytes(effective.memory_request),
                 **extras.resources,
             },
             "limits": {
-                "cpu": cores(effective.cpu_limit),
-                "memory": amount(effective.memory_limit),
-                "ephemeral-storage": amount(disk),
+                "cpu": format_cores(effective.cpu_limit),
+                "memory": format_bytes(effective.memory_limit),
+                "ephemeral-storage": format_bytes(disk),
                 **extras.resources,
             },
         },
@@ -163,9 +162,9 @@ def _desktop(recipe: Recipe) -> dict[str, Any]:
 
 def _volumes(recipe: Recipe) -> list[dict[str, Any]]:
     subject, effective = recipe.subject, recipe.effective
-    room = amount(min(effective.memory_limit // 2, _ROOM))
+    room = format_bytes(min(effective.memory_limit // 2, _ROOM))
     home: dict[str, Any] = (
-        {"emptyDir": {"sizeLimit": amount(effective.storage)}}
+        {"emptyDir": {"sizeLimit": format_bytes(effective.storage)}}
         if subject.home is None
         else {"persistentVolumeClaim": {"claimName": home_object(subject.home)}}
     )

@@ -103,17 +103,3 @@ def shape_of(manifest: Mapping[str, Any]) -> str:
     """Return the digest that a manifest carries, or nothing."""
     found = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_SHAPE, "")
     return str(found)
-
-
-def amount(number: int) -> str:
-    """Return bytes as people write them: `2Gi`, `512Mi`, `1000`."""
-    for power, unit in ((3, "Gi"), (2, "Mi"), (1, "Ki")):
-        if number and number % 1024**power == 0:
-            return f"{number // 1024**power}{unit}"
-    return str(number)
-
-
-def cores(number: float) -> str:
-    """Return cores as people write them: `2`, `250m`."""
-    thousandths = round(number * 1000)
-    return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)

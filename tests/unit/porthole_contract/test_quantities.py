@@ -11,6 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from porthole_contract.quantities import (
     Duration,
     Quantity,
+    format_bytes,
+    format_cores,
     format_duration,
     parse_duration,
     parse_quantity,
@@ -161,3 +163,9 @@ def test_a_number_is_an_amount_and_spaces_around_it_are_not() -> None:
 def test_what_is_neither_text_nor_a_sound_number_is_no_amount(value: object) -> None:
     with pytest.raises(ValidationError):
         QUANTITY.validate_python(value)
+
+
+def test_amounts_are_written_as_people_write_them():
+    numbers = (2**41, 2**31, 2**29, 1024, 1000, 0)
+    assert [format_bytes(n) for n in numbers] == ["2Ti", "2Gi", "512Mi", "1Ki", "1000", "0"]
+    assert [format_cores(n) for n in (2, 0.25, 1.5)] == ["2", "250m", "1500m"]

@@ -12,6 +12,7 @@ import yaml
 
 from porthole_contract.configuration import hostname
 from porthole_contract.errors import Refused
+from porthole_contract.quantities import format_bytes
 from porthole_contract.template import Egress, EgressRule
 from porthole_contract.testing.builders import NOON
 from porthole_desktop.gate.config import Config
@@ -20,7 +21,7 @@ from porthole_operator.desired.home import home_claim
 from porthole_operator.desired.network_policy import egress, network_policy
 from porthole_operator.desired.prepull import prepull
 from porthole_operator.desired.profiles import plain_pod, pod
-from porthole_operator.desired.recipe import amount, cores, shape_of
+from porthole_operator.desired.recipe import shape_of
 from porthole_operator.desired.revision import revision
 from porthole_operator.desired.secret import Keys, secret
 from porthole_operator.desired.service import service
@@ -98,7 +99,9 @@ class TestPod:
         made = plain_pod(a_recipe())
         assert made["spec"]["volumes"][0] == {"name": "home", "emptyDir": {"sizeLimit": "5Gi"}}
         desktop = made["spec"]["containers"][0]
-        assert desktop["resources"]["limits"]["ephemeral-storage"] == amount(5 * 2**30 + 2**28)
+        assert desktop["resources"]["limits"]["ephemeral-storage"] == format_bytes(
+            5 * 2**30 + 2**28
+        )
 
     def test_has_the_same_shape_in_every_attempt_and_another_when_its_spec_changes(self):
         shapes = {shape_of(pod(RECIPE, number, FINGERPRINT)) for number in range(3)}
@@ -164,17 +167,6 @@ def test_egress_follows_the_template():
         "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}],
         "ports": [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 443}],
     }
-
-
-def test_amounts_are_written_as_people_write_them():
-    assert [amount(n) for n in (2**31, 2**29, 1024, 1000, 0)] == [
-        "2Gi",
-        "512Mi",
-        "1Ki",
-        "1000",
-        "0",
-    ]
-    assert [cores(n) for n in (2, 0.25, 1.5)] == ["2", "250m", "1500m"]
 
 
 def test_a_desktop_is_named_after_its_home():
