@@ -33,7 +33,7 @@ def summary(short: Sequence[str], rows: Sequence[Row], told: Mapping[str, Sequen
     """
     parts = [
         _HEAD,
-        _figures(told),
+        _figures(len(short) + len(rows), told),
         "## Counts\n",
         _table(
             ("place of", "killed", "times", "stories", "passed", "failed", "seconds"),
@@ -46,7 +46,7 @@ def summary(short: Sequence[str], rows: Sequence[Row], told: Mapping[str, Sequen
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _figures(told: Mapping[str, Sequence[Line]]) -> str:
+def _figures(stories: int, told: Mapping[str, Sequence[Line]]) -> str:
     last = [lines[-1] for lines in told.values()]
     passed = sum(line.outcome == "passed" for line in last)
     seconds = [line.seconds for line in last]
@@ -54,7 +54,8 @@ def _figures(told: Mapping[str, Sequence[Line]]) -> str:
     load = statistics.median(line.load for line in last)
     times = sorted(line.at for line in last)
     commits = dict.fromkeys(line.commit for line in sorted(last, key=attrgetter("at")))
-    return f"""{len(last)} stories: {passed} passed, {len(last) - passed} failed.
+    failed = len(last) - passed
+    return f"""{len(last)} of {stories} stories were told: {passed} passed, {failed} failed.
 
 * {sum(seconds) / 60:.0f} minutes of stories; the middle one {middle:.0f} s,
   the longest {longest.seconds:.0f} s (`{longest.story}`)

@@ -42,7 +42,7 @@ def page() -> str:
 
 
 def test_a_page_counts_by_place_victim_and_times(page: str) -> None:
-    assert "4 stories: 3 passed, 1 failed." in page
+    assert "4 of 4 stories were told: 3 passed, 1 failed." in page
     assert "| agent | agent | once | 1 | 1 | 0 | 11 |" in page
     assert "| agent | agent | twice | 1 | 1 | 0 | 12 |" in page
     assert "| agent, which stands still | up | once | 1 | 0 | 1 | 13 |" in page
