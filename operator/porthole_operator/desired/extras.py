@@ -28,7 +28,15 @@ def _volumes(volumes: tuple[Object, ...]) -> tuple[Object, ...]:
             raise ValueError(f"a volume has a name and one of {', '.join(sorted(_VOLUMES))}")
         if name in {"home", "sockets", "tmp", "shm", "desktop-config", "gate-config"}:
             raise ValueError(f"the name '{name}' is used by Porthole itself")
+        if any("serviceAccountToken" in source for source in _sources(volume)):
+            raise ValueError("a desktop gets no token of the cluster")
     return volumes
+
+
+def _sources(volume: Object) -> list[Object]:
+    projected = volume.get("projected")
+    sources = projected.get("sources") if isinstance(projected, dict) else None
+    return [one for one in sources if isinstance(one, dict)] if isinstance(sources, list) else []
 
 
 def _mounts(mounts: tuple[Object, ...]) -> tuple[Object, ...]:

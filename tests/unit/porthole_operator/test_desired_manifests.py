@@ -151,6 +151,10 @@ class TestPod:
         ({"volumeMounts": [{"name": "a", "mountPath": "/run/porthole/x"}]}, "nothing can be"),
         ({"volumeMounts": [{"name": "a", "mountPath": "/srv/../tmp"}]}, "nothing can be mounted"),
         ({"volumeMounts": [{"name": "a", "mountPath": "/tmp/"}]}, "nothing can be mounted at"),
+        (
+            {"volumes": [{"name": "a", "projected": {"sources": [{"serviceAccountToken": {}}]}}]},
+            "gets no token of the cluster",
+        ),
         ({"resources": {"cpu": "4"}}, "'cpu' is no extended resource"),
     ],
 )
