@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from e2e.cluster.programs import HELM, KIND
 from e2e.cluster.record import Place, Up
 from e2e.cluster.running import run
 from porthole_client.cli.exits import Exit, Failure
+
+_PATIENCE = 60.0  # seconds for a cluster that is up to answer, on a machine that is busy
 
 
 class Cluster:
@@ -50,11 +53,10 @@ class Cluster:
             Failure: it cannot be made here, or another of this name is there.
         """
         found = Up.read(self.place)
-        if found and self._answers():
+        if found and self._is_there(found):
             if found.wanted != wanted:
                 raise Failure(
-                    f"Cluster {self.name} is up, with other nodes or ports. Take it down first:"
-                    f" `porthole cluster down --name {self.name}`.",
+                    f"Cluster {self.name} is up, with other nodes or ports. {self._take_down()}",
                     Exit.CONFLICT,
                 )
             self._cache.say(f"Cluster {self.name} is up.")
@@ -134,8 +136,29 @@ class Cluster:
     def _engine(self) -> Engine:
         return engine.engine_of(self._cache, self.place.engine, self.name)
 
+    def _is_there(self, found: Up) -> bool:
+        """Whether it runs still; after a reboot of the machine it does not.
+
+        Raises:
+            Failure: it runs and does not answer: somebody may want to know why.
+        """
+        if found.own_engine and not self._engine.enclosure.is_alive():
+            return False
+        deadline = time.monotonic() + _PATIENCE
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise Failure(
+                    f"Cluster {self.name} is there and does not answer. {self._take_down()}",
+                    Exit.UNREACHABLE,
+                )
+            time.sleep(1)
+        return True
+
     def _answers(self) -> bool:
         try:
             return self.kubectl("get", "--raw", "/readyz", "--request-timeout=5s") == "ok"
         except Failure:
             return False
+
+    def _take_down(self) -> str:
+        return f"Take it down first: `porthole cluster down --name {self.name}`."

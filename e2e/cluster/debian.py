@@ -9,6 +9,7 @@ from porthole_client.cli.exits import Failure
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ACCESS = re.compile(r'Acquire::(https?::|Check-)[^ ]* "[^"]+";')
+_TARGET = "$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)"
 _OWN = re.compile(r"^VERSION_CODENAME=(\w+)", re.MULTILINE)
 
 
@@ -21,12 +22,25 @@ def source(suite: str) -> str:
     own = _OWN.search(Path("/etc/os-release").read_text(encoding="utf-8"))
     if own is None:
         raise Failure("The cluster's node is made of Debian's packages, and this is no Debian.")
-    form = "$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(REPO_URI)"
-    for line in run(["apt-get", "indextargets", "--format", form]).splitlines():
-        release, codename, component, mirror = line.split("|")
-        if own[1] in {release, codename} and component == "main":
-            return f"deb [signed-by={_KEYRING}] {mirror} {suite} main"
-    raise Failure(f"apt has no source of Debian {own[1]}'s main packages on this machine.")
+    listed = run(["apt-get", "indextargets", "--format", _TARGET])
+    mirror = mirror_of(own[1], listed.splitlines())
+    if mirror is None:
+        raise Failure(f"apt has no source of Debian {own[1]}'s main packages on this machine.")
+    return f"deb [signed-by={_KEYRING}] {mirror} {suite} main"
+
+
+def mirror_of(own: str, targets: Iterable[str]) -> str | None:
+    """Return where this machine has Debian's packages from.
+
+    Args:
+        own: its release's name.
+        targets: what apt knows, in the form of `_TARGET`.
+    """
+    for target in targets:
+        release, codename, component, mirror = target.split("|")
+        if own in {release, codename} and component == "main":
+            return mirror
+    return None
 
 
 def access() -> list[str]:
