@@ -2,7 +2,8 @@
 
 build FILE [IMAGE...]     all images, or these, into one archive
 unpack IMAGE FOLDER       an image's files, as root
-stage FOLDER              what `docker build` takes: the Dockerfile and what it copies
+stage FOLDER [IMAGE...]   what `docker build` takes: the Dockerfile and what it copies
+base FILE                 a Debian for `docker import`, where there is none to pull
 dockerfile                that file, made from the recipes
 sizes                     the sizes of the images, made where they are not there yet
 """
@@ -12,11 +13,12 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.up import console
-from porthole_images import archive, dockerfile
+from porthole_images import archive, debian, dockerfile
 from porthole_images.image import Builder, Release, unpack
 from porthole_images.recipe import DPKG, IMAGES
 from porthole_images.store import Store
@@ -40,7 +42,10 @@ def main() -> int:
     one = doing.add_parser("unpack")
     one.add_argument("image")
     one.add_argument("folder", type=Path)
-    doing.add_parser("stage").add_argument("folder", type=Path)
+    staged = doing.add_parser("stage")
+    staged.add_argument("folder", type=Path)
+    staged.add_argument("images", nargs="*", metavar="IMAGE", default=[])
+    doing.add_parser("base").add_argument("file", type=Path)
     doing.add_parser("dockerfile")
     doing.add_parser("sizes")
     given = parser.parse_args()
@@ -75,7 +80,9 @@ def _do(given: argparse.Namespace) -> None:
                 raise Failure("Only root can give an image's files their owners.")
             unpack(builder().image(given.image), given.folder)
         case "stage":
-            _stage(builder(), given.folder)
+            stage(builder(), given.folder, given.images or IMAGES)
+        case "base":
+            debian.with_apt(given.file.absolute(), _say)
         case "dockerfile":
             sys.stdout.write(dockerfile.text())
         case "sizes":
@@ -90,13 +97,13 @@ def _release(given: argparse.Namespace) -> Release | None:
     return None if given.wheel is None else Release(given.wheel, given.lock)
 
 
-def _stage(makes: Builder, folder: Path) -> None:
-    """Write what `docker build` takes: the Dockerfile, and all but Debian's packages."""
+def stage(makes: Builder, folder: Path, names: Iterable[str]) -> None:
+    """Write what `docker build` takes for these images: the Dockerfile, and what it copies."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copyfile(DPKG, folder / DPKG.name)
     (folder / "Dockerfile").write_text(dockerfile.text(), encoding="utf-8")
-    for name in IMAGES:
+    for name in names:
         root = folder / name
         root.mkdir()
         with tempfile.TemporaryDirectory() as work:

@@ -24,24 +24,34 @@ def bootstrap(packages: Iterable[str], target: Path, say: Callable[[str], None])
     Raises:
         Failure: it cannot be made here; the sentence has mmdebstrap's words.
     """
+    _mmdebstrap(
+        target,
+        say,
+        "--variant=essential",
+        "--aptopt=APT::Install-Recommends false",
+        f"--dpkgopt={DPKG}",
+        f"--include={','.join(sorted(packages))}",
+        f"--setup-hook=printf '{_NO_PERL}' > \"$1/etc/apt/preferences.d/no-usrmerge\"",
+    )
+
+
+def with_apt(target: Path, say: Callable[[str], None]) -> None:
+    """Put a Debian that can install packages into a tar file: a base for `docker build`.
+
+    Raises:
+        Failure: it cannot be made here; the sentence has mmdebstrap's words.
+    """
+    _mmdebstrap(target, say, "--variant=apt")
+
+
+def _mmdebstrap(target: Path, say: Callable[[str], None], *options: str) -> None:
     if shutil.which("mmdebstrap") is None:
         machine_packages.install(["mmdebstrap"], say)
-    options = [f"--aptopt={option}" for option in _apt_options()]
-    included = ",".join(sorted(packages))
+    reaching = [f"--aptopt={option}" for option in _apt_options()]
+    always = ("--quiet", "--format=tar", f"--hook-dir={_MERGED}", *reaching)
     run(
         [
-            "mmdebstrap",
-            "--quiet",
-            "--format=tar",
-            "--variant=essential",
-            "--aptopt=APT::Install-Recommends false",
-            f"--dpkgopt={DPKG}",
-            *options,
-            f"--include={included}",
-            f"--hook-dir={_MERGED}",
-            f"--setup-hook=printf '{_NO_PERL}' > \"$1/etc/apt/preferences.d/no-usrmerge\"",
-            SUITE,
-            target,
+            *("mmdebstrap", *always, *options, SUITE, str(target)),
             *mirrors(_index_targets(), _own_suite()),
         ],
         env={"LC_ALL": "C.UTF-8", "TMPDIR": str(target.parent)},

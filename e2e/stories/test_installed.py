@@ -1,14 +1,19 @@
 """The chart on a real cluster: installed, used both ways, upgraded, uninstalled."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 
 from e2e.support.installed import SESSIONS, SYSTEM, Installed
 from e2e.support.real_cluster import RealCluster
+from porthole_images import debian
+from porthole_images.__main__ import builder, stage
+from porthole_images.recipe import IMAGES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -26,9 +31,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     try:
         cluster.up("--nodes", "1", "--port", f"{port}:30443")
         release = Installed(cluster, port)
-        release.load_images(
-            tmp_path_factory.mktemp("images"), "porthole", "porthole-gate", "desktop-vnc"
-        )
+        release.load_images(tmp_path_factory.mktemp("images"), *IMAGES)
         try:
             print(release.helm("install", "--create-namespace"))
         except AssertionError:
@@ -86,6 +89,46 @@ def test_a_session_made_by_the_api_is_ready_in_the_cluster(installed: Installed)
         made = porthole.sessions.create("desktop", name="by-api")
         porthole.sessions.wait_ready(made.id, timeout=120)
     installed.cluster.wait("session/by-api", "condition=Ready", "-n", SESSIONS)
+
+
+def test_viewers_reach_the_desktop_by_either_replica(installed: Installed):
+    """Both legs of a stream land where the cluster sends them, and meet."""
+    with installed.client() as porthole:
+        (session,) = (one for one in porthole.sessions.list() if one.name == "by-api")
+        for _ in range(8):
+            with porthole.sessions.connect(session.id) as stream:
+                assert bytes(stream.recv(timeout=20)).startswith(b"RFB 003.008")
+
+
+def test_the_browser_runs_under_pod_security_restricted(installed: Installed):
+    with installed.client() as porthole:
+        # Less than its template asks for: two cores have all of this story to carry.
+        small = {"requests": {"cpu": "50m", "memory": "512Mi"}}
+        made = porthole.sessions.create(
+            "browser", name="browser", start="about:blank", resources=small
+        )
+        porthole.sessions.wait_ready(made.id, timeout=180)
+        porthole.sessions.delete(made.id)
+        porthole.sessions.wait_gone(made.id, timeout=120)
+
+
+def test_docker_builds_the_same_image_from_the_same_lists(installed: Installed, tmp_path: Path):
+    """On a Debian that is made here, for there may be none to pull."""
+    run, base = installed.cluster.run, "localhost/porthole-test/debian:1"
+    debian.with_apt(tmp_path / "base.tar", print)
+    run("docker", "import", str(tmp_path / "base.tar"), base)
+    stage(builder(), tmp_path / "context", ["desktop-vnc"])
+    made = "localhost/porthole-test/desktop-vnc:1"
+    run(
+        *("docker", "build", "--quiet", "--network=host", "--target=desktop-vnc"),
+        *(f"--build-arg=BASE={base}", f"--tag={made}", str(tmp_path / "context")),
+    )
+    config = json.loads(run("docker", "image", "inspect", made))[0]["Config"]
+    ours = builder().image("desktop-vnc").config["config"]
+    assert {key: config[key] for key in ("User", "Entrypoint", "WorkingDir")} == {
+        key: ours[key] for key in ("User", "Entrypoint", "WorkingDir")
+    }
+    run("docker", "run", "--rm", "--entrypoint=Xvnc", made, "-version")
 
 
 def names(installed: Installed) -> set[str]:

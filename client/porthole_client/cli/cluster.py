@@ -26,14 +26,22 @@ def up(
         list[str] | None,
         typer.Option(metavar="HERE:NODEPORT", help="Lead a port of 127.0.0.1 to a node port."),
     ] = None,
+    bare: Annotated[bool, typer.Option("--bare", help="Make the cluster alone.")] = False,
 ) -> None:
-    """Make the cluster, unless it is there.
+    """Make the cluster, unless it is there, with Porthole on it, and print a link to its console.
 
     With Docker and images that can be pulled it is kind as everybody uses it. Where nothing can
     be pulled, engine and node image are built here, once: about ten minutes of two cores.
     """
     ports = [word for one in port or () for word in ("--port", one)]
-    _become("up", "--name", name, "--nodes", str(nodes), *ports)
+    alone = ["--bare"] if bare else []
+    _become("up", "--name", name, "--nodes", str(nodes), *ports, *alone)
+
+
+@app.command()
+def install(name: Name = _NAME) -> None:
+    """Put this checkout's Porthole on the cluster, in place of what is there, and print a link."""
+    _become("install", "--name", name)
 
 
 @app.command()
