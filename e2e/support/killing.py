@@ -105,8 +105,17 @@ def stopped(instance: Instance, part: str) -> int | None:
 
 def kill(instance: Instance, who: str, session: str, within: float = 15) -> int:
     """Kill it as soon as it is there, and wait until it is over; return its process id."""
-    pid: int = until(lambda: pid_of(instance, who, session), within, lambda: f"{who} to kill")
-    os.kill(pid, signal.SIGKILL)
+
+    def struck() -> int | None:
+        pid = pid_of(instance, who, session)
+        if pid is None or not _runs(pid):
+            return None  # what the record still names may be over already
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return pid
+        return None
+
+    pid: int = until(struck, within, lambda: f"{who} to kill")
     until(lambda: not _runs(pid), 10, lambda: f"the end of {who}")
     return pid
 
