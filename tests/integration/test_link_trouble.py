@@ -145,7 +145,7 @@ async def test_an_agent_that_floods_waits_and_others_do_not(one: Served, agent: 
         (command,) = await other.until(lambda: other.commands)
         other.say(observed(mine.json(), phase=Phase.RUNNING))
         await eventually(lambda: phase(one, mine.json()), "Running")
-        assert monotonic() - begun < 5
+        assert monotonic() - begun < 15  # three times what it should take at the most
         assert isinstance(command, Command)
         assert agent.goodbye is None
 

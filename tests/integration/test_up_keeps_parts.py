@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -21,6 +22,14 @@ from porthole_client.home import Home
 
 QUIET = "import time; time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+HALF_GONE = (
+    # Its first thread ends alone (exit, not exit_group), another holds its files a while longer.
+    "import ctypes, signal, threading, time\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "threading.Thread(target=lambda: time.sleep(2.5)).start()\n"
+    "ctypes.CDLL(None).syscall(60, 0)\n"
+)
+"""A process that looks like one that is over; 60 is `exit` on x86-64."""
 WITH_CHILD = (
     "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     f"print('child', subprocess.Popen([sys.executable, '-c', {QUIET!r}]).pid, flush=True);"
@@ -195,6 +204,16 @@ def test_the_next_up_ends_what_would_not(home: Home, monkeypatch: pytest.MonkeyP
     assert holders(part_lock(home, "part")) == [left]
     assert leftovers.end(home) == ["part"]
     assert not left.is_alive()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the number of a system call")
+def test_one_whose_threads_still_end_is_waited_for(home: Home) -> None:
+    left = killed_up(home, HALF_GONE)
+    assert not left.is_alive()
+    lock = part_lock(home, "part")
+    assert not locks.is_free(lock)
+    assert leftovers.end(home) == ["part"]
+    assert locks.is_free(lock)
 
 
 def test_a_pid_that_belongs_to_somebody_else_by_now_is_left_alone(home: Home) -> None:

@@ -160,7 +160,7 @@ class ScriptedAgent:
             )
         )
 
-    async def until(self, ready: Callable[[], Any], within: float = 5.0) -> Any:
+    async def until(self, ready: Callable[[], Any], within: float = 20.0) -> Any:
         """Wait until `ready` returns something true, looked at whenever something is heard."""
         async with asyncio.timeout(within):
             while not (found := ready()):

@@ -7,7 +7,7 @@ from typing import Any
 
 
 async def eventually(
-    look: Callable[[], Awaitable[Any]], expected: Any, within: float = 5.0
+    look: Callable[[], Awaitable[Any]], expected: Any, within: float = 20.0
 ) -> None:
     """Look again and again until it is as expected."""
     deadline = asyncio.get_running_loop().time() + within
@@ -17,7 +17,7 @@ async def eventually(
         await asyncio.sleep(0.02)
 
 
-def wait_until(look: Callable[[], bool], within: float = 5.0) -> None:
+def wait_until(look: Callable[[], bool], within: float = 20.0) -> None:
     """Look again and again until it is so; for tests without a loop."""
     deadline = time.monotonic() + within
     while not look():
