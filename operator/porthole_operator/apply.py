@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from porthole_contract.cluster import Object
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError
 from porthole_contract.lifecycle import Phase
@@ -33,16 +34,7 @@ from porthole_operator.desired.revision import owner, revision
 from porthole_operator.desired.secret import Keys, secret
 from porthole_operator.desired.service import service
 from porthole_operator.failpoints import failpoint
-from porthole_operator.kinds import (
-    CLAIMS,
-    EVENTS,
-    PODS,
-    REVISIONS,
-    SECRETS,
-    SESSIONS,
-    Object,
-    kind_of,
-)
+from porthole_operator.kinds import CLAIMS, EVENTS, PODS, REVISIONS, SECRETS, SESSIONS, kind_of
 from porthole_operator.observe import World
 from porthole_operator.plan import Begin, DeleteSession, EndPod, Mend, Plan, Sleep
 from porthole_operator.seen import Finding

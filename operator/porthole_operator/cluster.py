@@ -15,9 +15,9 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config.config_exception import ConfigException
 
+from porthole_contract.cluster import Kind, Object
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.names import OPERATOR
-from porthole_operator.kinds import Kind, Object
 
 _APPLY: Final = "application/apply-patch+yaml"  # of which JSON is a part
 _YAML: Final = "application/yaml"

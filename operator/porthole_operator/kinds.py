@@ -1,35 +1,10 @@
 """The kinds of objects that the operator has to do with, and their places in the API (pure)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from porthole_contract.cluster import Kind
 from porthole_contract.names import GROUP, VERSION
-
-Object = dict[str, Any]
-"""One object as the API server writes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of objects: `group` is empty for the core's, `plural` is its name in paths."""
-
-    group: str
-    version: str
-    plural: str
-    name: str
-
-    @property
-    def api_version(self) -> str:
-        """What stands in an object's `apiVersion`."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str | None, name: str | None = None, part: str = "") -> str:
-        """Return the path of one object (or of one part of it), or of all in a namespace."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        inside = "" if namespace is None else f"/namespaces/{namespace}"
-        return f"{root}{inside}/{self.plural}" + "".join(f"/{one}" for one in (name, part) if one)
-
 
 SESSIONS: Final = Kind(GROUP, VERSION, "sessions", "Session")
 TEMPLATES: Final = Kind(GROUP, VERSION, "sessiontemplates", "SessionTemplate")

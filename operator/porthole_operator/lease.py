@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import structlog
 
+from porthole_contract.cluster import Object
 from porthole_contract.errors import PortholeError
 from porthole_operator.cluster import Cluster, Conflicted
-from porthole_operator.kinds import LEASES, Object
+from porthole_operator.kinds import LEASES
 
 GOOD_FOR: Final = 15
 """Seconds that a record is good for."""

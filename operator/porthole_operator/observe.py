@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from porthole_contract.cluster import Kind, Object
 from porthole_contract.conditions import Reason
 from porthole_contract.effective import Effective, resolve
 from porthole_contract.errors import Refused
@@ -34,8 +35,6 @@ from porthole_operator.kinds import (
     REVISIONS,
     SECRETS,
     SESSIONS,
-    Kind,
-    Object,
 )
 from porthole_operator.seen import (
     Finding,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import structlog
 from pydantic import ValidationError
 
+from porthole_contract.cluster import Object
 from porthole_contract.errors import PortholeError
 from porthole_contract.names import LABEL_MANAGED_BY, OPERATOR
 from porthole_contract.template import SessionTemplate
@@ -14,7 +15,7 @@ from porthole_operator.cluster import Cluster
 from porthole_operator.desired.extras import read_extras
 from porthole_operator.desired.prepull import prepull, prepull_name
 from porthole_operator.desired.recipe import Site, shape_of
-from porthole_operator.kinds import DAEMON_SETS, Object
+from porthole_operator.kinds import DAEMON_SETS
 
 _AGAIN_AFTER: Final = 30.0
 

@@ -4,43 +4,13 @@ Each line says what it is for. `names` are the only objects that it may be grant
 that cannot be granted by name (create, list, watch) is granted for all of the kind.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from porthole_contract.cluster import Right, Scope
 from porthole_contract.names import GROUP
 
 LEASE: Final = "porthole-operator"
 """The Lease of whichever replica is the operator."""
-
-
-class Scope(StrEnum):
-    """Where something is granted."""
-
-    SESSIONS = "sessions"  # a Role in each namespace of sessions
-    SYSTEM = "system"  # a Role in the operator's own namespace
-    CLUSTER = "cluster"  # the small ClusterRole
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """One rule of a role."""
-
-    scope: Scope
-    group: str
-    resource: str
-    verbs: tuple[str, ...]
-    names: tuple[str, ...] = ()
-
-    def rule(self) -> dict[str, list[str]]:
-        """Return it as it stands in a Role."""
-        rule = {
-            "apiGroups": [self.group],
-            "resources": [self.resource],
-            "verbs": list(self.verbs),
-        }
-        return {**rule, "resourceNames": list(self.names)} if self.names else rule
-
 
 RIGHTS: Final = (
     # What is to be; `patch` puts idle ones to sleep, `delete` ends what lived long enough.

@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from porthole_contract.cluster import Object
 from porthole_contract.conditions import Reason
 from porthole_contract.lifecycle import Phase
 from porthole_contract.names import ORIGIN_API, revision_object
@@ -15,7 +16,7 @@ from porthole_contract.session import PinnedName
 from porthole_contract.template import SessionTemplate
 from porthole_operator.checks import TROUBLED
 from porthole_operator.cluster import Cluster
-from porthole_operator.kinds import REVISIONS, TEMPLATES, Object
+from porthole_operator.kinds import REVISIONS, TEMPLATES
 from porthole_operator.seen import Finding, Template
 from porthole_operator.subject import Subject
 

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
+from porthole_contract.cluster import Object
 from porthole_contract.errors import Invalid, PortholeError
 from porthole_contract.lifecycle import Phase
 from porthole_contract.names import API_VERSION
@@ -30,7 +31,7 @@ from porthole_contract.ticket import (
 )
 from porthole_operator.cluster import Cluster, Conflicted, Denied
 from porthole_operator.desired.secret import Keys
-from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS, Object
+from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS
 from porthole_operator.seen import Pod, is_child, read_pod
 from porthole_operator.status import GATE_PORT
 from porthole_operator.subject import Subject, read_subject, read_time

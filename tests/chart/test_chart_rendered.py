@@ -10,6 +10,7 @@ import yaml
 
 from porthole_agent.runtimes.kubernetes import rights as agent_rights
 from porthole_agent.settings import Settings as AgentSettings
+from porthole_contract.cluster import Scope
 from porthole_control.settings import Settings as ControlSettings
 from porthole_operator import rights as operator_rights
 from porthole_operator.keys import wanted
@@ -138,7 +139,7 @@ def test_rights_are_those_that_are_listed_and_no_others(rendered, way: str):
         granted = list(_granted_to(manifests, account))
         assert len(granted) == 2 + len(sessions)
         for namespace, rules in granted:
-            assert rules == rights.rules(rights.Scope(places[namespace])), account
+            assert rules == rights.rules(Scope(places[namespace])), account
     resources = [
         name
         for _, rules in _granted_to(manifests, "porthole-agent")

@@ -21,10 +21,11 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from porthole_contract.cluster import Object
 from porthole_contract.errors import Invalid
 from porthole_contract.stream.preface import Request, encode
 from porthole_contract.stream.sealed import public_half, unseal
-from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS, Object
+from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS
 from tests.support.desktop_pair import SUPERVISOR, read_answer
 from tests.support.operator_cluster import Nodes, a_place, running
 from tests.support.ports import free_port

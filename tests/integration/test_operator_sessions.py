@@ -6,7 +6,8 @@ There are no nodes; the test plays them (`place.nodes`).
 import pytest
 import pytest_asyncio
 
-from porthole_operator.kinds import CHILDREN, DAEMON_SETS, PODS, POLICIES, REVISIONS, Object
+from porthole_contract.cluster import Object
+from porthole_operator.kinds import CHILDREN, DAEMON_SETS, PODS, POLICIES, REVISIONS
 from tests.support.operator_cluster import Nodes, an_operator, waiting
 from tests.support.waiting import eventually
 

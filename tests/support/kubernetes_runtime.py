@@ -30,12 +30,12 @@ from porthole_agent.runtimes.kubernetes.resources import (
     REVISIONS,
     SESSIONS,
     VOLUMES,
-    Kind,
 )
-from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES, Scope, rules
+from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES, rules
 from porthole_agent.runtimes.kubernetes.runtime import KubernetesRuntime
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
 from porthole_agent.runtimes.port import Change, Observation
+from porthole_contract.cluster import Kind, Scope
 from porthole_contract.names import revision_object
 from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec

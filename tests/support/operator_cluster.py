@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from porthole_contract.cluster import Kind, Object, Scope
 from porthole_contract.crd.policies import Installation, policies
 from porthole_operator.cluster import Cluster, Conflicted, Missing
-from porthole_operator.kinds import CHILDREN, CLAIMS, PODS, SESSIONS, Kind, Object
-from porthole_operator.rights import Scope, rules
+from porthole_operator.kinds import CHILDREN, CLAIMS, PODS, SESSIONS
+from porthole_operator.rights import rules
 from tests.support.api_server import ApiServer
 from tests.support.waiting import eventually
 

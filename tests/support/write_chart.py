@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from porthole_agent.runtimes.kubernetes import rights as agent_rights
+from porthole_contract.cluster import Scope
 from porthole_contract.crd.kinds import kinds
 from porthole_contract.crd.policies import Installation, policies
 from porthole_contract.template import SessionTemplate
@@ -44,9 +45,9 @@ def written() -> dict[Path, str]:
         namespaces=(SESSIONS,), agent=f"{account}-agent", operator=f"{account}-operator"
     )
     files[FILES / "policies.yaml"] = _text("the contract", *policies(place))
-    agent = {str(scope): agent_rights.rules(scope) for scope in agent_rights.Scope}
+    agent = {str(scope): agent_rights.rules(scope) for scope in Scope}
     files[FILES / "rights" / "agent.yaml"] = _text("runtimes/kubernetes/rights.py", agent)
-    operator = {str(scope): operator_rights.rules(scope) for scope in operator_rights.Scope}
+    operator = {str(scope): operator_rights.rules(scope) for scope in Scope}
     files[FILES / "rights" / "operator.yaml"] = _text("porthole_operator/rights.py", operator)
     for name, image in IMAGES.items():
         files[FILES / "templates" / f"{name}.yaml"] = _text(

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from porthole_agent.runtimes.kubernetes import manifests, seen
 from porthole_agent.runtimes.kubernetes.judge import LetBe, judge
-from porthole_agent.runtimes.kubernetes.rights import RIGHTS, Scope, rules
+from porthole_agent.runtimes.kubernetes.rights import RIGHTS, rules
+from porthole_contract.cluster import Scope
 from porthole_contract.session import Desired, EnvVar
 from porthole_contract.testing import builders
 from tests.support.cluster_objects import NAMESPACE, SESSION, UID, a_session

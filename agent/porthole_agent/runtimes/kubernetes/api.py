@@ -17,13 +17,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config.config_exception import ConfigException
 
-from porthole_agent.runtimes.kubernetes.resources import (
-    Kind,
-    Object,
-    key_of,
-    uid_of,
-    version_of,
-)
+from porthole_agent.runtimes.kubernetes.resources import key_of, uid_of, version_of
+from porthole_contract.cluster import Kind, Object
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.names import AGENT
 

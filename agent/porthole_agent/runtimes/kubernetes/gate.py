@@ -11,7 +11,8 @@ from typing import Final
 
 from porthole_agent.pinning import BUFFER, check_pin, pinned_tls
 from porthole_agent.runtimes.kubernetes.api import Api, Unanswered
-from porthole_agent.runtimes.kubernetes.resources import PODS, SESSIONS, Object, uid_of
+from porthole_agent.runtimes.kubernetes.resources import PODS, SESSIONS, uid_of
+from porthole_contract.cluster import Object
 from porthole_contract.errors import Refused
 
 PORT: Final = 7443

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from porthole_agent.runtimes.kubernetes import seen
 from porthole_agent.runtimes.kubernetes.manifests import ANNOTATION_APPLIED
-from porthole_agent.runtimes.kubernetes.resources import Object, annotation, is_ending
+from porthole_agent.runtimes.kubernetes.resources import annotation, is_ending
+from porthole_contract.cluster import Object
 from porthole_contract.model import LONGEST_SENTENCE
 from porthole_contract.names import OPERATOR_IDLE
 from porthole_contract.session import Desired, SessionSpec

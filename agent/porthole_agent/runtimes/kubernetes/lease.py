@@ -13,8 +13,9 @@ from typing import Final
 import structlog
 
 from porthole_agent.runtimes.kubernetes.api import Api, Conflicted
-from porthole_agent.runtimes.kubernetes.resources import LEASES, Object
+from porthole_agent.runtimes.kubernetes.resources import LEASES
 from porthole_agent.runtimes.kubernetes.rights import LEASE
+from porthole_contract.cluster import Object
 from porthole_contract.errors import PortholeError
 
 _log = structlog.get_logger(__name__)

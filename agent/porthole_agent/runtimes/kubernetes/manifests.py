@@ -10,10 +10,10 @@ from porthole_agent.runtimes.kubernetes.resources import (
     EVENTS,
     REVISIONS,
     SESSIONS,
-    Object,
     uid_of,
     version_of,
 )
+from porthole_contract.cluster import Object
 from porthole_contract.names import (
     AGENT,
     ANNOTATION_HOME_ID,

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import structlog
 
 from porthole_agent.runtimes.kubernetes.api import Api, Expired, Unanswered
-from porthole_agent.runtimes.kubernetes.resources import Kind
 from porthole_agent.runtimes.kubernetes.store import Store
+from porthole_contract.cluster import Kind
 
 _log = structlog.get_logger(__name__)
 

@@ -1,36 +1,12 @@
 """The kinds of objects that the agent has to do with, and their places in the API (pure)."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from porthole_contract.cluster import Kind, Object
 from porthole_contract.names import GROUP, VERSION
-
-Object = dict[str, Any]
-"""One object as the API server writes it."""
 
 Key = tuple[str, str]
 """Namespace and name of an object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of objects: `group` is empty for the core's, `plural` is its name in paths."""
-
-    group: str
-    version: str
-    plural: str
-    name: str
-
-    @property
-    def api_version(self) -> str:
-        """What stands in an object's `apiVersion`."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str | None = None, name: str | None = None) -> str:
-        """Return the path of one object, or of all of them in a namespace."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        inside = f"/namespaces/{namespace}" if namespace else ""
-        return f"{root}{inside}/{self.plural}" + (f"/{name}" if name is not None else "")
 
 
 SESSIONS: Final = Kind(GROUP, VERSION, "sessions", "Session")

@@ -15,14 +15,9 @@ import structlog
 
 from porthole_agent.runtimes.kubernetes import manifests, seen
 from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing
-from porthole_agent.runtimes.kubernetes.resources import (
-    REVISIONS,
-    Object,
-    annotation,
-    is_ending,
-    uid_of,
-)
+from porthole_agent.runtimes.kubernetes.resources import REVISIONS, annotation, is_ending, uid_of
 from porthole_agent.runtimes.kubernetes.store import Store
+from porthole_contract.cluster import Object
 from porthole_contract.names import (
     AGENT,
     ANNOTATION_TEMPLATE_DIGEST,

@@ -5,45 +5,15 @@ Each line says what it is for. `names` are the only objects that it may be grant
 verb that cannot be granted by name (create, list, watch) is granted for all of the kind.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from porthole_contract.cluster import Right, Scope
 from porthole_contract.names import GROUP
 
 TOMBSTONES: Final = "porthole-agent-ended"
 """The ConfigMap of what has ended."""
 LEASE: Final = "porthole-agent"
 """The Lease of whoever has the link."""
-
-
-class Scope(StrEnum):
-    """Where something is granted."""
-
-    SESSIONS = "sessions"  # a Role in each namespace of sessions
-    SYSTEM = "system"  # a Role in the agent's own namespace
-    CLUSTER = "cluster"  # the small ClusterRole
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """One rule of a role."""
-
-    scope: Scope
-    group: str
-    resource: str
-    verbs: tuple[str, ...]
-    names: tuple[str, ...] = ()
-
-    def rule(self) -> dict[str, list[str]]:
-        """Return it as it stands in a Role."""
-        rule = {
-            "apiGroups": [self.group],
-            "resources": [self.resource],
-            "verbs": list(self.verbs),
-        }
-        return {**rule, "resourceNames": list(self.names)} if self.names else rule
-
 
 RIGHTS: Final = (
     # Orders become Sessions; what is seen of them becomes reports.

@@ -23,8 +23,6 @@ from porthole_agent.runtimes.kubernetes.resources import (
     TEMPLATES,
     VOLUMES,
     Key,
-    Kind,
-    Object,
     key_of,
     uid_of,
 )
@@ -43,6 +41,7 @@ from porthole_agent.runtimes.port import (
     Offer,
     Overview,
 )
+from porthole_contract.cluster import Kind, Object
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import Phase

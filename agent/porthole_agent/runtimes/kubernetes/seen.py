@@ -9,8 +9,9 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from porthole_agent.runtimes.kubernetes.manifests import ANNOTATION_APPLIED
-from porthole_agent.runtimes.kubernetes.resources import Object, annotation, is_ending, uid_of
+from porthole_agent.runtimes.kubernetes.resources import annotation, is_ending, uid_of
 from porthole_agent.runtimes.port import Capacity, Home, Observation, Offer
+from porthole_contract.cluster import Object
 from porthole_contract.lifecycle import OCCUPIED, Phase
 from porthole_contract.link.reports import Origin
 from porthole_contract.names import (

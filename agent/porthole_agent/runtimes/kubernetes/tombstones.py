@@ -14,9 +14,10 @@ import structlog
 from pydantic import ValidationError
 
 from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing
-from porthole_agent.runtimes.kubernetes.resources import CONFIG_MAPS, Object, version_of
+from porthole_agent.runtimes.kubernetes.resources import CONFIG_MAPS, version_of
 from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES
 from porthole_agent.runtimes.port import Ended
+from porthole_contract.cluster import Object
 from porthole_contract.model import Message, Moment
 from porthole_contract.names import AGENT, LABEL_MANAGED_BY, LABEL_PART_OF
 

@@ -22,8 +22,6 @@ from porthole_agent.runtimes.kubernetes.resources import (
     EVENTS,
     SESSIONS,
     VOLUMES,
-    Kind,
-    Object,
     annotation,
     is_ending,
     key_of,
@@ -33,6 +31,7 @@ from porthole_agent.runtimes.kubernetes.resources import (
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
 from porthole_agent.runtimes.kubernetes.store import Store
 from porthole_agent.runtimes.kubernetes.tombstones import Tombstone, Tombstones
+from porthole_contract.cluster import Kind, Object
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.names import (
