@@ -5,8 +5,10 @@
 `NAMES` is the whole list, in the order in which a session passes them.
 """
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 
 from porthole_contract.failpoints import VARIABLE, Failpoints
 
@@ -63,7 +65,18 @@ KUBERNETES = KUBERNETES_CREATE + KUBERNETES_CHANGE + KUBERNETES_DELETE
 
 NAMES = LOCAL + KUBERNETES
 
-_asked = Failpoints(NAMES, os.environ.get(VARIABLE, ""))
+
+def _take(path: str) -> str:
+    """Return what a file says, and remove it; nothing if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        file = Path(path)
+        said = file.read_text(encoding="ascii")
+        file.unlink()
+        return said
+    return ""
+
+
+_asked = Failpoints(NAMES, os.environ.get(VARIABLE, ""), _take)
 
 
 def failpoint(name: str) -> None:

@@ -5,8 +5,10 @@
 `NAMES` is the whole list, in the order in which a session passes them.
 """
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 
 from porthole_contract.failpoints import VARIABLE, Failpoints
 
@@ -36,7 +38,18 @@ DELETE = (
 )
 NAMES = START + LOSE + SLEEP + DELETE
 
-_asked = Failpoints(NAMES, os.environ.get(VARIABLE, ""))
+
+def _take(path: str) -> str:
+    """Return what a file says, and remove it; nothing if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        file = Path(path)
+        said = file.read_text(encoding="ascii")
+        file.unlink()
+        return said
+    return ""
+
+
+_asked = Failpoints(NAMES, os.environ.get(VARIABLE, ""), _take)
 
 
 def failpoint(name: str) -> None:
