@@ -1,13 +1,18 @@
-"""What the stories share: one running instance, ended by Ctrl-C and gone without a trace."""
+"""What the stories share: one running instance and one cluster, gone without a trace."""
 
+import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from e2e.support.installed import Installed
 from e2e.support.instance import Instance
+from e2e.support.real_cluster import RealCluster, until
+from e2e.support.traces import Traces, all_network_namespaces, network_namespaces
 from tests.support.leftovers import Leftovers
 
 
@@ -51,6 +56,72 @@ def instance(home_folder: Path) -> Iterator[Instance]:
     code = running.stop()
     assert code == 0, running.up.said
     _nothing_runs(running.home)
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[RealCluster]:
+    """The one cluster of all stories, with two nodes and with Porthole on it.
+
+    `PORTHOLE_E2E_CLUSTER` names one to use, to bring up to date, and to keep: whoever writes
+    stories waits for a cluster once.
+    """
+    kept = os.environ.get("PORTHOLE_E2E_CLUSTER", "")
+    used = RealCluster(kept or "stories")
+    before = Traces.of(used.place.folder, used.name)
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    try:
+        with capture.global_and_fixture_disabled():
+            print(f"\nCluster {used.name}: making it, or bringing it up to date", flush=True)
+            used.up()
+        yield used
+    finally:
+        if not kept:
+            inside = network_namespaces(f"porthole-cluster-{used.name}")
+            used.porthole("down", patience=300)
+    if not kept:
+        _nothing_is_left(used, before)
+        assert not inside & all_network_namespaces()
+
+
+def _nothing_is_left(cluster: RealCluster, before: Traces) -> None:
+    """Check that nothing of a cluster is on the machine any more."""
+    left: dict[str, list[str]] = {}
+
+    def look() -> bool:
+        nonlocal left
+        left = Traces.of(cluster.place.folder, cluster.name).new_since(before)
+        return not left
+
+    until(look, lambda: f"nothing of the cluster is left: {left}", 30)
+    assert not cluster.place.folder.exists()
+
+
+@pytest.fixture(scope="session")
+def release(cluster: RealCluster) -> Installed:
+    """Porthole on the cluster, whatever a story has done to it since."""
+    return Installed(cluster)
+
+
+@pytest.fixture
+def installed(request: pytest.FixtureRequest, release: Installed) -> Iterator[Installed]:
+    """Porthole on the cluster, all there; a story leaves it as it found it."""
+    if not release.is_there():
+        release.cluster.up()
+    release.until_linked()
+    before, failed = release.things(), request.session.testsfailed
+    yield release
+    if request.session.testsfailed > failed:
+        print(release.logs())
+        release.clean_up()
+    left: Counter[str] = Counter()
+
+    def look() -> bool:
+        nonlocal left
+        left = release.things()
+        return left == before
+
+    until(look, lambda: f"left {left - before}, missing {before - left}", 60)
 
 
 def _nothing_runs(home: Path) -> None:

@@ -102,8 +102,9 @@ def stage(makes: Builder, folder: Path, names: Iterable[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copyfile(DPKG, folder / DPKG.name)
-    (folder / "Dockerfile").write_text(dockerfile.text(), encoding="utf-8")
-    for name in names:
+    wanted = tuple(names)
+    (folder / "Dockerfile").write_text(dockerfile.text(wanted), encoding="utf-8")
+    for name in wanted:
         root = folder / name
         root.mkdir()
         with tempfile.TemporaryDirectory() as work:

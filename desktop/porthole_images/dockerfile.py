@@ -1,6 +1,7 @@
 """The same images by `docker build`: a Dockerfile made from the recipes (pure)."""
 
 import json
+from collections.abc import Iterable, Iterator
 
 from porthole_images.recipe import IMAGES, Recipe, load
 
@@ -19,13 +20,29 @@ ARG BASE=debian:bookworm-slim
 _BARE = "find / -xdev -type f -perm /6000 -exec chmod a-s {} +"
 
 
-def text() -> str:
-    """Return the Dockerfile: a stage for what images share, and one for each image."""
+def text(names: Iterable[str] = IMAGES) -> str:
+    """Return the Dockerfile: a stage for what images share, and one for each image.
+
+    Args:
+        names: the images that are wanted. Docker's older builder goes through every stage above
+            the one that it is asked for.
+    """
+    wanted = tuple(names)
+    needed = {below for name in wanted for below in _stands_on(load(name))}
     shared = dict.fromkeys(
         below for name in IMAGES for below in (load(name).below,) if below is not None
     )
-    stages = [_debian(load(name)) for name in shared]
-    return "\n".join((_HEAD, *stages, *(_image(load(name)) for name in IMAGES)))
+    stages = [_debian(load(name)) for name in shared if name in needed]
+    return "\n".join((_HEAD, *stages, *(_image(load(name)) for name in wanted)))
+
+
+def _stands_on(recipe: Recipe) -> Iterator[str]:
+    """Yield the names of what is shared and below a recipe, itself if it is."""
+    if _is_shared(recipe):
+        yield recipe.name
+    if recipe.below is not None:
+        yield recipe.below
+        yield from _stands_on(load(recipe.below))
 
 
 def _debian(recipe: Recipe) -> str:

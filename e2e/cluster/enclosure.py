@@ -6,6 +6,7 @@ is a folder, and empty control groups of one name. slirp4netns, outside, is the 
 the way in to ports that are published on 127.0.0.1.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -150,9 +151,20 @@ class Enclosure:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited()),
             ],
             setsid=True,
         )
+
+
+def _inherited() -> list[int]:
+    """Return what whoever called us has open: a lock of theirs must not last for a cluster."""
+    found = []
+    for fd in (int(path.name) for path in Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(OSError):
+            if fd > 2 and os.get_inheritable(fd):
+                found.append(fd)
+    return found
 
 
 def _child_of(parent: int) -> int:

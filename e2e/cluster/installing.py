@@ -27,6 +27,7 @@ from porthole_images.recipe import IMAGES
 
 CHART: Final = Path(__file__).resolve().parents[2] / "helm" / "porthole"
 SYSTEM: Final = "porthole-system"
+SESSIONS: Final = "porthole-sessions"
 CONSOLE: Final = 30443
 """The node port of the console."""
 USUAL_PORT: Final = 8443
@@ -70,7 +71,8 @@ def install(cluster: Cluster, cache: Cache) -> str:
     }
     record = cluster.place.folder / "installed"
     wanted = _digest_of_chart(values)
-    if not record.exists() or record.read_text(encoding="ascii") != wanted:
+    known = record.exists() and record.read_text(encoding="ascii") == wanted
+    if not known or not _is_released(cluster):
         file = cluster.place.folder / "values.yaml"
         file.write_text(yaml.safe_dump(values), encoding="utf-8")
         helm = str(cache.obtain(HELM) / "helm")
@@ -80,6 +82,15 @@ def install(cluster: Cluster, cache: Cache) -> str:
             run([helm, "upgrade", "--install", *what, *where, "--wait", "--timeout", _PATIENCE])
         record.write_text(wanted, encoding="ascii")
     return _sign_in_link(cluster, url)
+
+
+def _is_released(cluster: Cluster) -> bool:
+    """Whether it is still there: somebody may have uninstalled it."""
+    found = cluster.kubectl(
+        *("-n", SYSTEM, "get", "secrets", "-o", "name"),
+        *("-l", "owner=helm,name=porthole,status=deployed"),
+    )
+    return found != ""
 
 
 def _load(cluster: Cluster, images: list[Image], tag: str) -> None:

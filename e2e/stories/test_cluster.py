@@ -1,10 +1,8 @@
-"""The cluster that stories run on is a real one, and leaves nothing behind."""
+"""The cluster that stories run on is a real one."""
 
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,15 +10,10 @@ from e2e.cluster import archive
 from e2e.cluster.archive import File, Folder, Image
 from e2e.cluster.cache import Cache
 from e2e.cluster.programs import PROBE
-from e2e.cluster.record import Place
 from e2e.support.real_cluster import RealCluster
-from e2e.support.traces import Traces, all_network_namespaces, network_namespaces
-from tests.support.ports import free_port
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
 
-NAME = "story"
-NODE_PORT = 30080
 PROBE_IMAGE = "localhost/porthole-test/probe:1"
 SPACE = "story"
 
@@ -58,35 +51,37 @@ def a_pod(name: str, **spec: object) -> dict[str, object]:
     }
 
 
-@pytest.fixture(scope="module")
-def before() -> Traces:
-    return Traces.of(Place(NAME).folder, NAME)
+@pytest.fixture(scope="module", autouse=True)
+def space(cluster: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A namespace for the probe, whose image is on the nodes."""
+    image = tmp_path_factory.mktemp("image") / "probe.tar"
+    probe = Cache.of_this_user(print).obtain(PROBE) / "probe"
+    layer = {"bin/probe": File(probe), "tmp": Folder(0o1777)}
+    archive.write(image, {"probe": layer}, [Image(PROBE_IMAGE, ["probe"], ["/bin/probe"])])
+    cluster.porthole("load", str(image))
+    cluster.kubectl("create", "namespace", SPACE)
+    cluster.kubectl("label", "ns", SPACE, "pod-security.kubernetes.io/enforce=restricted")
+    yield
+    cluster.kubectl("delete", "namespace", SPACE, "--timeout=60s")
 
 
 @pytest.fixture(scope="module")
-def published() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def cluster(
-    before: Traces,  # noqa: ARG001 - looked for before there is anything
-    published: int,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[RealCluster]:
-    made = RealCluster(NAME)
-    try:
-        made.up("--nodes", "2", "--port", f"{published}:{NODE_PORT}")
-        image = tmp_path_factory.mktemp("image") / "probe.tar"
-        probe = Cache.of_this_user(print).obtain(PROBE) / "probe"
-        layer = {"bin/probe": File(probe), "tmp": Folder(0o1777)}
-        archive.write(image, {"probe": layer}, [Image(PROBE_IMAGE, ["probe"], ["/bin/probe"])])
-        made.porthole("load", str(image))
-        made.kubectl("create", "namespace", SPACE)
-        made.kubectl("label", "ns", SPACE, "pod-security.kubernetes.io/enforce=restricted")
-        yield made
-    finally:
-        made.porthole("down")
+def server(cluster: RealCluster, space: None) -> None:  # noqa: ARG001 - it is made there
+    """A pod `server` with a Service of its name, and a pod on each node that may ask it."""
+    one, two = nodes(cluster)
+    cluster.apply(
+        a_pod("server", nodeName=one),
+        a_pod("beside", nodeName=one),
+        a_pod("far", nodeName=two),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "server", "namespace": SPACE},
+            "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        },
+    )
+    for pod in ("server", "beside", "far"):
+        cluster.wait(f"pod/{pod}", "condition=Ready", "-n", SPACE)
 
 
 def nodes(cluster: RealCluster) -> list[str]:
@@ -105,40 +100,14 @@ def test_every_node_is_ready_and_takes_pods(cluster: RealCluster) -> None:
     assert cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[*].spec.taints}") == ""
 
 
-def test_a_cluster_that_is_up_is_up_at_once(cluster: RealCluster, published: int) -> None:
-    assert cluster.up("--nodes", "2", "--port", f"{published}:{NODE_PORT}") < 15
-
-
+@pytest.mark.usefixtures("server")
 def test_pods_of_all_nodes_reach_a_service_by_its_name(cluster: RealCluster) -> None:
-    one, two = nodes(cluster)
-    cluster.apply(
-        a_pod("server", nodeName=one),
-        a_pod("beside", nodeName=one),
-        a_pod("far", nodeName=two),
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "server", "namespace": SPACE},
-            "spec": {
-                "type": "NodePort",
-                "selector": {"app": "server"},
-                "ports": [{"port": 80, "targetPort": 8080, "nodePort": NODE_PORT}],
-            },
-        },
-    )
-    for pod in ("server", "beside", "far"):
-        cluster.wait(f"pod/{pod}", "condition=Ready", "-n", SPACE)
     for pod in ("beside", "far"):
         cluster.eventually("server, user 1000\n", *ask(pod))
     assert cluster.kubectl("logs", "-n", SPACE, "server") == "serving as server\n"
 
 
-@pytest.mark.usefixtures("cluster")
-def test_a_node_port_is_reached_from_this_machine(published: int) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{published}/", timeout=10) as answer:
-        assert answer.read() == b"server, user 1000\n"
-
-
+@pytest.mark.usefixtures("server")
 def test_a_port_is_forwarded(cluster: RealCluster) -> None:
     command = ["kubectl", "port-forward", "-n", SPACE, "pod/server", ":8080"]
     with subprocess.Popen(
@@ -176,9 +145,10 @@ def test_a_volume_is_writable_by_anybody_and_stays_on_its_node(cluster: RealClus
     assert cluster.kubectl(*read) == "kept\n"
     there = cluster.kubectl("get", "pod", "reader", "-n", SPACE, "-o", "jsonpath={.spec.nodeName}")
     assert there == where
+    volume = cluster.get("pvc", "home", "-n", SPACE)["spec"]["volumeName"]
     cluster.kubectl("delete", "pod", "reader", "-n", SPACE)
     cluster.kubectl("delete", "pvc", "home", "-n", SPACE)
-    cluster.wait("pv", "delete", "--all")
+    cluster.wait(f"pv/{volume}", "delete")
 
 
 def test_a_pod_may_have_users_of_its_own(cluster: RealCluster) -> None:
@@ -187,12 +157,14 @@ def test_a_pod_may_have_users_of_its_own(cluster: RealCluster) -> None:
 
 
 def test_the_audit_log_knows_who_did_what(cluster: RealCluster) -> None:
-    log = Path(cluster.environment["KUBECONFIG"]).parent / "audit" / "log"
+    log = cluster.place.audit / "log"
+    cluster.kubectl("get", "pods", "-n", SPACE)
     assert f'"requestURI":"/api/v1/namespaces/{SPACE}/pods' in log.read_text()
 
 
+@pytest.mark.usefixtures("server", "installed")
 def test_a_node_that_was_killed_comes_back(cluster: RealCluster) -> None:
-    worker = f"{NAME}-worker"
+    worker = f"{cluster.name}-worker"
     cluster.run("docker", "kill", worker)
     cluster.wait(f"node/{worker}", "condition=Ready=Unknown")
     cluster.run("docker", "start", worker)
@@ -201,14 +173,3 @@ def test_a_node_that_was_killed_comes_back(cluster: RealCluster) -> None:
     cluster.wait("pod/after", "condition=Ready", "-n", SPACE)
     # Ready says nothing about Services: the node's kube-proxy starts beside the pods.
     cluster.eventually("server, user 1000\n", *ask("after"))
-
-
-def test_nothing_is_left_of_it(cluster: RealCluster, before: Traces) -> None:
-    inside = network_namespaces(f"porthole-cluster-{NAME}")
-    cluster.porthole("down")
-    deadline = time.monotonic() + 30
-    while left := Traces.of(Place(NAME).folder, NAME).new_since(before):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.5)
-    assert not inside & all_network_namespaces()
-    assert not Place(NAME).folder.exists()

@@ -1,84 +1,122 @@
-"""Porthole on a cluster, as somebody installs it: images made here, and helm."""
+"""Porthole on a cluster, as `porthole cluster up` has put it there."""
 
 import base64
 import contextlib
 import hashlib
 import ssl
-import subprocess
+from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from e2e.support.real_cluster import RealCluster
-from porthole_client import Porthole
-from porthole_images import archive
-from porthole_images.__main__ import PREFIX, builder
+from e2e.cluster.installing import CHART, CONSOLE, SESSIONS, SYSTEM
+from e2e.cluster.record import Up
+from e2e.support.outside import Desktop
+from e2e.support.real_cluster import RealCluster, until
+from porthole_client import AsyncPorthole, Porthole
 
-ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "helm" / "porthole"
-SYSTEM = "porthole-system"
-SESSIONS = "porthole-sessions"
 RELEASE = "porthole"
-NODE_PORT = 30443
+PROGRAMS = ("control-plane", "agent", "operator")
+OURS = (
+    *("sessions.porthole.dev", "sessiontickets.porthole.dev", "sessiontemplates.porthole.dev"),
+    *("pods", "services", "secrets", "configmaps", "persistentvolumeclaims"),
+    *("networkpolicies", "controllerrevisions"),
+)
+"""What a story may leave in a namespace of sessions, and must not."""
 
 
 class Installed:
-    """A release on a cluster, whose node port `NODE_PORT` is `port` of this machine.
+    """The release on a cluster.
 
     Args:
-        cluster: where it is, or will be.
-        port: of 127.0.0.1.
+        cluster: where it is.
     """
 
-    def __init__(self, cluster: RealCluster, port: int) -> None:
+    def __init__(self, cluster: RealCluster) -> None:
         self.cluster = cluster
-        self.url = f"https://127.0.0.1:{port}"
 
-    def load_images(self, folder: Path, *names: str) -> None:
-        """Make images of this checkout and put them onto every node."""
-        makes = builder()
-        file = folder / "images.tar"
-        archive.write(map(makes.image, names), file, prefix=PREFIX, tag=makes.version)
-        self.cluster.porthole("load", str(file))
-        file.unlink()
+    @property
+    def port(self) -> int:
+        """The port of 127.0.0.1 that leads to the console."""
+        found = Up.read(self.cluster.place)
+        assert found is not None
+        return next(here for here, inside in found.wanted.ports.items() if inside == CONSOLE)
 
-    def helm(self, verb: str, *words: str, values: dict[str, Any] | None = None) -> str:
-        """Run helm for the release; `values` are besides those that lead to it."""
-        if verb in {"install", "upgrade"}:
-            service = {"type": "NodePort", "nodePort": NODE_PORT}
-            given = {"publicUrl": self.url, "service": service, **(values or {})}
-            file = self.cluster_file("values.yaml", yaml.safe_dump(given))
-            words = (str(CHART), "--values", str(file), "--wait", "--timeout=4m", *words)
-        return self.cluster.run("helm", verb, RELEASE, *words, "--namespace", SYSTEM)
+    @property
+    def url(self) -> str:
+        """Where the console is."""
+        return f"https://127.0.0.1:{self.port}"
 
-    def cluster_file(self, name: str, content: str) -> Path:
-        """Return a file that programs of this cluster are given."""
-        file = Path(self.cluster.environment["KUBECONFIG"]).parent / name
-        file.write_text(content, encoding="utf-8")
-        return file
+    def upgrade(self, **values: Any) -> None:
+        """Upgrade it, with other values besides those that it has."""
+        given = self.cluster.place.folder / "more-values.yaml"
+        given.write_text(yaml.safe_dump(values), encoding="utf-8")
+        words = (RELEASE, str(CHART), "--reuse-values", "--values", str(given))
+        self.helm("upgrade", *words, "--wait", "--timeout=4m")
+
+    def helm(self, verb: str, *words: str) -> str:
+        """Run helm in the release's namespace."""
+        return self.cluster.run("helm", verb, *words, "--namespace", SYSTEM, patience=300)
 
     def secret(self, name: str) -> dict[str, bytes]:
         """Return the entries of a Secret of the release."""
-        shown = self.cluster.kubectl("-n", SYSTEM, "get", "secret", name, "-o", "yaml")
-        return {
-            key: base64.b64decode(value) for key, value in yaml.safe_load(shown)["data"].items()
-        }
+        entries = self.cluster.get("secret", name, "-n", SYSTEM)["data"]
+        return {key: base64.b64decode(value) for key, value in entries.items()}
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """The SHA-256 of the certificate that it shows."""
         pem = self.secret("porthole-tls")["tls.crt"].decode("ascii")
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[Porthole]:
-        """Yield a client that is the administrator."""
-        token = self.secret("porthole-administrator")["token"].decode("ascii")
+    def client(self, token: str = "") -> Iterator[Porthole]:
+        """Yield a client: the administrator's, or of whose token it is."""
+        token = token or self.secret("porthole-administrator")["token"].decode("ascii")
         with Porthole(server=self.url, token=token, fingerprint=self.fingerprint) as client:
             yield client
+
+    def async_client(self, token: str = "") -> AsyncPorthole:
+        """Return the same for a story in a loop."""
+        token = token or self.secret("porthole-administrator")["token"].decode("ascii")
+        return AsyncPorthole(server=self.url, token=token, fingerprint=self.fingerprint)
+
+    def pod(self, session: str) -> dict[str, Any]:
+        """Return the pod of a session, by the session's name."""
+        found: dict[str, Any] = self.cluster.get("pod", session, "-n", SESSIONS)
+        return found
+
+    def desktop(self, session: str) -> Desktop:
+        """Return the desktop of a session, by the session's name, as the machine sees it."""
+        return Desktop.in_pod(self.pod(session)["metadata"]["uid"])
+
+    def is_there(self) -> bool:
+        """Whether it is installed."""
+        words = ("secrets", "-n", SYSTEM, "-l", "owner=helm,status=deployed", "-o", "name")
+        return self.cluster.kubectl("get", *words) != ""
+
+    def is_linked(self) -> bool:
+        """Whether the control plane has its agent."""
+        with self.client() as porthole:
+            return [agent.linked for agent in porthole.agents.list()] == [True]
+
+    def until_linked(self) -> None:
+        """Wait until it is all there and the agent is linked."""
+        for name in PROGRAMS:
+            words = ("rollout", "status", f"deployment/porthole-{name}", "--timeout=90s")
+            self.cluster.kubectl("-n", SYSTEM, *words)
+        until(self.is_linked, "the agent is linked")
+
+    def things(self) -> Counter[str]:
+        """Return the names of all that stories could leave where sessions are."""
+        words = ("get", ",".join(OURS), "-n", SESSIONS, "-o", "name")
+        return Counter(self.cluster.kubectl(*words).split())
+
+    def clean_up(self) -> None:
+        """Delete what a story that failed has left."""
+        words = ("delete", "sessions,sessiontickets", "--all", "-n", SESSIONS, "--timeout=60s")
+        self.cluster.attempt("kubectl", *words)
 
     def logs(self) -> str:
         """Return what there is, and what each program said last."""
@@ -86,19 +124,23 @@ class Installed:
             ("get", "pods,jobs,sessions,events", "-A", "-o", "wide"),
             *(
                 ("-n", SYSTEM, "logs", f"deployment/porthole-{name}", "--tail=40", "--prefix")
-                for name in ("control-plane", "agent", "operator")
+                for name in PROGRAMS
             ),
             ("-n", SYSTEM, "logs", "statefulset/porthole-database", "--tail=20"),
             ("-n", SYSTEM, "logs", "job/porthole-keys", "--tail=20"),
         )
         shown = []
         for one in words:
-            done = subprocess.run(
-                ["kubectl", *one],
-                env=self.cluster.environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = self.cluster.attempt("kubectl", *one)
             shown.append(f"$ kubectl {' '.join(one)}\n{done.stdout}{done.stderr}")
         return "\n".join(shown)
+
+
+def a_session(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a Session as somebody writes it for kubectl."""
+    return {
+        "apiVersion": "porthole.dev/v1alpha1",
+        "kind": "Session",
+        "metadata": {"name": name, "namespace": SESSIONS},
+        "spec": {"owner": "admin", "template": {"name": "desktop"}, **spec},
+    }

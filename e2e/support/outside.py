@@ -1,9 +1,11 @@
 """A session's desktop as the machine itself sees it, past everything of ours.
 
-Its processes are found by their cgroup, its files through the kernel's `/proc/PID/root`, its
-screen by asking the X server with another program's code (Pillow's, on libxcb).
+Its processes are found by their cgroup (those of a pod, too: nodes are containers here), its
+files through the kernel's `/proc/PID/root`, its screen by asking the X server with another
+program's code (Pillow's, on libxcb).
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -34,6 +36,19 @@ def processes_of(session: str, part: str = "desktop") -> dict[int, str]:
     return found
 
 
+def processes_in_pod(uid: str) -> dict[int, str]:
+    """Return the processes of a pod with their command lines."""
+    found, names = {}, (f"pod{uid}", f"pod{uid.replace('-', '_')}")
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdecimal():
+                groups = (process / "cgroup").read_text()
+                if any(name in groups for name in names):
+                    words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                    found[int(process.name)] = words
+    return found
+
+
 @dataclass(frozen=True)
 class Desktop:
     """One running desktop."""
@@ -46,7 +61,22 @@ class Desktop:
     @classmethod
     def of(cls, session: str) -> "Desktop":
         """Find the desktop of a session."""
-        for pid, words in processes_of(session).items():
+        running = processes_of(session)
+        found = cls._among(running)
+        assert found is not None, f"no desktop of {session} runs: {running}"
+        return found
+
+    @classmethod
+    def in_pod(cls, uid: str) -> "Desktop":
+        """Find the desktop in a pod, which runs on a node that is part of this machine."""
+        running = processes_in_pod(uid)
+        found = cls._among(running)
+        assert found is not None, f"no desktop runs in the pod {uid}: {running}"
+        return found
+
+    @classmethod
+    def _among(cls, running: dict[int, str]) -> "Desktop | None":
+        for pid, words in running.items():
             if words.split()[:1] == ["openbox"]:
                 entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
                 said = dict(entry.partition("=")[::2] for entry in entries)
@@ -55,7 +85,7 @@ class Desktop:
                 socket = root / "tmp/.X11-unix" / f"X{number}"
                 authority = root / said["XAUTHORITY"].removeprefix("/")
                 return cls(root, str(socket), authority, pid)
-        raise AssertionError(f"no desktop of {session} runs: {processes_of(session)}")
+        return None
 
     def screen(self, into: Path) -> Image.Image:
         """Take a picture of the screen."""

@@ -5,11 +5,16 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from e2e.cluster.record import Place
+
 PORTHOLE = Path(sys.executable).parent / "porthole"
+_AT_ONCE = 120.0  # seconds for one program, unless it says more
 
 
 class RealCluster:
@@ -21,6 +26,7 @@ class RealCluster:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.place = Place(name)
         self.environment = dict(os.environ)
 
     def porthole(self, verb: str, *words: str, patience: float = 1500) -> str:
@@ -34,49 +40,74 @@ class RealCluster:
         )
         return done.stdout
 
-    def up(self, *words: str) -> float:
-        """Make it, with nothing on it; return how long that took, in seconds."""
-        begun = time.monotonic()
-        self.porthole("up", "--bare", *words)
+    def up(self) -> str:
+        """Make it with Porthole on it, or bring it up to date; return the link that signs in."""
+        said = self.porthole("up", "--nodes", "2", patience=3000)
         exports = re.findall(r"^export (\w+)=(.*)$", self.porthole("env"), re.MULTILINE)
         self.environment |= {name: value.strip("'") for name, value in exports}
-        return time.monotonic() - begun
+        link = re.search(r"https://\S+", said)
+        assert link, said
+        return link[0]
 
     def kubectl(self, *words: str, given: str = "") -> str:
         """Run kubectl as the cluster's administrator and return what it printed."""
         return self.run("kubectl", *words, given=given)
 
-    def run(self, *command: str, given: str = "") -> str:
+    def get(self, *words: str) -> Any:
+        """Return an object, or a list's items, as kubectl gets them."""
+        shown = yaml.safe_load(self.kubectl("get", *words, "-o", "yaml"))
+        return shown["items"] if shown["kind"] == "List" else shown
+
+    def refused(self, *words: str, given: str = "") -> str:
+        """Run kubectl, which must fail; return what it said."""
+        done = self.attempt("kubectl", *words, given=given)
+        assert done.returncode != 0, f"{' '.join(words)}: {done.stdout}"
+        return done.stderr
+
+    def run(self, *command: str, given: str = "", patience: float = _AT_ONCE) -> str:
         """Run a program that `porthole cluster env` puts into PATH (kubectl, docker, helm)."""
-        done = subprocess.run(
+        done = self.attempt(*command, given=given, patience=patience)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout
+
+    def attempt(
+        self, *command: str, given: str = "", patience: float = _AT_ONCE
+    ) -> subprocess.CompletedProcess[str]:
+        """Run such a program, whatever comes of it."""
+        return subprocess.run(
             command,
             env=self.environment,
             input=given,
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=patience,
         )
-        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
-        return done.stdout
 
     def eventually(self, expected: str, *words: str, patience: float = 60) -> None:
         """Run kubectl again and again until it prints what is expected."""
-        deadline = time.monotonic() + patience
-        while True:
-            command = ["kubectl", *words]
-            done = subprocess.run(
-                command, env=self.environment, capture_output=True, text=True, check=False
-            )
-            if done.stdout == expected:
-                return
-            assert time.monotonic() < deadline, f"{' '.join(words)}: {done}"
-            time.sleep(0.5)
+        seen: object = None
+
+        def look() -> bool:
+            nonlocal seen
+            seen = self.attempt("kubectl", *words)
+            return seen.stdout == expected
+
+        until(look, lambda: f"{' '.join(words)}: {seen}", patience)
 
     def apply(self, *manifests: object) -> None:
         """Apply manifests."""
         self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(manifests))
 
-    def wait(self, what: str, condition: str, *words: str, patience: int = 120) -> None:
+    def wait(self, what: str, condition: str, *words: str, patience: int = 90) -> None:
         """Wait until something is so."""
         self.kubectl("wait", what, f"--for={condition}", f"--timeout={patience}s", *words)
+
+
+def until(look: Callable[[], object], what: Callable[[], str] | str, within: float = 60) -> None:
+    """Look again and again until there is something to see."""
+    deadline = time.monotonic() + within
+    while not look():
+        said = what if isinstance(what, str) else what()
+        assert time.monotonic() < deadline, f"not within {within} s: {said}"
+        time.sleep(0.3)

@@ -1,5 +1,6 @@
 """What is in every image, and that making it again makes the same."""
 
+import re
 import tarfile
 from pathlib import Path
 
@@ -66,6 +67,15 @@ def test_a_releases_images_are_made_of_its_wheel_and_lock(makes, tmp_path: Path)
 def test_the_dockerfile_is_fresh():
     """Make it anew with `python -m porthole_images dockerfile`."""
     assert (FOLDER / "Dockerfile").read_text() == dockerfile.text()
+
+
+def test_the_dockerfile_for_one_image_has_what_it_stands_on_and_no_other():
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$", dockerfile.text(["desktop-vnc"]), re.MULTILINE)
+    assert stages == [
+        ("${BASE}", "base-debian"),
+        ("base-debian", "desktop-vnc-debian"),
+        ("desktop-vnc-debian", "desktop-vnc"),
+    ]
 
 
 def test_an_archive_has_each_layer_once(makes, tmp_path: Path):

@@ -1,5 +1,6 @@
 """An enclosure's programs reach out, are reached, and are gone without a trace."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -115,6 +116,15 @@ def _process_namespaces() -> Iterator[str]:
                 yield str((process / "ns/pid").readlink())
             except OSError:
                 continue
+
+
+def test_a_lock_of_who_began_it_is_not_kept_by_it(enclosure: Enclosure, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        begin(enclosure, "import time; time.sleep(3600)")
+    with (tmp_path / "lock").open("w") as again:
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_what_ends_by_itself_is_noticed_and_tidied_up(enclosure: Enclosure) -> None:
