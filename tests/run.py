@@ -79,6 +79,7 @@ def _real(*arguments: str) -> tuple[str, ...]:
 def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     """Return all stages in their order; `extra` goes to every pytest."""
     tests = ROOT / "tests"
+    on_an_api_server = tests / "integration" / "cluster"
     unit = ("--disable-socket", "--allow-unix-socket", "tests/unit", "tests/compat")
     return (
         Stage("environment", (sys.executable, "-m", "tests.prepare"), 600),
@@ -92,10 +93,19 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         Stage("migration", _pytest("tests/migration", *extra), 60, pytest=True),
         Stage(
             "integration",
-            _real("tests/integration", *extra),
+            _real("tests/integration", f"--ignore={on_an_api_server}", *extra),
             600,
+            "integration",
             pytest=True,
             needs=tests / "integration",
+        ),
+        Stage(
+            "api server",
+            _real(str(on_an_api_server), *extra),
+            600,
+            "integration",
+            pytest=True,
+            needs=on_an_api_server,
         ),
         Stage("chart", _real("tests/chart", *extra), 120, pytest=True),
         Stage("images", _real("tests/images", *extra), 300, pytest=True),

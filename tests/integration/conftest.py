@@ -9,7 +9,6 @@ from psycopg import sql
 
 from porthole_control.db import layout, setup
 from porthole_control.db.database import Database
-from tests.support.api_server import ApiServer, running_api_server
 from tests.support.control_plane import ControlPlane, a_control_plane
 from tests.support.postgres import TEMPLATE, Embedded, TestDatabase, copy_of
 
@@ -70,17 +69,3 @@ async def control_plane(test_database: TestDatabase, tmp_path: Path) -> AsyncIte
     """A running control plane, asked without a network."""
     async with a_control_plane(test_database, tmp_path / "home") as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A Kubernetes API server without nodes, for all tests; each takes a namespace of its own."""
-    with running_api_server(tmp_path_factory.mktemp("kubernetes")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def cluster(api_server: ApiServer) -> ApiServer:
-    """The API server with Sessions and SessionTemplates."""
-    api_server.apply_crds()
-    return api_server

@@ -72,7 +72,7 @@ async def raw(at: Served) -> AsyncIterator[Raw]:
 
 
 @asynccontextmanager
-async def somebody_else(at: Served, patience: float = 1.0) -> AsyncIterator[None]:
+async def somebody_else(at: Served, patience: float = 5.0) -> AsyncIterator[None]:
     """Ask all the time; nobody may have to wait longer than `patience`."""
     waits: list[float] = []
 
@@ -143,7 +143,7 @@ async def test_a_head_that_takes_too_long(one: Served, drop: bytes):
         while not reading.done() and await client.send(drop):
             await asyncio.sleep(0.05)
         said = await reading
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     assert drop == b"\r\n" or b'"code": "too_slow"' in said
 
 

@@ -261,7 +261,7 @@ async def test_a_commander_closes_streams_with_a_reason(pair: DesktopPair) -> No
     closed = await commander.closed()
     assert (closed.reason, closed.message) == ("revoked", "Token revoked.")
     await until_closed(client.message)
-    assert asyncio.get_running_loop().time() - begun < 2
+    assert asyncio.get_running_loop().time() - begun < 10
     commander.close()
 
 

@@ -246,7 +246,7 @@ async def test_strangers_are_few_and_have_little_time(pair: DesktopPair) -> None
     head = await reader.readexactly(preface.HEADER)
     await reader.readexactly(int.from_bytes(head[-2:], "big"))
     assert await reader.read() == b""
-    assert 0.4 < asyncio.get_running_loop().time() - begun < 3
+    assert 0.4 < asyncio.get_running_loop().time() - begun < 10
     path = str(pair.identity.folder / "gate.sock")
     silent = [await asyncio.open_unix_connection(path) for _ in range(3)]
     await asyncio.sleep(0.1)

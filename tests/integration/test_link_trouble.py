@@ -16,7 +16,7 @@ from porthole_contract.link.reports import SessionObserved, StreamRefused
 from porthole_contract.template import SessionTemplateSpec
 from porthole_control.agents import service as agents
 from porthole_control.db.tables import replicas
-from porthole_control.link import heard
+from porthole_control.link import heard, hub
 from porthole_control.streams.tables import streams
 from tests.support.control_plane import observed
 from tests.support.postgres import TestDatabase
@@ -60,8 +60,13 @@ def disconnect_all(database: TestDatabase) -> None:
 
 
 async def test_a_command_is_sent_by_the_process_that_has_the_link(
-    one: Served, agent: ScriptedAgent, test_database: TestDatabase, tmp_path: Path
+    one: Served,
+    agent: ScriptedAgent,
+    test_database: TestDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setattr(hub, "_LOOK_EVERY", 60.0)  # so only the doorbell can tell of it in time
     await running_session(one, agent)
     async with served(test_database, tmp_path / "home") as other:
         begun = monotonic()
@@ -69,7 +74,7 @@ async def test_a_command_is_sent_by_the_process_that_has_the_link(
         await agent.until(
             lambda: [c for c in agent.commands if str(c.body.session) == session["id"]]
         )
-        assert monotonic() - begun < 1  # by the doorbell, not by looking from time to time
+        assert monotonic() - begun < 20
         agent.say(observed(session, phase=Phase.RUNNING))
         await eventually(lambda: phase(other, session), "Running")
 
@@ -180,7 +185,7 @@ async def test_an_old_connection_that_takes_nothing_in_does_not_hold_up_the_next
     begun = monotonic()
     again = agent.twin()
     async with again.linked(one.ws):
-        assert monotonic() - begun < 3
+        assert monotonic() - begun < 10
 
 
 async def test_what_somebody_waits_for_goes_past_what_is_reported(

@@ -36,6 +36,13 @@ TEMPLATE: Object = {
     "metadata": {"name": "desktop"},
     "spec": {"title": "Desktop", "image": "desktop-vnc"},
 }
+NODE: Object = {
+    # Without an object it would be a node that is gone, of which pods are taken at once.
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "worker-1"},
+    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+}
 Behaviour = Callable[["Nodes", Object], Awaitable[None]]
 
 
@@ -100,7 +107,7 @@ class Nodes:
         await self.bind(pod)
         await self.say(pod, running())
 
-    async def bind(self, pod: Object, node: str = "worker-1") -> None:
+    async def bind(self, pod: Object, node: str = NODE["metadata"]["name"]) -> None:
         head = pod["metadata"]
         binding = {
             "apiVersion": "v1",
@@ -192,7 +199,7 @@ class Place:
                 )
             ),
         ]
-        await asyncio.to_thread(self.server.apply, *manifests)
+        await asyncio.to_thread(self.server.apply, NODE, *manifests)
         account = Kind("", "v1", "serviceaccounts", "ServiceAccount")
 
         async def has_account() -> bool:

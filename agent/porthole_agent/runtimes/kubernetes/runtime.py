@@ -109,8 +109,9 @@ class KubernetesRuntime:
         self._started = False
         self._room: Capacity | None = None
         self._room_seen_at = 0.0
+        self._undoing: set[str] = set()
         self.undone = 0
-        """How many sessions were made after their deletion, and undone."""
+        """How many sessions were made after their deletion, and undone; each object once."""
 
     @property
     def uid(self) -> UUID:
@@ -276,6 +277,7 @@ class KubernetesRuntime:
     def _session_changed(self, before: Object | None, after: Object | None) -> None:
         if after is None:
             assert before is not None
+            self._undoing.discard(uid_of(before))
             self._session_gone(before)
             return
         session = seen.session_id(after)
@@ -419,8 +421,10 @@ class KubernetesRuntime:
                 _log.warning("put_back", session=str(session), why=verdict.message)
                 self._tell_put_back(session, verdict)
             case Undo() if session not in self._ending:
-                self.undone += 1
-                _log.warning("late_session_undone", session=str(session), in_all=self.undone)
+                if uid_of(thing) not in self._undoing:
+                    self._undoing.add(uid_of(thing))
+                    self.undone += 1
+                    _log.warning("late_session_undone", session=str(session), in_all=self.undone)
                 await self._writing.undo(thing)
             case Undo():
                 pass

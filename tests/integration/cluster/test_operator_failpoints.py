@@ -16,22 +16,30 @@ from tests.support.operator_cluster import a_place
 
 pytestmark = pytest.mark.timeout(900)
 
+TOGETHER = 3
+
 
 async def test_a_killed_operator_leaves_nothing_undone_and_does_nothing_twice(cluster, tmp_path):
-    async with a_place(cluster, tmp_path) as place:
-        # Without a home its failpoint is not passed; a home is wanted by all.
-        wrong = {}
-        for number, name in enumerate(NAMES):
-            faults = await _told(place, f"s{number}", name)
-            if faults:
-                wrong[name] = faults
-        assert not wrong, json.dumps(wrong, indent=1)
+    wrong = {}
+
+    async def share(first):
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        async with a_place(cluster, folder) as place:
+            for name in NAMES[first::TOGETHER]:
+                faults = await _told(place, f"s{NAMES.index(name)}", name)
+                if faults:
+                    wrong[name] = faults
+
+    await asyncio.gather(*(share(first) for first in range(TOGETHER)))
+    assert not wrong, json.dumps(wrong, indent=1)
 
 
 async def _told(place, session, failpoint):
     """Tell one session's life, with the operator killed at `failpoint`; return what is wrong."""
     faults = []
     doomed = await place.start(f"{failpoint}=kill:1")
+    # Without a home its failpoint is not passed, so all have one.
     home = {"home": f"home-{session}"}
     restarts, pods = 0, 1
     await place.apply_session(session, **home)
