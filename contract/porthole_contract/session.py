@@ -1,10 +1,19 @@
 """Session `porthole.dev/v1alpha1`: one desktop for one user, for as long as it lives."""
 
+import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from porthole_contract.conditions import Condition
 from porthole_contract.lifecycle import Phase
@@ -92,13 +101,56 @@ LabelsPatch = Annotated[
 """A merge patch of labels: None takes one away."""
 
 
-class TemplateRef(Frozen):
-    """Which template, and which of its revisions (None: the newest at creation)."""
+_TEMPLATE = r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?(@[1-9][0-9]{0,8})?$"
 
-    name: Name
-    """The template's name. In a cluster it lies in the namespace of the session."""
-    revision: Annotated[int, Field(ge=1, lt=2**31)] | None = None
-    """Which of its revisions, as the control plane counts them. Left out: the newest."""
+
+@dataclass(frozen=True, slots=True)
+class TemplateRef:
+    """Which template, and which of its revisions (None: the newest at creation).
+
+    `str` makes the one form in which people and programs write it: `desktop`, `desktop@3`.
+    """
+
+    name: str
+    revision: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "TemplateRef":
+        """Read `name` or `name@revision`.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        if not isinstance(text, str) or re.fullmatch(_TEMPLATE, text) is None:
+            raise ValueError(
+                "must be the name of a template, such as desktop, or one of its revisions, such"
+                f" as desktop@3: at most {LONGEST_SESSION_NAME} lower-case letters, digits and"
+                " '-', then, if need be, '@' and a number from 1 on"
+            )
+        name, _, revision = text.partition("@")
+        return cls(name, int(revision) if revision else None)
+
+    def __str__(self) -> str:
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
+
+
+def _template(value: Any) -> TemplateRef:
+    return TemplateRef.parse(str(value) if isinstance(value, TemplateRef) else value)
+
+
+Template = Annotated[
+    TemplateRef,
+    PlainValidator(_template),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST_SESSION_NAME + 10,
+            "pattern": _TEMPLATE,
+        }
+    ),
+]
 
 
 class Display(Frozen):
@@ -205,8 +257,10 @@ class SessionSpec(SessionFields):
 
     owner: Owner
     """Whose it is: a user's name, without spaces and slashes. It never changes."""
-    template: TemplateRef
-    """What it is made from. It keeps the revision that it started with."""
+    template: Template
+    """What it is made from, by its name: `desktop`. It keeps the revision that it started with;
+    `desktop@3` is the third, where a control plane counts them. In a cluster the template lies
+    in the namespace of the session."""
     desired: Desired = Desired.RUNNING
     """What it should be: `Running`, or `Hibernated`, which stops it and keeps its home. It is
     ended by deleting it."""

@@ -142,5 +142,5 @@ def a_session(name: str, **spec: Any) -> dict[str, Any]:
         "apiVersion": "porthole.dev/v1alpha1",
         "kind": "Session",
         "metadata": {"name": name, "namespace": SESSIONS},
-        "spec": {"owner": "admin", "template": {"name": "desktop"}, **spec},
+        "spec": {"owner": "admin", "template": "desktop", **spec},
     }

@@ -71,8 +71,8 @@ class Templates:
         if subject.spec.template.revision is not None:
             return Finding(
                 Reason.TEMPLATE_UNKNOWN,
-                "Only a control plane counts revisions of templates; leave"
-                " spec.template.revision out.",
+                "Only a control plane counts revisions of templates; here spec.template is"
+                f" '{name}' alone.",
             )
         body = await self._cluster.get(TEMPLATES, subject.namespace, name)
         if body is None:

@@ -176,7 +176,7 @@ def test_a_release_is_upgraded_and_goes_without_what_people_have(
         "apiVersion": "porthole.dev/v1alpha1",
         "kind": "Session",
         "metadata": {"name": "first", "namespace": SESSIONS},
-        "spec": {"owner": "admin", "template": {"name": "desktop"}},
+        "spec": {"owner": "admin", "template": "desktop"},
     }
     api_server.kubectl(
         *("create", "--as=admin", "--as-group=system:masters", "-f", "-"),

@@ -67,7 +67,7 @@ async def test_a_large_body_is_refused_however_it_comes(control_plane: ControlPl
         (b'{"template": "desktop"}', "application/xml"),
         (b"template=desktop", "application/x-www-form-urlencoded"),
         (b'{"template": "desktop", "nonsense": 1}', "application/json"),
-        (b'{"template": {"name": "desktop", "revision": 0}}', "application/json"),
+        (b'{"template": "desktop@0"}', "application/json"),
         (b'{"template": "desktop", "env": [{"name": "A=B"}]}', "application/json"),
         (b'{"template": "desktop", "home": "a\\u0000"}', "application/json"),
         (b'{"template": "desktop", "home": "\\ud800"}', "application/json"),

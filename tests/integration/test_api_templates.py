@@ -20,13 +20,9 @@ async def test_revisions_are_pinned(control_plane: ControlPlane):
     (claimed,) = await agent.claim()
     assert claimed.payload["template"]["revision"] == 1
     assert claimed.payload["template"]["digest"] == made.json()["digest"]
-    older = await control_plane.admin.post(
-        "/api/v1/sessions", json={"template": {"name": "mine", "revision": 1}}
-    )
+    older = await control_plane.admin.post("/api/v1/sessions", json={"template": "mine@1"})
     assert older.json()["template_revision"] == 1
-    none = await control_plane.admin.post(
-        "/api/v1/sessions", json={"template": {"name": "mine", "revision": 9}}
-    )
+    none = await control_plane.admin.post("/api/v1/sessions", json={"template": "mine@9"})
     assert none.status_code == 404
     assert (await control_plane.admin.delete(f"{TEMPLATES}/mine")).status_code == 204
     assert (await control_plane.admin.get(f"{TEMPLATES}/mine")).status_code == 404

@@ -42,7 +42,7 @@ def a_session(
             "annotations": marks,
             **(metadata or {}),
         },
-        "spec": {"owner": "alice", "template": {"name": "desktop"}, **spec},
+        "spec": {"owner": "alice", "template": "desktop", **spec},
         "status": status or {},
     }
 

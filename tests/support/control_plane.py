@@ -255,4 +255,4 @@ def event(reason: str, message: str, at: datetime | None = None) -> ObservedEven
 
 def spec(owner: str = "admin", **fields: Any) -> SessionSpec:
     """Return a session's spec."""
-    return SessionSpec.model_validate({"owner": owner, "template": {"name": "desktop"}, **fields})
+    return SessionSpec.model_validate({"owner": owner, "template": "desktop", **fields})

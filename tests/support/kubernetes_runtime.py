@@ -161,9 +161,7 @@ class Place:
             order,
             name=name,
             owner=owner,
-            spec=SessionSpec.model_validate(
-                {"owner": owner, "template": {"name": "desktop"}, **spec}
-            ),
+            spec=SessionSpec.model_validate({"owner": owner, "template": "desktop", **spec}),
             template=template or pinned(),
             home=home_id,
         )
@@ -183,7 +181,7 @@ class Place:
             "apiVersion": "porthole.dev/v1alpha1",
             "kind": "Session",
             "metadata": {"name": name},
-            "spec": {"owner": "alice", "template": {"name": "desktop"}, **spec},
+            "spec": {"owner": "alice", "template": "desktop", **spec},
         }
         await self.kubectl("apply", "-f", "-", given=manifest)
         return UUID((await self.get(name))["metadata"]["uid"])
@@ -307,7 +305,7 @@ async def _main(kubeconfig: Path, namespace: str, system: str, steps: list[list[
                     name="one",
                     owner="alice",
                     spec=SessionSpec.model_validate(
-                        {"owner": "alice", "template": {"name": "desktop"}, "lifetime": f"{order}h"}
+                        {"owner": "alice", "template": "desktop", "lifetime": f"{order}h"}
                     ),
                     template=pinned(),
                 )

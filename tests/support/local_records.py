@@ -22,7 +22,7 @@ def a_template(**fields: Any) -> SessionTemplateSpec:
 
 def a_spec(**fields: Any) -> SessionSpec:
     """Return the spec of a session of alice."""
-    return SessionSpec.model_validate({"owner": "alice", "template": {"name": "desktop"}, **fields})
+    return SessionSpec.model_validate({"owner": "alice", "template": "desktop", **fields})
 
 
 def a_record(

@@ -112,7 +112,7 @@ class Place:
         **spec: Any,
     ) -> None:
         content = template or the_desktop()
-        wanted = {"owner": owner, "template": {"name": "desktop"}, **spec}
+        wanted = {"owner": owner, "template": "desktop", **spec}
         await self.runtime.apply(
             session,
             order,

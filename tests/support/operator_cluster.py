@@ -298,7 +298,7 @@ class Place:
                 "apiVersion": "porthole.dev/v1alpha1",
                 "kind": "Session",
                 "metadata": {"name": name},
-                "spec": {"owner": "ada", "template": {"name": "desktop"}, **spec},
+                "spec": {"owner": "ada", "template": "desktop", **spec},
             }
         )
 

@@ -101,7 +101,11 @@ def _news(session: Session) -> str:
 def create(
     desk: Desk,
     template: Annotated[
-        str, typer.Argument(help="What to make it from.", autocompletion=complete.templates)
+        str,
+        typer.Argument(
+            help="What to make it from: desktop, or its third revision: desktop@3.",
+            autocompletion=complete.templates,
+        ),
     ],
     name: Annotated[str | None, typer.Option("--name", help="What to call it.")] = None,
     on: Annotated[str | None, typer.Option("--agent", help="The agent that must run it.")] = None,

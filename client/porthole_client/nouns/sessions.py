@@ -27,7 +27,7 @@ def create(
     """Ask for a session; it is accepted at once and becomes ready later.
 
     Args:
-        template: name of what it is made from.
+        template: what it is made from, by its name, or one of its revisions: `desktop@3`.
         name: what to call it; None has one made.
         agent: where it must run; None leaves that open.
         idempotency_key: the same key asks for the same session again, not for another one.

@@ -40,7 +40,7 @@ def sessions() -> Json:
     columns = [
         _column("Phase", ".status.phase"),
         _column("Owner", ".spec.owner"),
-        _column("Template", ".spec.template.name"),
+        _column("Template", ".spec.template"),
         _column("Reason", ".status.reason", "Why it is in this phase."),
         _column("Age", ".metadata.creationTimestamp", kind="date"),
         _column("Viewers", ".status.viewers", "How many look at it.", kind="integer", wide=True),

@@ -22,6 +22,11 @@ SENTENCES: Final[dict[str, str]] = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": (
         "must be lower-case letters, digits and '-', starting and ending with a letter or a digit"
     ),
+    r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?(@[1-9][0-9]{0,8})?$": (
+        "must be the name of a template, such as desktop, or one of its revisions, such as"
+        " desktop@3: at most 52 lower-case letters, digits and '-', then, if need be, '@' and a"
+        " number from 1 on"
+    ),
     r"^[^\x00-\x20\x7f/\\]+$": "must not contain spaces, slashes or control characters",
     r"^[^\x00-\x1f/]+$": "must not contain slashes or control characters",
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("must be letters, digits and '_', not beginning with a digit"),

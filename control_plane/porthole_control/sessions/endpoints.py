@@ -9,7 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json, to_jsonable_python
 
 from porthole_contract.lifecycle import Phase
-from porthole_contract.session import Name, TemplateRef
+from porthole_contract.session import Name
 from porthole_control.agents import repository as agents
 from porthole_control.api import (
     IdempotencyKey,
@@ -107,11 +107,8 @@ async def create_session(
 
     async def make() -> Answer:
         given = body.to_dict()
-        template = body.template
-        if not isinstance(template, TemplateRef):
-            template = TemplateRef(name=template)
         wanted = service.Wanted(
-            template=template,
+            template=body.template,
             spec={k: v for k, v in given.items() if k not in _NOT_SPEC},
             name=body.name,
             agent=body.agent,

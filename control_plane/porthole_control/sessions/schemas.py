@@ -17,7 +17,7 @@ from porthole_contract.session import (
     Protocol,
     SessionFields,
     SessionSpec,
-    TemplateRef,
+    Template,
 )
 from porthole_control.events.repository import SessionEvent
 from porthole_control.sessions.repository import Session
@@ -31,9 +31,9 @@ class NewSession(SessionFields):
 
     model_config = ConfigDict(title="NewSession")
 
-    template: Annotated[
-        Name | TemplateRef, Field(description="A name, or a name and one of its revisions.")
-    ]
+    template: Template = Field(
+        description="A template by its name, `desktop`, or one of its revisions, `desktop@3`."
+    )
     name: Name | None = Field(default=None, description="None: one is made of the template's.")
     agent: Name | None = Field(default=None, description="The agent that must run it.")
     desired: Desired = Desired.RUNNING

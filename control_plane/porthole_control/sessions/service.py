@@ -96,7 +96,7 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
         {
             **wanted.spec,
             "owner": principal.name,
-            "template": {"name": revision.name, "revision": revision.revision},
+            "template": str(TemplateRef(revision.name, revision.revision)),
         },
         revision.spec,
     )

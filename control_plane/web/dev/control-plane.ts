@@ -65,7 +65,7 @@ function session(name: string, template: string, more: Partial<Session> = {}): S
     last_activity_at: ago(30),
     ended_at: null,
     version: 1,
-    spec: { owner: "admin", template: { name: template, revision: null } } as Session["spec"],
+    spec: { owner: "admin", template } as Session["spec"],
     ...more,
   };
 }

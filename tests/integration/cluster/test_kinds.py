@@ -22,7 +22,7 @@ from tests.support.kube_rest import Json, Rest
 NAMESPACE = "kinds"
 KEY = "A" * 43 + "="
 LEAST: dict[str, Json] = {
-    "Session": {"owner": "ada", "template": {"name": "desktop"}},
+    "Session": {"owner": "ada", "template": "desktop"},
     "SessionTemplate": {"title": "Desktop"},
     "SessionTicket": {"session": "desk", "publicKey": KEY},
 }
@@ -63,6 +63,7 @@ LONG = "x" * 4096
 VALUES: dict[str, tuple[Any, Any]] = {
     # sentence: (what passes, what does not)
     "must be lower-case letters, digits and '-', starting": ("a-1", "A_1"),
+    "must be the name of a template, such as desktop": ("desktop@3", "desktop@0"),
     "must not contain spaces, slashes or control characters": ("a:b@c", "a b"),
     "must not contain invisible characters": ("ä", "a\u202eb"),
     "must not contain slashes or control characters": ("Ada's files", "a/b"),
@@ -279,9 +280,7 @@ sessions = st.fixed_dictionaries(
             min_size=1,
             max_size=253,
         ),
-        "template": st.fixed_dictionaries(
-            {"name": names}, optional={"revision": st.integers(1, 2**31 - 1)}
-        ),
+        "template": names | st.builds("{}@{}".format, names, st.integers(1, 10**9 - 1)),
     },
     optional={
         **wishes,
@@ -369,7 +368,7 @@ def test_a_template_has_the_digest_that_it_had(rest: Rest, spec: Json) -> None:
 NEARLY = st.text(st.sampled_from("aZ09-_.:@/\\ ()+;=\x00\x1b\n\x7f\u00a0\u202eäßİ\u2028😀hmsGiEk"))
 ODD: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("owner", "home", "keyboard", "locale", "timezone", "start"), NEARLY),
-    "template": st.builds(lambda name: {"name": name}, NEARLY),
+    "template": NEARLY | st.builds("{}@{}".format, names, NEARLY | st.integers(-1, 10**10)),
     "lifetime": st.text(st.sampled_from("0189hms. -"), max_size=9) | NEARLY,
     "resources": st.builds(
         lambda text: {"limits": {"memory": text}},
@@ -400,9 +399,11 @@ def test_what_the_server_lets_pass_the_model_reads(
 BAD = [
     ("owner", ""),
     ("owner", "x" * 254),
-    ("template", {"name": "../x"}),
-    ("template", {"name": "x", "revision": 0}),
-    ("template", "desktop"),
+    ("template", "../x"),
+    ("template", ""),
+    ("template", "a" * 53),
+    ("template", "desktop@1000000000"),
+    ("template", 3),
     ("desired", "Terminated"),
     ("protocol", "ssh"),
     ("display", {"width": 1}),
@@ -484,6 +485,42 @@ def test_a_templates_pod_is_passed_on_as_it_is(rest: Rest) -> None:
     assert answer.body["spec"]["pod"] == pod
     wrong = rest.create(manifest("SessionTemplate", {"pod": {"nodeSelector": {"disk": 1}}}))
     assert "spec.pod.nodeSelector.disk" in wrong.why
+
+
+TWO_FIELDS = """
+apiVersion: porthole.dev/v1alpha1
+kind: Session
+metadata: {name: two-fields}
+spec: {owner: ada, template: desktop}
+"""
+
+
+def test_an_owner_and_a_template_are_a_session(rest: Rest, server: ApiServer) -> None:
+    server.kubectl("apply", "-n", NAMESPACE, "-f", "-", given=TWO_FIELDS)
+    spec = rest.get(manifest("Session", name="two-fields")).body["spec"]
+    assert spec == {"owner": "ada", "template": "desktop", "desired": "Running"}
+    row = server.kubectl("get", "session", "two-fields", "-n", NAMESPACE, "--no-headers")
+    assert row.split()[:4] == ["two-fields", "Pending", "ada", "desktop"]
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("desktop@0", "must be the name of a template, such as desktop, or one of its revisions"),
+        ("Desktop", "must be the name of a template, such as desktop, or one of its revisions"),
+        ("desktop@", "must be the name of a template, such as desktop, or one of its revisions"),
+        ("x" * 300, "Too long: may not be more than 62 bytes"),
+        ({"name": "desktop"}, 'unknown field "spec.template.name"'),
+        ({}, "must be of type string"),
+        (["desktop"], "must be of type string"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_template_is_written_in_one_way(rest: Rest, template: Any, said: str) -> None:
+    answer = rest.create(manifest("Session", {"template": template}))
+    assert not answer.ok
+    assert "spec.template" in answer.why
+    assert said in answer.why
 
 
 def test_a_session_gets_the_defaults_that_are_safe(rest: Rest) -> None:

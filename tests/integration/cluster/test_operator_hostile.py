@@ -28,7 +28,7 @@ async def remove(place, name):
 
 
 async def test_an_unknown_template_is_waited_for(place):
-    await place.apply_session("early", template={"name": "late"})
+    await place.apply_session("early", template="late")
     status = await place.reaches("early", phase="Pending", reason="TemplateUnknown")
     assert "no SessionTemplate 'late'" in status["message"]
     ready = next(one for one in status["conditions"] if one["type"] == "Ready")
@@ -159,12 +159,10 @@ async def test_absurd_sizes_are_told_and_recover(place):
         }
     )
     huge = {"limits": {"memory": "900Ti"}}
-    await place.apply_session("huge", template={"name": "limited"}, resources=huge)
+    await place.apply_session("huge", template="limited", resources=huge)
     status = await place.reaches("huge", phase="Pending", reason="LimitExceeded")
     assert "more memory than its template allows" in status["message"]
-    await place.apply_session(
-        "huge", template={"name": "limited"}, resources={"limits": {"memory": "1Gi"}}
-    )
+    await place.apply_session("huge", template="limited", resources={"limits": {"memory": "1Gi"}})
     await place.reaches("huge", phase="Running")
     await remove(place, "huge")
 
@@ -253,7 +251,7 @@ async def test_it_can_be_deleted_in_every_phase(place, phase):
     name = f"ends-{phase.lower()}"
     spec = {}
     if phase == "Pending":
-        spec = {"template": {"name": "never"}}
+        spec = {"template": "never"}
     if phase == "Hibernated":
         spec = {"desired": "Hibernated"}
     if phase == "Starting":

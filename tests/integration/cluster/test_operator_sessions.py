@@ -47,6 +47,16 @@ async def test_ten_lines_become_a_desktop_and_leave_nothing(place):
     assert place.nodes.begun["ten"] == 1
 
 
+async def test_only_a_control_plane_counts_revisions(place):
+    await place.apply_session("counted", template="desktop@2")
+    status = await place.reaches("counted", phase="Pending", reason="TemplateUnknown")
+    assert "here spec.template is 'desktop' alone" in status["message"]
+    await place.apply_session("counted", template="desktop")
+    await place.reaches("counted", phase="Running")
+    await place.delete("counted")
+    await place.gone("counted")
+
+
 async def test_a_home_outlives_its_session_and_is_held_by_one(place):
     before = len(place.writes())
     await place.apply_session("first", home="work")
@@ -123,10 +133,10 @@ async def test_one_that_always_ends_has_failed_and_is_tried_again_when_its_spec_
 
 async def test_a_changed_template_restarts_nobody_and_is_for_who_comes_next(place):
     await place.apply(template("changing", "desktop-vnc"))
-    await place.apply_session("old", template={"name": "changing"})
+    await place.apply_session("old", template="changing")
     await place.reaches("old", phase="Running")
     await place.apply(template("changing", "desktop-browser"))
-    await place.apply_session("new", template={"name": "changing"})
+    await place.apply_session("new", template="changing")
     await place.reaches("new", phase="Running")
     assert place.nodes.begun["old"] == 1
     # Also what is begun again is what it was.
@@ -185,7 +195,7 @@ async def test_an_image_that_is_not_there_is_told_and_recovers_when_it_is_correc
 
     place.nodes.behave["typo"] = missing
     await place.apply(template("broken", "nowhere/none:1"))
-    await place.apply_session("typo", template={"name": "broken"})
+    await place.apply_session("typo", template="broken")
     status = await place.reaches("typo", phase="Pending", reason="ImageUnavailable")
     assert "not found" in status["message"]
     await place.apply(template("broken", "desktop-vnc"))

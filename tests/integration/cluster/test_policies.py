@@ -118,7 +118,7 @@ def session(name: str = "new", owner: str = ADA, **metadata: Any) -> Json:
         "apiVersion": API_VERSION,
         "kind": "Session",
         "metadata": {"name": name, **metadata},
-        "spec": {"owner": owner, "template": {"name": "desktop"}},
+        "spec": {"owner": owner, "template": "desktop"},
     }
 
 

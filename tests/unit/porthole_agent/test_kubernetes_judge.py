@@ -9,7 +9,7 @@ from porthole_contract.names import OPERATOR_IDLE
 from porthole_contract.session import Desired
 from tests.support.cluster_objects import a_session, set_by
 
-ORDERED = json.dumps({"owner": "alice", "template": {"name": "desktop"}, "desired": "Running"})
+ORDERED = json.dumps({"owner": "alice", "template": "desktop", "desired": "Running"})
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 

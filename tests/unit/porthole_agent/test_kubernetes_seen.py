@@ -56,7 +56,7 @@ def test_what_a_newer_operator_writes_beside_what_we_know_is_passed_over() -> No
 
 def test_one_whose_spec_was_made_unreadable_is_told_as_it_was_ordered() -> None:
     """Left out of an inventory, it would be taken for gone."""
-    ordered = '{"owner": "alice", "template": {"name": "desktop"}, "lifetime": "1h"}'
+    ordered = '{"owner": "alice", "template": "desktop", "lifetime": "1h"}'
     told = seen.observation(a_session(applied=ordered, start=17))
     assert told is not None
     assert told.spec.lifetime is not None

@@ -12,13 +12,14 @@ from porthole_contract.session import (
     Session,
     SessionSpec,
     SessionStatus,
+    TemplateRef,
 )
 from porthole_contract.testing.builders import a_session_spec, a_status, an_id
 
-LEAST = {"owner": "ada", "template": {"name": "desktop"}}
+LEAST = {"owner": "ada", "template": "desktop"}
 EVERYTHING = {
     "owner": "system:serviceaccount:ns:name",
-    "template": {"name": "desktop", "revision": 3},
+    "template": "desktop@3",
     "desired": "Hibernated",
     "protocol": "vnc",
     "display": {"width": 1920, "height": 1080, "scale": 150},
@@ -47,6 +48,28 @@ def test_everything_can_be_said_and_comes_back_as_it_was() -> None:
     assert SessionSpec.model_validate_json(spec.model_dump_json(by_alias=True)) == spec
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "revision"),
+    [
+        ("desktop", "desktop", None),
+        ("desktop@3", "desktop", 3),
+        ("a" * 52 + "@999999999", "a" * 52, 999_999_999),
+    ],
+)
+def test_a_template_is_one_text(text: str, name: str, revision: int | None) -> None:
+    template = SessionSpec.model_validate({**LEAST, "template": text}).template
+    assert template == TemplateRef(name, revision) == TemplateRef.parse(text)
+    assert str(template) == text
+
+
+def test_a_template_that_is_none_is_refused_in_a_sentence() -> None:
+    for wrong in ("desktop@0", {"name": "desktop"}):
+        with pytest.raises(ValidationError, match="desktop, or one of its revisions, such as"):
+            SessionSpec.model_validate({**LEAST, "template": wrong})
+    with pytest.raises(ValidationError):
+        a_session_spec(template=TemplateRef("../x"))
+
+
 @pytest.mark.parametrize("missing", ["owner", "template"])
 def test_nothing_can_be_made_of_nobody_from_nothing(missing: str) -> None:
     with pytest.raises(ValidationError, match=missing):
@@ -58,10 +81,24 @@ def test_nothing_can_be_made_of_nobody_from_nothing(missing: str) -> None:
     [
         ("owner", "a b"),
         ("owner", ""),
-        ("template", {"name": "../x"}),
-        ("template", {"name": "x", "revision": 0}),
-        ("template", {"name": "x", "revision": 2**31}),
-        ("template", "desktop"),
+        ("template", ""),
+        ("template", "../x"),
+        ("template", "Desktop"),
+        ("template", "a" * 53),
+        ("template", "x" * 300),
+        ("template", "desktop\n"),
+        ("template", "desktop@"),
+        ("template", "desktop@0"),
+        ("template", "desktop@03"),
+        ("template", "desktop@-1"),
+        ("template", "desktop@1.5"),
+        ("template", "desktop@\u0663"),
+        ("template", "desktop@1000000000"),
+        ("template", "desktop@3@4"),
+        ("template", "@3"),
+        ("template", {"name": "desktop"}),
+        ("template", ["desktop"]),
+        ("template", 3),
         ("desired", "Terminated"),
         ("desired", "running"),
         ("protocol", "ssh"),

@@ -24,7 +24,7 @@ def template(**fields: Any) -> SessionTemplateSpec:
 
 
 def asked(**fields: Any) -> dict[str, Any]:
-    return {"owner": "ann", "template": {"name": "desktop"}, **fields}
+    return {"owner": "ann", "template": "desktop", **fields}
 
 
 def test_what_is_not_asked_for_the_template_gives() -> None:

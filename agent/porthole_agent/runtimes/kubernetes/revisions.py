@@ -25,6 +25,7 @@ from porthole_contract.names import (
     LABEL_TEMPLATE,
     revision_object,
 )
+from porthole_contract.session import TemplateRef
 from porthole_contract.template import SessionTemplateSpec
 
 _log = structlog.get_logger(__name__)
@@ -130,8 +131,8 @@ class Revisions:
         spec = self.content(digest)
         noted = any(owner["uid"] == uid_of(session) for owner in owners)
         if not noted and spec is not None and seen.is_ours(session) and not is_ending(session):
-            template = session["spec"]["template"]["name"]
-            await self.use(session["metadata"]["namespace"], template, spec, session)
+            template = TemplateRef.parse(session["spec"]["template"])
+            await self.use(session["metadata"]["namespace"], template.name, spec, session)
 
     async def _remove(self, thing: Object) -> None:
         _log.info("revision_removed", name=thing["metadata"]["name"])

@@ -96,7 +96,7 @@ def observation(thing: Object) -> Observation | None:
 def _readable_spec(thing: Object) -> SessionSpec | None:
     """Return a session's spec, or what was ordered, or the least that every session has."""
     given = thing.get("spec") or {}
-    least = {"owner": given.get("owner"), "template": {"name": "unknown"}}
+    least = {"owner": given.get("owner"), "template": "unknown"}
     for candidate in (given, least):
         try:
             return SessionSpec.model_validate(candidate)

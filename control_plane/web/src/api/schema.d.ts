@@ -1295,9 +1295,9 @@ export interface components {
             start_deadline?: string | null;
             /**
              * Template
-             * @description A name, or a name and one of its revisions.
+             * @description A template by its name, `desktop`, or one of its revisions, `desktop@3`.
              */
-            template: string | components["schemas"]["TemplateRef"];
+            template: string;
             /**
              * Timezone
              * @description The time zone of the desktop's clock, such as `Europe/Berlin`.
@@ -1852,8 +1852,13 @@ export interface components {
              * @description What is opened in it at first: a URL or a command, as the template's programs take it.
              */
             start?: string | null;
-            /** @description What it is made from. It keeps the revision that it started with. */
-            template: components["schemas"]["TemplateRef"];
+            /**
+             * Template
+             * @description What it is made from, by its name: `desktop`. It keeps the revision that it started with;
+             *     `desktop@3` is the third, where a control plane counts them. In a cluster the template lies
+             *     in the namespace of the session.
+             */
+            template: string;
             /**
              * Timezone
              * @description The time zone of the desktop's clock, such as `Europe/Berlin`.
@@ -2209,22 +2214,6 @@ export interface components {
              * Format: date-time
              */
             updated_at: string;
-        };
-        /**
-         * TemplateRef
-         * @description Which template, and which of its revisions (None: the newest at creation).
-         */
-        TemplateRef: {
-            /**
-             * Name
-             * @description The template's name. In a cluster it lies in the namespace of the session.
-             */
-            name: string;
-            /**
-             * Revision
-             * @description Which of its revisions, as the control plane counts them. Left out: the newest.
-             */
-            revision?: number | null;
         };
         /**
          * TicketOut
