@@ -49,6 +49,7 @@ from porthole_contract.link.commands import (
 )
 from porthole_contract.link.frames import Challenge, Goodbye, Hello, Welcome
 from porthole_contract.link.greeting import prove
+from porthole_contract.link.skew import as_said_at
 from porthole_contract.link.version import CURRENT, agree
 
 _log = structlog.get_logger(__name__)
@@ -121,6 +122,7 @@ class Link:
         self._superseded = False
         self._instance = uuid4()
         self._channel = Channel(Side.AGENT)
+        self._spoken = CURRENT
         self._inbox: deque[Any] = deque()
         self._wake = asyncio.Event()
         self._linked = False
@@ -234,7 +236,7 @@ class Link:
         )
         await socket.send(codec.encode(hello))
         challenge = await self._hear(socket, Challenge)
-        agree(challenge.version)
+        self._spoken = agree(challenge.version)
         if challenge.control_plane != self._identity.control_plane:
             raise Unproven("What answers is another control plane than the one that was joined.")
         if challenge.epoch <= channel.epoch:
@@ -302,7 +304,7 @@ class Link:
             # A control plane that does not read does not hear either.
             async with asyncio.timeout(DEAD_AFTER):
                 for frame in frames:
-                    await socket.send(codec.encode(frame))
+                    await socket.send(codec.encode(as_said_at(frame, self._spoken)))
             if reader.done():
                 reader.result()
                 return

@@ -12,10 +12,12 @@ from typing import Any, get_args
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from porthole_contract.conditions import ConditionType
 from porthole_contract.link import codec, greeting
 from porthole_contract.link.commands import Body, ControlItem
 from porthole_contract.link.frames import FromAgent, FromControl
 from porthole_contract.link.reports import AgentItem
+from porthole_contract.link.skew import CONDITIONS_SINCE, as_said_at
 from porthole_contract.link.version import CURRENT, Version
 
 HERE = Path(__file__).parent
@@ -80,6 +82,38 @@ def test_every_command_was_promised() -> None:
     items = [item for frame in frames for item in getattr(frame, "items", ())]
     here = {type(item.body) for item in items if hasattr(item, "body")}
     assert here == set(get_args(get_args(Body)[0]))
+
+
+CONDITIONS_OF_1_0 = {"Ready", "Scheduled", "HomeReady", "GateReady", "Reachable", "Foreign"}
+
+
+def test_a_condition_that_1_0_did_not_have_belongs_to_a_later_minor() -> None:
+    """A reader refuses a type that it does not know: add it to `skew`, and raise the minor."""
+    assert set(ConditionType) == CONDITIONS_OF_1_0 | set(CONDITIONS_SINCE)
+    assert all(Version(1, 0) < since <= CURRENT for since in CONDITIONS_SINCE.values())
+
+
+def test_1_0_is_not_told_what_came_after_it() -> None:
+    frame = read(HERE / "link-1.1" / "from-agent" / "data-session-observed.json")
+    said = json.loads(codec.encode(as_said_at(frame, Version(1, 0))))
+    (item,) = said["items"]
+    assert {one["type"] for one in item["status"]["conditions"]} <= CONDITIONS_OF_1_0
+    promised = read(HERE / "link-1.0" / "from-agent" / "data-session-observed.json")
+    assert said["items"] == json.loads(codec.encode(promised))["items"][:1]
+    assert as_said_at(frame, CURRENT) == frame
+
+
+def test_1_0_is_not_told_it_in_an_inventory_either() -> None:
+    (item,) = read(HERE / "link-1.1" / "from-agent" / "data-session-observed.json").items
+    frame = read(HERE / "link-1.0" / "from-agent" / "data-inventory.json")
+    (first, *others) = frame.items
+    newer = frame.model_copy(
+        update={"items": (first.model_copy(update={"sessions": (item,)}), *others)}
+    )
+    assert "ChildrenReady" in codec.encode(newer)
+    assert codec.encode(as_said_at(newer, Version(1, 0))) == codec.encode(frame)
+    pong = read(HERE / "link-1.0" / "from-agent" / "pong.json")
+    assert as_said_at(pong, Version(1, 0)) == pong
 
 
 def test_the_promised_proof_answers_the_promised_challenge() -> None:

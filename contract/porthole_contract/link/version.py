@@ -5,6 +5,7 @@ what they speak. Within a major, messages and fields are only ever added.
 
 Diary:
     1.0  the first: greeting, Data, Ack, Ping, Pong, Goodbye; sessions, homes, streams.
+    1.1  conditions of the type ChildrenReady; towards 1.0 they are left out (`skew`).
 """
 
 import re
@@ -40,7 +41,7 @@ class Version:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = Version(1, 0)
+CURRENT = Version(1, 1)
 
 
 def agree(theirs: str) -> Version:
