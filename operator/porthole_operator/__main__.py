@@ -72,11 +72,7 @@ async def run(settings: Settings) -> None:
         blind = leads and watchfulness.is_blind(datetime.now(UTC))
         return "The watch does not tell what lists have told long ago." if blind else ""
 
-    def details() -> dict[str, object]:
-        age = (datetime.now(UTC) - watchfulness.last_event).total_seconds()
-        return {"leads": leads, "last_event_seconds": round(age, 1)}
-
-    health = Health(trouble, details)
+    health = Health(trouble)
     if settings.health_port:
         await health.open(settings.health_port)
     cluster = await Cluster.connect(settings.kubeconfig)

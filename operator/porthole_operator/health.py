@@ -1,9 +1,12 @@
-"""`GET /healthz`: 200 as long as the operator does its work, 503 with the reason otherwise."""
+"""`GET /healthz`: 200 as long as the operator does its work, 503 otherwise; the log says why."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Final
+
+import structlog
+
+_log = structlog.get_logger(__name__)
 
 _WITHIN: Final = 2.0
 _LONGEST: Final = 8192
@@ -14,14 +17,10 @@ class Health:
 
     Args:
         trouble: returns what is wrong, in a sentence, or nothing.
-        details: returns what else is worth telling.
     """
 
-    def __init__(
-        self, trouble: Callable[[], str], details: Callable[[], dict[str, object]]
-    ) -> None:
+    def __init__(self, trouble: Callable[[], str]) -> None:
         self._trouble = trouble
-        self._details = details
         self._server: asyncio.Server | None = None
 
     async def open(self, port: int) -> None:
@@ -51,17 +50,14 @@ class Health:
     def _answer(self, request: bytes) -> bytes:
         words = request.split(b" ")
         if words[:2] != [b"GET", b"/healthz"]:
-            return _response("404 Not Found", {"error": "There is only GET /healthz here."})
-        trouble = self._trouble()
-        if trouble:
-            return _response("503 Service Unavailable", {"trouble": trouble, **self._details()})
-        return _response("200 OK", self._details())
+            return _response("404 Not Found")
+        if trouble := self._trouble():
+            _log.warning("unhealthy", why=trouble)
+            return _response("503 Service Unavailable")
+        return _response("200 OK")
 
 
-def _response(status: str, body: dict[str, object]) -> bytes:
-    text = json.dumps(body).encode()
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(text)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + text
+def _response(status: str) -> bytes:
+    """Return an answer that says no more than its status: anybody may ask."""
+    head = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n"
+    return f"{head}Cache-Control: no-store\r\nConnection: close\r\n\r\n".encode()

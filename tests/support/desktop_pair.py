@@ -119,7 +119,7 @@ class DesktopPair:
             time.sleep(0.05)
         return found[1]
 
-    def health(self, path: str = "/healthz") -> tuple[int, dict[str, Any]]:
+    def health(self, path: str = "/healthz") -> tuple[int, bytes]:
         """Ask the gate how it is."""
         connection = http.client.HTTPConnection("gate")
         connection.sock = socket.socket(socket.AF_UNIX)
@@ -127,7 +127,7 @@ class DesktopPair:
             connection.sock.connect(str(self.identity.folder / "health.sock"))
             connection.request("GET", path)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            return response.status, response.read()
         finally:
             connection.close()
 

@@ -6,7 +6,6 @@ some servers). The answer is remembered for a moment, so that asking often costs
 """
 
 import asyncio
-import json
 from typing import Final
 
 from porthole_contract.errors import RemoteProtocolError
@@ -48,10 +47,6 @@ class Health:
         if self._server is not None:
             self._server.close()
 
-    async def check(self) -> dict[str, bool]:
-        """Return each part of the answer; it is well if all are True."""
-        return {"drawn": self._gate.supervisor.drawn, "rfb": await self._rfb_answers()}
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._asking += 1
         try:
@@ -71,12 +66,11 @@ class Health:
         method, _, rest = request.partition(b" ")
         path = rest.partition(b" ")[0]
         if path != b"/healthz":
-            return _response("404 Not Found", {"error": "There is only /healthz here."})
+            return _response("404 Not Found")
         if method not in {b"GET", b"HEAD"}:
-            return _response("405 Method Not Allowed", {"error": "It can only be read."})
-        parts = await self.check()
-        status = "200 OK" if all(parts.values()) else "503 Service Unavailable"
-        return _response(status, dict(parts))
+            return _response("405 Method Not Allowed")
+        well = self._gate.supervisor.drawn and await self._rfb_answers()
+        return _response("200 OK" if well else "503 Service Unavailable")
 
     async def _rfb_answers(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -108,10 +102,7 @@ class Health:
         return True
 
 
-def _response(status: str, body: dict[str, object]) -> bytes:
-    text = json.dumps(body).encode()
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(text)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + text
+def _response(status: str) -> bytes:
+    """Return an answer that says no more than its status: anybody may ask."""
+    head = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n"
+    return f"{head}Cache-Control: no-store\r\nConnection: close\r\n\r\n".encode()

@@ -1,0 +1,59 @@
+"""Run inside a desktop, by its own Python: knock at places and print what was heard, as JSON.
+
+Its argument is the list of places, each an address and a port, as JSON.
+"""
+
+import contextlib
+import json
+import socket
+import ssl
+import sys
+
+HELLO = b"GET /healthz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
+OTHER = b"GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
+POSTGRES_TLS = b"\0\0\0\x08\x04\xd2\x16\x2f"
+POSTGRES = b"\0\0\0\x25\0\3\0\0user\0porthole\0database\0porthole\0\0"
+SILENCE = 1.5  # seconds
+
+
+def everything(connection):
+    said = b""
+    with contextlib.suppress(OSError):
+        while len(said) < 4096 and (more := connection.recv(4096)):
+            said += more
+    return said.decode("latin-1")
+
+
+def knock(address, port, words, tls=False, first=b""):
+    """Connect, perhaps say `first` in the clear, perhaps speak TLS, say `words`, and listen."""
+    try:
+        connection = socket.create_connection((address, port), timeout=3)
+        connection.settimeout(SILENCE)
+        answer = ""
+        if first:
+            connection.sendall(first)
+            answer = connection.recv(1).decode("latin-1")
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = context.wrap_socket(connection)
+        if words:
+            connection.sendall(words.replace(b"%s", address.encode()))
+        return answer + everything(connection)
+    except OSError as error:
+        return f"{type(error).__name__}"
+
+
+heard = []
+for place in json.loads(sys.argv[1]):
+    one = {
+        "silence": knock(*place, b""),
+        "plain": knock(*place, HELLO),
+        "plain, other": knock(*place, OTHER),
+        "tls, silence": knock(*place, b"", tls=True),
+        "tls": knock(*place, HELLO, tls=True),
+        "postgres": knock(*place, POSTGRES),
+        "postgres, tls": knock(*place, POSTGRES, tls=True, first=POSTGRES_TLS),
+    }
+    heard.append(one)
+print(json.dumps(heard))
