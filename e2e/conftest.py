@@ -106,9 +106,7 @@ def release(cluster: RealCluster) -> Installed:
 @pytest.fixture
 def installed(request: pytest.FixtureRequest, release: Installed) -> Iterator[Installed]:
     """Porthole on the cluster, all there; a story leaves it as it found it."""
-    if not release.is_there():
-        release.cluster.up()
-    release.until_linked()
+    release.ensure()
     before, failed = release.things(), request.session.testsfailed
     yield release
     if request.session.testsfailed > failed:

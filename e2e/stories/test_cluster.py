@@ -1,6 +1,5 @@
 """The cluster that stories run on is a real one."""
 
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 
@@ -109,17 +108,11 @@ def test_pods_of_all_nodes_reach_a_service_by_its_name(cluster: RealCluster) -> 
 
 @pytest.mark.usefixtures("server")
 def test_a_port_is_forwarded(cluster: RealCluster) -> None:
-    command = ["kubectl", "port-forward", "-n", SPACE, "pod/server", ":8080"]
-    with subprocess.Popen(
-        command, env=cluster.environment, stdout=subprocess.PIPE, text=True
-    ) as forwarding:
-        try:
-            assert forwarding.stdout is not None
-            port = forwarding.stdout.readline().split()[2].rpartition(":")[2]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
-                assert answer.read() == b"server, user 1000\n"
-        finally:
-            forwarding.terminate()
+    with (
+        cluster.forwarded("pod/server", 8080, SPACE) as port,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer,
+    ):
+        assert answer.read() == b"server, user 1000\n"
 
 
 def test_a_volume_is_writable_by_anybody_and_stays_on_its_node(cluster: RealCluster) -> None:

@@ -8,9 +8,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
 
 
 def test_it_goes_with_live_sessions_and_nothing_hangs(release: Installed):
-    if not release.is_there():
-        release.cluster.up()
-    release.until_linked()
+    release.ensure()
     cluster = release.cluster
     cluster.apply(a_session("left"))
     cluster.wait("session/left", "condition=Ready", "-n", SESSIONS)

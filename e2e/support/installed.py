@@ -82,6 +82,13 @@ class Installed:
         token = token or self.secret("porthole-administrator")["token"].decode("ascii")
         return AsyncPorthole(server=self.url, token=token, fingerprint=self.fingerprint)
 
+    @property
+    def pause(self) -> str:
+        """The image that the nodes have for doing nothing."""
+        (node, *_) = self.cluster.get("nodes")
+        names = [name for image in node["status"]["images"] for name in image.get("names") or ()]
+        return next(name for name in names if "/pause:" in name)
+
     def pod(self, session: str) -> dict[str, Any]:
         """Return the pod of a session, by the session's name."""
         found: dict[str, Any] = self.cluster.get("pod", session, "-n", SESSIONS)
@@ -100,6 +107,12 @@ class Installed:
         """Whether the control plane has its agent."""
         with self.client() as porthole:
             return [agent.linked for agent in porthole.agents.list()] == [True]
+
+    def ensure(self) -> None:
+        """See to it that it is installed, all there, and linked."""
+        if not self.is_there():
+            self.cluster.up()
+        self.until_linked()
 
     def until_linked(self) -> None:
         """Wait until it is all there and the agent is linked."""
@@ -143,4 +156,14 @@ def a_session(name: str, **spec: Any) -> dict[str, Any]:
         "kind": "Session",
         "metadata": {"name": name, "namespace": SESSIONS},
         "spec": {"owner": "admin", "template": "desktop", **spec},
+    }
+
+
+def a_template(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a SessionTemplate."""
+    return {
+        "apiVersion": "porthole.dev/v1alpha1",
+        "kind": "SessionTemplate",
+        "metadata": {"name": name, "namespace": SESSIONS},
+        "spec": {"title": name.capitalize(), **spec},
     }

@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,19 @@ class RealCluster:
     def apply(self, *manifests: object) -> None:
         """Apply manifests."""
         self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(manifests))
+
+    @contextmanager
+    def forwarded(self, what: str, port: int, namespace: str) -> Iterator[int]:
+        """Lead a port of this machine's 127.0.0.1 to one of a pod's; yield it."""
+        command = ["kubectl", "port-forward", "-n", namespace, what, f":{port}"]
+        with subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, text=True
+        ) as forwarding:
+            try:
+                assert forwarding.stdout is not None
+                yield int(forwarding.stdout.readline().split()[2].rpartition(":")[2])
+            finally:
+                forwarding.terminate()
 
     def wait(self, what: str, condition: str, *words: str, patience: int = 90) -> None:
         """Wait until something is so."""

@@ -1,0 +1,47 @@
+"""A person's window of the console of a cluster."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from e2e.support.console import Console, chromium, until_holds
+from e2e.support.installed import Installed
+from e2e.support.outside import Desktop
+
+
+@asynccontextmanager
+async def a_window(installed: Installed, prefix: str) -> AsyncIterator[Console]:
+    """Sign a browser in; it takes the certificate that was made there."""
+    with installed.client() as porthole:
+        link = porthole.people.sign_in_link().url
+    async with chromium() as browser:
+        me = await Console.open(browser, prefix, ignore_https_errors=True)
+        async with me.shot_if_it_fails():
+            await me.sign_in(link)
+            yield me
+            assert me.failures == []
+
+
+async def look_at(me: Console, installed: Installed, session: object, within: float) -> float:
+    """Open a session's page; return the seconds until the desktop is there."""
+    begun = time.monotonic()
+    await me.page.goto(f"{installed.url}/#/sessions/{session}")
+    await me.page.get_by_test_id("viewer-canvas").wait_for(state="attached")
+    await me.until_state("open", within=within)
+    return time.monotonic() - begun
+
+
+def screen_of(desktop: Desktop, folder: Path) -> Callable[[], Image.Image]:
+    """Return what takes pictures of a desktop's screen."""
+    return partial(desktop.screen, folder / "screen.png")
+
+
+async def types(me: Console, desktop: Desktop, text: str) -> None:
+    """Type until the terminal is there to take it."""
+    for name in ("early", "typed"):
+        await me.type(f"echo {text} > {name}")
+    await until_holds(desktop, "typed", f"{text}\n")
