@@ -31,6 +31,8 @@ _NO_CONTAINER: Final = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
 _NO_VOLUME: Final = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
+_HOME_IS_ELSEWHERE: Final = ("volume node affinity", "PersistentVolume's node affinity")
+"""How schedulers say it, in older and in newer releases."""
 _NODE_IS_GONE: Final = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
 
 
@@ -176,7 +178,7 @@ def no_node_takes_it(_subject: Subject, seen: Seen) -> Finding | None:
     pod = seen.pod
     if pod is None or not pod.unschedulable:
         return None
-    if "volume node affinity" in pod.unschedulable:
+    if any(words in pod.unschedulable for words in _HOME_IS_ELSEWHERE):
         return Finding(
             Reason.HOME_UNREACHABLE,
             f"Its home is where no pod can go now: {_sentence(pod.unschedulable)}",

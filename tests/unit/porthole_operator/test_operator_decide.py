@@ -151,6 +151,14 @@ TROUBLES = {
         {"node": None, "unschedulable": "1 node(s) had volume node affinity conflict"},
         "HomeUnreachable",
     ),
+    "the home's node is cordoned": (
+        {
+            "node": None,
+            "unschedulable": "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's"
+            " node affinity, 1 node(s) were unschedulable.",
+        },
+        "HomeUnreachable",
+    ),
     "no volume": (
         {"node": None, "unschedulable": "pod has unbound immediate PersistentVolumeClaims"},
         "VolumeUnavailable",
