@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-failpoints", action="store_true", help="tell the story of each failpoint (1 hour)"
     )
+    parser.addoption("--kills-round", default="", help="tell all kills on a cluster; a folder")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ A few are always told; `python -m e2e.kills` tells all of them, in rounds.
 """
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("story", told, ids=[one.id for one in told])
 
 
-@pytest.fixture(scope="session")
-def ready_to_die(release: Installed) -> Installed:
+@pytest.fixture(scope="module")
+def ready_to_die(release: Installed, pytestconfig: pytest.Config) -> Iterator[Installed]:
     """A release whose programs look for failpoints."""
 
-    async def prepare() -> None:
+    async def casualties(do: str) -> None:
         async with ClusterApi(release.cluster.place.kubeconfig) as api:
-            await Casualties(release.cluster, api).prepare()
+            await getattr(Casualties(release.cluster, api), do)()
 
-    asyncio.run(prepare())
-    return release
+    asyncio.run(casualties("prepare"))
+    yield release
+    if not pytestconfig.getoption("--kills-round"):
+        asyncio.run(casualties("restore"))
 
 
 @pytest.fixture
@@ -51,8 +54,8 @@ def a_round(pytestconfig: pytest.Config) -> Path:
 async def test_nothing_is_lost_doubled_or_left(
     ready_to_die: Installed, a_round: Path, story: KillStory
 ) -> None:
-    try:
-        async with Ground.of(ready_to_die) as ground:
+    async with Ground.of(ready_to_die) as ground:
+        try:
             before = Things.of(ready_to_die.cluster)
             if story is BEGIN:
                 before.write(a_round / "before.json")
@@ -65,7 +68,7 @@ async def test_nothing_is_lost_doubled_or_left(
                 await Life(ground, story).is_told()
             await ground.is_well()
             await ground.is_as_before(before)
-    except BaseException:
-        print(ready_to_die.logs())
-        ready_to_die.clean_up()
-        raise
+        except BaseException:
+            print(ready_to_die.logs())
+            await ground.clean_up()
+            raise

@@ -36,13 +36,20 @@ class Casualties:
 
         In a process namespace that the pod shares, a program can send itself any signal.
         """
+        await self._patch({"name": VARIABLE, "value": FOLDER}, share=True)
+
+    async def restore(self) -> None:
+        """Have the programs as the chart has them."""
+        await self._patch({"name": VARIABLE, "$patch": "delete"}, share=None)
+
+    async def _patch(self, variable: Json, *, share: bool | None) -> None:
         for program in PROGRAMS:
-            env = [{"name": VARIABLE, "value": FOLDER}]
-            spec = {"shareProcessNamespace": True, "containers": [{"name": program, "env": env}]}
+            containers = [{"name": program, "env": [variable]}]
+            spec = {"shareProcessNamespace": share, "containers": containers}
             path = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/porthole-{program}"
             await self._api.patch(path, {"spec": {"template": {"spec": spec}}}, _STRATEGIC)
         for program in PROGRAMS:
-            words = ("rollout", "status", f"deployment/porthole-{program}", "--timeout=150s")
+            words = ("rollout", "status", f"deployment/porthole-{program}", "--timeout=110s")
             await self._run("kubectl", "-n", SYSTEM, *words)
 
     # Failpoints

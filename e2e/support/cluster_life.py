@@ -26,6 +26,8 @@ from tests.support.rfb_client import RfbClient, WebSocketStream
 NOT_YET = (ClientError, WebSocketException, AssertionError, OSError, EOFError, TimeoutError)
 _PATIENT = Retry(times=60, longest=1.0)
 _LONG = 120.0
+_SMALL = {"requests": {"cpu": "20m", "memory": "128Mi"}}
+"""With these, one node of two cores has room for all that the other had."""
 
 
 class Ground:
@@ -68,6 +70,12 @@ class Ground:
         await until(look, "everybody is well", _LONG)
         say("everybody is well")
 
+    async def clean_up(self) -> None:
+        """Delete what a story that failed has left: all sessions, and all homes."""
+        for kind in ("sessions", "sessiontickets", "pvc"):
+            words = ("delete", kind, "--all", "-n", SESSIONS, "--timeout=60s")
+            await asyncio.to_thread(self.cluster.attempt, "kubectl", *words)
+
     async def is_as_before(self, before: Things) -> None:
         """Wait until there is neither more nor less than before."""
         unlike: dict[str, list[str]] = {}
@@ -88,7 +96,7 @@ class Ground:
     async def create(self, name: str, **spec: Any) -> str:
         """Ask for a session with a home of its name, once for all; return its id."""
         key = str(uuid4())
-        given = {"name": name, "home": name, **spec}
+        given = {"name": name, "home": name, "resources": _SMALL, **spec}
         made = await self.porthole.sessions.create("desktop", idempotency_key=key, **given)
         return str(made.id)
 

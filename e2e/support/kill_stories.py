@@ -109,5 +109,5 @@ def of_round(number: int) -> list[KillStory]:
     Eleven rounds tell all of them.
     """
     two = [PLACES[(2 * number + nth) % len(PLACES)] for nth in range(2)]
-    others = [*MOMENTS, *AROUND]
+    others = [*reversed(AROUND), *MOMENTS]  # what takes longest first
     return [BEGIN, *two, others[number % len(others)], END]

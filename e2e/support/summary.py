@@ -35,13 +35,13 @@ def summary(short: Sequence[str], rows: Sequence[Row], told: Mapping[str, Sequen
         _HEAD,
         _figures(len(short) + len(rows), told),
         "## Counts\n",
-        _table(
+        table(
             ("place of", "killed", "times", "stories", "passed", "failed", "seconds"),
             (*_counts(rows, told), _count("(many)", "many", "in turn", short, told)),
         ),
         _PLACES,
-        _table(("place", *VICTIMS), _places(rows, told)),
-        _failures(told),
+        table(("place", *VICTIMS), _places(rows, told)),
+        failures(told),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -99,7 +99,8 @@ def _cell(line: Line) -> str:
     return f"{line.seconds:.0f}" if line.outcome == "passed" else "**failed**"
 
 
-def _failures(told: Mapping[str, Sequence[Line]]) -> str:
+def failures(told: Mapping[str, Sequence[Line]]) -> str:
+    """Return the part of a page that tells what failed on the way."""
     found = [
         f"* `{story}` failed at {line.commit} (load {line.load}), {_since(lines[number + 1 :])}."
         for story, lines in told.items()
@@ -116,6 +117,7 @@ def _since(later: Sequence[Line]) -> str:
     return f"then passed {passed} of {len(later)} times, last at {later[-1].commit}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
     lines = (head, ["---"] * len(head), *rows)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,11 @@ PROGRAMS = ("agent", "client", "contract", "control_plane", "desktop")
 """The rooms whose programs take part in the stories."""
 
 
-def commit() -> str:
+def commit(rooms: Sequence[str] = PROGRAMS) -> str:
     """Return the newest change of the programs; with a plus if more is not committed."""
 
     def git(*words: str) -> str:
-        command = ["git", *words, "--", *PROGRAMS]
+        command = ["git", *words, "--", *rooms]
         done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
         return done.stdout.strip()
 
@@ -70,11 +70,16 @@ class Log:
 
 
 class Recorder:
-    """A plugin of pytest that writes into a log while stories are told."""
+    """A plugin of pytest that writes into a log while stories are told.
 
-    def __init__(self, log: Log) -> None:
+    Args:
+        log: where to.
+        rooms: whose programs take part.
+    """
+
+    def __init__(self, log: Log, rooms: Sequence[str] = PROGRAMS) -> None:
         self._log = log
-        self._commit = commit()
+        self._commit = commit(rooms)
         self._reports: list[pytest.TestReport] = []
 
     @pytest.hookimpl(wrapper=True)
