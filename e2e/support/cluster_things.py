@@ -27,6 +27,8 @@ _MADE_UP = (
     (r"\b[0-9a-f]{12,64}\b", "ID"),
     (r"kube-api-access-[a-z0-9]{5}\b", "kube-api-access"),
     (r"-[0-9a-f]{7,10}-[a-z0-9]{5}\b", "-POD"),
+    (r"127\.0\.0\.11:\d+", "NAMES"),  # where the engine answers for names on a node
+    (r"--sport \d{4,5}\b", "--sport PORT"),
     (r"\b10\.\d+\.\d+\.\d+\b", "ADDRESS"),
     (r"\bKUBE-(SEP|SVC|EXT|FW)-[A-Z0-9]{16}\b", r"KUBE-\1"),
     (r"--probability 0\.\d+", "--probability P"),
