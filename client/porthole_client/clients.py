@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection as SyncConnection
 from porthole_client import sockets
 from porthole_client.drivers import AsyncDriver, AsyncNoun, SyncDriver, SyncNoun, verb
 from porthole_client.models import Session
-from porthole_client.nouns import agents, commands, homes, people, sessions, templates
+from porthole_client.nouns import agents, commands, homes, people, sessions, templates, users
 from porthole_client.place import find
 from porthole_client.steps import Retry
 
@@ -60,6 +60,11 @@ class _People:
     create_token = verb(people.create_token)
     revoke_token = verb(people.revoke_token)
     sign_in_link = verb(people.sign_in_link)
+
+
+class _Users:
+    list = verb(users.list_)
+    call_in_clusters = verb(users.call_in_clusters)
 
 
 class _Commands:
@@ -145,6 +150,14 @@ class AsyncPeople(_People, AsyncNoun):
     """Who is asking, and with which tokens."""
 
 
+class Users(_Users, SyncNoun):
+    """Who there is, and who they are in clusters."""
+
+
+class AsyncUsers(_Users, AsyncNoun):
+    """Who there is, and who they are in clusters."""
+
+
 class Commands(_Commands, SyncNoun):
     """The queue."""
 
@@ -183,6 +196,7 @@ class Porthole:
         self.homes = Homes(driver)
         self.agents = Agents(driver)
         self.people = People(driver)
+        self.users = Users(driver)
         self.commands = Commands(driver)
 
     def __enter__(self) -> Self:
@@ -218,6 +232,7 @@ class AsyncPorthole:
         self.homes = AsyncHomes(driver)
         self.agents = AsyncAgents(driver)
         self.people = AsyncPeople(driver)
+        self.users = AsyncUsers(driver)
         self.commands = AsyncCommands(driver)
 
     async def __aenter__(self) -> Self:

@@ -172,6 +172,16 @@ class Me(View):
     scopes: tuple[str, ...] = ()
 
 
+class User(View):
+    """A user; `kubernetes_username` is who they are to the API servers of clusters."""
+
+    id: UUID
+    name: str
+    is_admin: bool = False
+    kubernetes_username: str | None = None
+    created_at: datetime
+
+
 class Command(View):
     """A durable order of the control plane to one agent."""
 

@@ -66,6 +66,7 @@ MAY: dict[str, Any] = {
     f"PATCH {AGENT}": Scope.AGENTS,
     f"DELETE {AGENT}": Scope.AGENTS,
     f"POST {A}/tokens": Scope.TOKENS,
+    f"PATCH {A}/users/{{}}": Scope.TOKENS,
     f"DELETE {A}/tokens/{{}}": Scope.TOKENS,
     f"POST {A}/sign-in-links": Scope.TOKENS,
 }
@@ -129,6 +130,8 @@ async def test_a_user_is_no_administrator(control_plane: ControlPlane):
         for what, scope in SCOPED.items():
             if scope in ADMIN or what.endswith("/users"):
                 assert (await call(bob, what))[0] == 403, what
+        renamed = await bob.patch(f"{A}/users/bob", json={"kubernetes_username": "root"})
+        assert renamed.status_code == 403
         for path in ("tokens?everyone=true", "users"):
             assert (await bob.get(f"{A}/{path}")).status_code == 403
 

@@ -205,6 +205,25 @@ async def test_tokens_of_others(terminal: Terminal, tmp_path: Path) -> None:
     assert (await terminal.type("session", "list", token=tmp_path / "ada")).code == 4
 
 
+async def test_users_and_who_they_are_in_clusters(terminal: Terminal) -> None:
+    await terminal.type("token", "create", "--name", "ci", "--user", "ada")
+    mapped = await terminal.type("user", "map", "ada", "ada@example.org")
+    assert mapped.code == 0
+    assert mapped.out.split() == ["name", "ada", "in", "clusters", "ada@example.org"]
+    listed = await terminal.type("user", "list", "-o", "json")
+    assert {one["name"]: one["kubernetes_username"] for one in listed.json["items"]} == {
+        "ada": "ada@example.org",
+        "admin": None,
+    }
+    taken = await terminal.type("user", "map", "admin", "ada@example.org")
+    assert taken.code == 7
+    assert "Take that from them first" in taken.err
+    assert (await terminal.type("user", "map", "nobody", "x")).code == 3
+    assert (await terminal.type("user", "map", "ada", "a b")).code == 2
+    assert (await terminal.type("user", "unmap", "ada")).code == 0
+    assert "@" not in (await terminal.type("user", "list")).out
+
+
 async def test_agents(terminal: Terminal) -> None:
     joined = await terminal.type("agent", "join-token", "two")
     line = joined.out.splitlines()[-1].split()

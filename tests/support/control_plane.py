@@ -20,6 +20,7 @@ from porthole_contract.link.reports import (
     AgentObserved,
     Capacity,
     CommandResult,
+    HomeObserved,
     ObservedEvent,
     Outcome,
     SessionObserved,
@@ -27,12 +28,14 @@ from porthole_contract.link.reports import (
 )
 from porthole_contract.session import Desired, SessionSpec, SessionStatus
 from porthole_contract.template import SessionTemplateSpec
+from porthole_control.agents import repository as agent_repository
 from porthole_control.agents import service as agents
 from porthole_control.agents.tables import agents as agent_rows
 from porthole_control.app import create_app
 from porthole_control.commands import repository as commands
 from porthole_control.commands.repository import Claimed
 from porthole_control.db.database import Database
+from porthole_control.homes import service as homes
 from porthole_control.parts import Parts
 from porthole_control.sessions import reports
 from porthole_control.settings import Settings
@@ -221,6 +224,13 @@ class Agent:
         """Send a complete inventory."""
         async with self.database.unit() as unit:
             await reports.inventory(unit, self.id, self.epoch, sessions=seen, ended=ended)
+
+    async def see_homes(self, *seen: HomeObserved) -> None:
+        """Say what it has of homes."""
+        async with self.database.unit() as unit:
+            known = await agent_repository.agent(unit.connection, self.id)
+            assert known is not None
+            await homes.observed(unit, known, seen)
 
     async def run(self, session: dict[str, Any]) -> None:
         """Obey, and see a session run."""

@@ -15,6 +15,7 @@ from porthole_client.cli import (
     status,
     template,
     token,
+    user,
 )
 from porthole_client.cli.up import command as up
 
@@ -53,6 +54,7 @@ app.add_typer(template.app, name="template")
 app.add_typer(agent.app, name="agent")
 app.add_typer(home.app, name="home")
 app.add_typer(token.app, name="token")
+app.add_typer(user.app, name="user")
 app.add_typer(queue.app, name="command")
 app.add_typer(cluster.app, name="cluster", rich_help_panel="Development")
 developer.add_to(app)

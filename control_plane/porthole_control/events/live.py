@@ -54,6 +54,11 @@ class News:
     data: str | None
 
 
+def _owner_of(value: object) -> object:
+    """Return whose a subject is now; None: everybody's."""
+    return value.get("owner") if isinstance(value, Mapping) else getattr(value, "owner", None)
+
+
 class Live:
     """Reads the feed while anybody listens.
 
@@ -118,17 +123,18 @@ class Live:
         wanted: dict[str, set[str]] = {}
         for entry in entries:
             wanted.setdefault(entry.kind, set()).add(entry.subject)
-        found: dict[tuple[str, str], str] = {}
+        # By their owner, too: to whom something has belonged until now, it is gone.
+        found: dict[tuple[str, str, object], str] = {}
         for kind, subjects in wanted.items():
             if renderer := self._renderers.get(kind):
                 for subject, value in (await renderer(unit, subjects)).items():
-                    found[kind, subject] = to_json(value).decode()
+                    found[kind, subject, _owner_of(value)] = to_json(value).decode()
         # Of several changes of one thing in a batch, only the last has something to tell.
-        last = {(entry.kind, entry.subject): entry for entry in entries}
+        last = {(entry.kind, entry.subject, entry.owner): entry for entry in entries}
         return [
-            News(e.position, e.owner, e.kind, e.subject, found.get((e.kind, e.subject)))
+            News(e.position, e.owner, e.kind, e.subject, found.get((e.kind, e.subject, e.owner)))
             for e in entries
-            if last[e.kind, e.subject] is e
+            if last[e.kind, e.subject, e.owner] is e
         ]
 
     async def listen(

@@ -1,6 +1,7 @@
 """What is done with homes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +16,7 @@ from porthole_control.events import service as events
 from porthole_control.homes import repository
 from porthole_control.homes.repository import Home
 from porthole_control.people.rules import Principal
-from porthole_control.sessions import repository as sessions
+from porthole_control.sessions import owners
 
 
 async def get(unit: Unit, principal: Principal, identity: UUID) -> Home:
@@ -109,6 +110,8 @@ async def observed(unit: Unit, agent: Agent, items: Sequence[HomeObserved]) -> N
                 "used_bytes": seen.used,
                 "holder": seen.holder,
             }
+            if owners.is_made_there(home.id):
+                home = await _listed(unit, home, await _owner(unit, agent, seen), seen.name)
             if any(getattr(home, name) != value for name, value in values.items()):
                 await repository.change(unit.connection, home.id, unit.now, **values)
                 events.changed(unit, "home", home.id, owner=home.owner)
@@ -116,12 +119,30 @@ async def observed(unit: Unit, agent: Agent, items: Sequence[HomeObserved]) -> N
                     unit.ring_after_commit(Bell.WAITING)
 
 
+async def _owner(unit: Unit, agent: Agent, seen: HomeObserved) -> str:
+    made_there = owners.is_made_there(seen.home)
+    return (await owners.listing(unit, agent, seen.owner, made_there=made_there)).owner
+
+
+async def _listed(unit: Unit, home: Home, owner: str, name: str) -> Home:
+    """List a home under whom it is to be listed, as `name` if they have none of that name."""
+    if home.owner == owner or home.deleted_at is not None:
+        return home
+    taken = await repository.named(unit.connection, owner, name) is not None
+    name = _recovered(home.id) if taken or not name else name
+    await repository.change(unit.connection, home.id, unit.now, owner=owner, name=name)
+    for whose in (home.owner, owner):
+        events.changed(unit, "home", home.id, owner=whose)
+    return replace(home, owner=owner, name=name)
+
+
+def _recovered(home: UUID) -> str:
+    return f"recovered-{home.hex}"
+
+
 async def _adopt(unit: Unit, agent: Agent, seen: HomeObserved) -> None:
     """Take in a home that we did not know: its owner's, if the agent may say so."""
-    trusted = seen.owner == agent.enrolled_by or await sessions.owner_was_on(
-        unit.connection, agent.id, seen.owner
-    )
-    owner = seen.owner if trusted else agent.enrolled_by
+    owner = await _owner(unit, agent, seen)
     values = {
         "id": seen.home,
         "owner": owner,
@@ -133,7 +154,7 @@ async def _adopt(unit: Unit, agent: Agent, seen: HomeObserved) -> None:
         "updated_at": unit.now,
     }
     # Its name may be taken by now; the files matter, the name can be changed.
-    for name in (seen.name, f"recovered-{seen.home.hex}"):
+    for name in (seen.name, _recovered(seen.home)):
         if name and await repository.add(unit.connection, name=name, **values):
             events.changed(unit, "home", seen.home, owner=owner)
             return

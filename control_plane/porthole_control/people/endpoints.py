@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from porthole_contract.session import Owner
 from porthole_control.api import (
     Anyone,
     IdempotencyKey,
@@ -30,6 +31,7 @@ from porthole_control.people.schemas import (
     TokenCreated,
     TokenOut,
     UserOut,
+    UserPatch,
 )
 from porthole_control.problems import responses
 
@@ -105,6 +107,20 @@ async def list_users(
     rows = await repository.list_users(unit.connection, after=after, limit=limit + 1)
     items, following = page(rows, limit, lambda row: (row.name,))
     return Page(items=[UserOut.of(row) for row in items], next=following)
+
+
+@routes.patch("/users/{name}", summary="Change a user", responses=responses(403, 404, 409))
+async def change_user(
+    principal: TokenMaker, unit: UnitDep, name: Owner, body: UserPatch
+) -> UserOut:
+    """Say who a user is in clusters (administrators).
+
+    What was made there for that owner, with kubectl, is listed under them from then on.
+    """
+    if "kubernetes_username" in body.model_fields_set:
+        called = body.kubernetes_username
+        return UserOut.of(await service.call_in_clusters(unit, principal, name, called))
+    return UserOut.of(await service.user(unit, principal, name))
 
 
 @routes.get("/tokens", summary="List tokens", responses=responses(404))

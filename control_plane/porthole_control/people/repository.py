@@ -64,6 +64,34 @@ async def user_named(connection: AsyncConnection, name: str) -> User | None:
     return None if row is None else User(*row)
 
 
+async def called_in_clusters(connection: AsyncConnection, name: str) -> Sequence[User]:
+    """Return who is called so in clusters, then whose name it is here and not in clusters."""
+    query = select(*_USER).where(
+        or_(
+            users.c.kubernetes_username == name,
+            and_(users.c.name == name, users.c.kubernetes_username.is_not(None)),
+        )
+    )
+    found = [User(*row) for row in await connection.execute(query)]
+    return sorted(found, key=lambda user: user.kubernetes_username != name)
+
+
+async def call_in_clusters(
+    connection: AsyncConnection, identity: UUID, kubernetes_username: str | None
+) -> None:
+    """Set what a user is called in clusters."""
+    await connection.execute(
+        update(users).where(users.c.id == identity).values(kubernetes_username=kubernetes_username)
+    )
+
+
+async def user_locked(connection: AsyncConnection, name: str) -> User | None:
+    """Return the user of that name, their row locked."""
+    query = select(*_USER).where(users.c.name == name).with_for_update()
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else User(*row)
+
+
 async def list_users(
     connection: AsyncConnection, *, after: str | None, limit: int
 ) -> Sequence[User]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from porthole_contract.quantities import Duration
+from porthole_contract.session import Owner
 from porthole_control.people.repository import Token, User
 from porthole_control.people.rules import Principal, Scope
 
@@ -25,7 +26,10 @@ class UserOut(BaseModel):
     id: UUID
     name: str
     is_admin: bool
-    kubernetes_username: str | None
+    kubernetes_username: str | None = Field(
+        description="Who they are to the API servers of clusters: what was made there for that"
+        " owner is listed under them."
+    )
     created_at: datetime
 
     @classmethod
@@ -38,6 +42,17 @@ class UserOut(BaseModel):
             kubernetes_username=user.kubernetes_username,
             created_at=user.created_at,
         )
+
+
+class UserPatch(BaseModel):
+    """A merge patch (RFC 7396) of a user."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kubernetes_username: Owner | None = Field(
+        default=None,
+        description="Who they are to the API servers of clusters; null: nobody there is them.",
+    )
 
 
 class Me(BaseModel):

@@ -2,18 +2,21 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
 
 from porthole_contract.errors import Invalid
 from porthole_contract.names import check_owner
 from porthole_control.db.database import Unit
 from porthole_control.db.doorbell import Bell
 from porthole_control.db.ids import new_id
-from porthole_control.errors import Forbidden, NotFound, Unauthenticated
+from porthole_control.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from porthole_control.people import repository, rules
 from porthole_control.people.rules import ALL_SCOPES, Principal, Scope
+from porthole_control.sessions import owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,53 @@ async def ensure_user(unit: Unit, name: str, *, is_admin: bool = False) -> repos
     """Return the user of that name, made now if there was none."""
     check_owner(name, field="user")
     return await repository.ensure_user(unit.connection, new_id(), name, is_admin=is_admin)
+
+
+async def user(unit: Unit, principal: Principal, name: str) -> repository.User:
+    """Return a user, their row locked, as an administrator asks.
+
+    Raises:
+        Forbidden: it is no administrator who asks.
+        NotFound: there is no such user.
+    """
+    if not principal.is_admin:
+        raise Forbidden("Only an administrator may do that.")
+    found = await repository.user_locked(unit.connection, name)
+    if found is None:
+        raise NotFound("user", name)
+    return found
+
+
+async def call_in_clusters(
+    unit: Unit, principal: Principal, name: str, kubernetes_username: str | None
+) -> repository.User:
+    """Say what a user is called in clusters, and list what they have there under them.
+
+    Args:
+        unit: the transaction.
+        principal: who says so.
+        name: the user.
+        kubernetes_username: as the API servers of clusters know them; None: they are not.
+
+    Raises:
+        Forbidden: it is no administrator who says so.
+        NotFound: there is no such user.
+        Conflict: another user is called so.
+    """
+    found = await user(unit, principal, name)
+    if found.kubernetes_username == kubernetes_username:
+        return found
+    try:
+        await repository.call_in_clusters(unit.connection, found.id, kubernetes_username)
+    except IntegrityError:
+        raise Conflict(
+            "kubernetes_username_taken",
+            f"Another user is {kubernetes_username!r} in clusters. Take that from them first.",
+        ) from None
+    changed = replace(found, kubernetes_username=kubernetes_username)
+    names = {found.kubernetes_username, kubernetes_username, found.name}
+    await owners.relist(unit, {told for told in names if told is not None})
+    return changed
 
 
 async def create_token(

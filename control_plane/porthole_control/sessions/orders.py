@@ -22,7 +22,7 @@ async def apply(unit: Unit, session: Session) -> None:
         session=session.id,
         order=session.order_no,
         name=session.name,
-        owner=session.foreign_owner or session.owner,
+        owner=session.owner_there,
         spec=session.parsed_spec(),
         template=PinnedTemplate(
             name=session.template,

@@ -16,6 +16,7 @@ from porthole_contract.conditions import Reason
 from porthole_contract.lifecycle import Phase
 from porthole_contract.link.reports import (
     CommandResult,
+    Origin,
     Outcome,
     SessionEnded,
     SessionObserved,
@@ -33,7 +34,7 @@ from porthole_control.events import service as events
 from porthole_control.homes import repository as homes
 from porthole_control.homes import service as home_service
 from porthole_control.metrics import CONFLICTS
-from porthole_control.sessions import orders, repository, rules, service
+from porthole_control.sessions import orders, owners, repository, rules, service
 from porthole_control.sessions.repository import Session
 
 logger = structlog.get_logger(__name__)
@@ -177,10 +178,8 @@ async def _adopt(unit: Unit, agent: Agent, epoch: int, seen: SessionObserved) ->
         CONFLICTS.labels("too_many").inc()
         logger.warning("too_many_adopted", agent=agent.name, session=str(seen.session))
         return
-    trusted = seen.owner == agent.enrolled_by or await repository.owner_was_on(
-        unit.connection, agent.id, seen.owner
-    )
-    owner = seen.owner if trusted else agent.enrolled_by
+    whose = await owners.listing(unit, agent, seen.owner, made_there=seen.origin is Origin.KUBECTL)
+    owner = whose.owner
     spec = seen.spec or SessionSpec(
         owner=seen.owner, template=TemplateRef(name="unknown"), desired=seen.desired
     )
@@ -192,7 +191,7 @@ async def _adopt(unit: Unit, agent: Agent, epoch: int, seen: SessionObserved) ->
         name=seen.name,
         owner=owner,
         origin=seen.origin,
-        foreign_owner=None if trusted else seen.owner,
+        foreign_owner=whose.foreign,
         adopted=True,
         template=spec.template.name,
         template_revision=spec.template.revision,
@@ -215,9 +214,9 @@ async def _adopt(unit: Unit, agent: Agent, epoch: int, seen: SessionObserved) ->
         owner=owner,
         kind="Adopted",
         phase=status.phase,
-        reason="" if trusted else "Foreign",
+        reason="Foreign" if whose.foreign else "",
         message=f"The agent {agent.name!r} has it; we did not know it."
-        + ("" if trusted else f" It says that it belongs to {seen.owner!r}."),
+        + (f" It says that it belongs to {whose.foreign!r}." if whose.foreign else ""),
     )
     events.changed(unit, "session", seen.session, owner=owner)
 
@@ -235,6 +234,8 @@ async def inventory(
     if agent is None or agent.state == "revoked":
         return
     await _all_observed(unit, agent, epoch, sessions)
+    # Should somebody have been given a name in clusters just when one of these was adopted.
+    await owners.relist(unit, {one.owner for one in sessions if one.origin is Origin.KUBECTL})
     for gone in ended:
         session = await repository.locked(unit.connection, gone.session)
         if session is not None and session.agent_id == agent_id and not session.ended:

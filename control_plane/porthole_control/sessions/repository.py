@@ -92,6 +92,11 @@ class Session:
         """Whether nothing of it is left."""
         return self.deleted_at is not None
 
+    @property
+    def owner_there(self) -> str:
+        """Whose it is where it runs, as its agent knows them."""
+        return str(self.spec["owner"])
+
     def parsed_spec(self) -> SessionSpec:
         """Return the spec as the contract's object."""
         return SessionSpec.model_validate(self.spec)
@@ -108,6 +113,9 @@ _COLUMNS = columns_of(
     home=homes.c.name,
 )
 
+
+OWNER_THERE = sessions.c.spec["owner"].astext
+"""Whose a session is where it runs; our own owner may be called something else there."""
 
 Place = tuple[datetime, UUID]
 """Where a session stands among others: when it was created, and its id."""
@@ -172,6 +180,18 @@ async def on_agent(connection: AsyncConnection, agent: UUID) -> Sequence[Session
         connection,
         _SESSIONS.where(sessions.c.agent_id == agent, sessions.c.deleted_at.is_(None)),
     )
+
+
+async def made_in_clusters(
+    connection: AsyncConnection, owners_there: Collection[str]
+) -> Sequence[Session]:
+    """Return the living sessions that were made with kubectl for these owners."""
+    query = _SESSIONS.where(
+        sessions.c.deleted_at.is_(None),
+        sessions.c.origin == "kubectl",
+        OWNER_THERE.in_(owners_there),
+    )
+    return await _all(connection, query)
 
 
 async def with_ids(connection: AsyncConnection, identities: Collection[UUID]) -> Sequence[Session]:

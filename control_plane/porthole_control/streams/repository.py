@@ -13,6 +13,7 @@ from porthole_control.agents.tables import agents
 from porthole_control.db.rows import columns_of
 from porthole_control.db.tables import replicas
 from porthole_control.people.tables import tokens, users
+from porthole_control.sessions.repository import OWNER_THERE
 from porthole_control.sessions.tables import sessions
 from porthole_control.streams.endings import Ending, Standing
 from porthole_control.streams.tables import streams
@@ -184,7 +185,7 @@ async def to_be_asked(
         select(
             streams.c.id,
             streams.c.session_id,
-            func.coalesce(sessions.c.foreign_owner, sessions.c.owner),
+            OWNER_THERE,
             streams.c.channel,
             streams.c.mode,
             streams.c.agent_id,
