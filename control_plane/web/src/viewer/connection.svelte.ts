@@ -3,9 +3,7 @@
  * whenever the way there breaks, for as long as there is something to come back to.
  */
 
-import { ticket } from "../api/calls.ts";
 import { asProblem } from "../api/problem.ts";
-import { account } from "../state/account.svelte.ts";
 import { ending, pause, TRIES, type Ending } from "./endings.ts";
 import {
   loadViewer,
@@ -16,6 +14,7 @@ import {
   type Scaling,
   type Viewer,
 } from "./viewer.ts";
+import type { Way } from "./way.ts";
 
 /**
  * - `idle`: nothing to look at yet
@@ -44,8 +43,6 @@ export class Connection {
 
   /** Told when text was copied in the desktop. */
   oncopy: (text: string) => void = () => {};
-  /** Told when a stream has ended by itself. */
-  onclose: () => void = () => {};
   /** Told when a picture is there. */
   onpicture: () => void | Promise<void> = () => {};
 
@@ -57,7 +54,7 @@ export class Connection {
   #paintedAt: number | null = null;
 
   constructor(
-    private readonly session: string,
+    private readonly way: Way,
     private readonly protocol: string,
     private readonly into: HTMLElement,
     private mode: Mode,
@@ -164,7 +161,7 @@ export class Connection {
     try {
       const [open, { url }] = await Promise.all([
         loadViewer(this.protocol),
-        ticket(this.session, this.mode, this.protocol),
+        this.way.ticket(this.mode, this.protocol),
       ]);
       if (run !== this.#run) return;
       const patience = setTimeout(() => {
@@ -220,7 +217,7 @@ export class Connection {
     }
     this.#keepFrame();
     this.#drop();
-    this.onclose();
+    this.way.ended();
     if (end.then !== "again" && !(end.then === "try" && this.#failures < TRIES)) {
       this.ending = end;
       this.state = "stopped";
@@ -234,7 +231,7 @@ export class Connection {
     const problem = asProblem(thrown);
     this.#drop();
     if (problem.status === 401) {
-      account.expired();
+      this.way.expired();
       return;
     }
     // 409: it does not run at the moment. The page hears of its phases and stops us.

@@ -1,0 +1,20 @@
+/** What the viewer needs of whoever shows it: the console, or the page of `porthole open`. */
+
+import type { Session } from "../api/types.ts";
+import type { Mode } from "./viewer.ts";
+
+/** What is said of a session while it is looked at. */
+export type Desktop = Pick<
+  Session,
+  "id" | "name" | "protocol" | "phase" | "reason" | "message" | "agent" | "home" | "created_at"
+>;
+
+/** The way to one desktop. */
+export interface Way {
+  /** A new right to open one stream: the address of its WebSocket. Rejects with a Problem. */
+  ticket(mode: Mode, channel: string): Promise<{ url: string }>;
+  /** A stream has ended by itself: the session's phase may say why. */
+  ended(): void;
+  /** Whoever looks is not known any more. */
+  expired(): void;
+}
