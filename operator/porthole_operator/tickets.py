@@ -29,7 +29,7 @@ from porthole_contract.ticket import (
     SessionTicketStatus,
     TicketState,
 )
-from porthole_operator.cluster import Cluster, Conflicted, Denied
+from porthole_operator.cluster import Cluster, Conflicted, Denied, Missing
 from porthole_operator.desired.secret import Keys
 from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS
 from porthole_operator.seen import Pod, is_child, read_pod
@@ -139,8 +139,8 @@ class Tickets:
             ticket = SessionTicketSpec.model_validate(body.get("spec"))
             status, session = await self._status(ticket, head)
             await self._write(head, {"status": status.to_dict()}, session)
-        except Conflicted:
-            return  # somebody has answered it, or it is gone
+        except (Conflicted, Missing):
+            return  # somebody has answered it, or it was read and deleted
         except (PortholeError, ValidationError) as error:
             _log.warning("ticket_not_answered", name=head["name"], why=str(error))
 

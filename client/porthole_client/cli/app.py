@@ -17,6 +17,7 @@ from porthole_client.cli import (
     token,
     user,
 )
+from porthole_client.cli.open import command as open_
 from porthole_client.cli.up import command as up
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ def _porthole(
 
 
 up.add_to(app)
+open_.add_to(app)
 status.add_to(app)
 app.add_typer(session.app, name="session")
 app.add_typer(template.app, name="template")

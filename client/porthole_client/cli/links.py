@@ -2,6 +2,7 @@
 
 import html
 import os
+import sys
 import webbrowser
 from pathlib import Path
 from urllib.parse import urlencode
@@ -23,7 +24,7 @@ def open_in_browser(link: str, private: Path) -> bool:
         link: what to open.
         private: a directory that only this user can read.
     """
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if not _has_screen():
         return False
     page = private / "open.html"
     target = html.escape(link, quote=True)
@@ -35,3 +36,9 @@ def open_in_browser(link: str, private: Path) -> bool:
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(f'<meta http-equiv="refresh" content="0; url={target}">\n')
     return webbrowser.open(page.as_uri())
+
+
+def _has_screen() -> bool:
+    if sys.platform in {"darwin", "win32"}:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -5,17 +5,9 @@ hibernation; and a ticket opens it for whoever may, without any control plane.
 """
 
 import asyncio
-import base64
-import contextlib
 import json
-import os
 import secrets
-import signal
 import ssl
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -25,97 +17,20 @@ from porthole_contract.cluster import Object
 from porthole_contract.errors import Invalid
 from porthole_contract.stream.preface import Request, encode
 from porthole_contract.stream.sealed import public_half, unseal
-from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS
-from tests.support.desktop_pair import SUPERVISOR, read_answer
-from tests.support.operator_cluster import Nodes, a_place, running
-from tests.support.ports import free_port
+from porthole_operator.kinds import PODS, SESSIONS, TICKETS
+from tests.support.desktop_pair import read_answer
+from tests.support.operator_desks import ADDRESS, a_place_with_desks
 from tests.support.rfb_client import RfbClient
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
-ADDRESS = "127.0.0.1"
-
-
-class Desk:
-    """The two programs of one pod, run here from what its Secret says."""
-
-    def __init__(self, data: dict[str, bytes], port: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="ph-")
-        root = Path(self._folder.name)
-        for name in ("s", "home"):
-            (root / name).mkdir()
-        desktop = {**json.loads(data["desktop.json"]), "sockets": str(root / "s")}
-        desktop["gate_uid"] = os.getuid()
-        desktop["programs"] = [{"name": "Clock", "command": ["xclock"], "autostart": True}]
-        gate = json.loads(data["gate.json"]) | {
-            "listen": f"tcp:{ADDRESS}:{port}",
-            "health": f"unix:{root}/health.sock",
-            "certificate": str(root / "cert.pem"),
-            "key": str(root / "key.pem"),
-            "rfb": str(root / "s/rfb.sock"),
-            "supervisor": str(root / "s/supervisor.sock"),
-            "desktop_uid": os.getuid(),
-        }
-        files = {
-            "desktop.json": json.dumps(desktop).encode(),
-            "gate.json": json.dumps(gate).encode(),
-            "cert.pem": data["tls.crt"],
-            "key.pem": data["tls.key"],
-        }
-        for name, content in files.items():
-            (root / name).write_bytes(content)
-        environment = {**os.environ, "HOME": str(root / "home"), "TMPDIR": str(root)}
-        commands = (
-            (str(SUPERVISOR), "--config", str(root / "desktop.json")),
-            ("-m", "porthole_desktop.gate", "--config", str(root / "gate.json")),
-        )
-        with (root / "log").open("wb") as log:
-            self._processes = [
-                subprocess.Popen([sys.executable, "-B", *words], env=environment, stderr=log)
-                for words in commands
-            ]
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(15)
-            process.kill()
-            process.wait()
-        self._folder.cleanup()
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(cluster, tmp_path_factory):
-    port = free_port()
-    folder = tmp_path_factory.mktemp("operator")
-    desks: dict[str, Desk] = {}
-
-    async def run(nodes: Nodes, pod: Object) -> None:
-        await nodes.bind(pod)
-        name = pod["metadata"]["name"]
-        secret = await nodes.cluster.get(SECRETS, nodes.namespace, name)
-        data = {key: base64.b64decode(value) for key, value in secret["data"].items()}
-        desks[name] = await asyncio.to_thread(Desk, data, port)
-        await nodes.say(pod, running(ADDRESS))
-
-    async def end(name: str) -> None:
-        desk = desks.pop(name, None)
-        if desk is not None:
-            await asyncio.to_thread(desk.stop)
-
-    async with a_place(cluster, folder, gate_port=str(port)) as made:
-        made.nodes.otherwise = run
-        made.nodes.ended = end
-        made.port = port
+    async with a_place_with_desks(cluster, tmp_path_factory.mktemp("operator")) as made:
         await made.start()
-        try:
-            yield made
-        finally:
-            for desk in desks.values():
-                desk.stop()
+        yield made
 
 
 async def ask(place, *, private: bytes, **spec: object) -> Object:

@@ -104,9 +104,16 @@ def build(say: Callable[[str], None]) -> None:
     if root is None or not (root / "control_plane" / "web" / "package.json").exists():
         return
     stamp = root / ".cache" / "console-built"
-    built = root / "control_plane" / "porthole_control" / "console" / "index.html"
+    built = (
+        root / "control_plane" / "porthole_control" / "console" / "index.html",
+        root / "client" / "porthole_client" / "page" / "open.html",
+    )
     digest = source_digest(root / "control_plane" / "web")
-    if built.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == digest:
+    if (
+        all(page.exists() for page in built)
+        and stamp.exists()
+        and stamp.read_text(encoding="ascii") == digest
+    ):
         return
     say("Building the console")
     install(root)
