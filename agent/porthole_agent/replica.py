@@ -7,16 +7,22 @@ stop says goodbye, lets go of the Lease, and only then looks after the rest.
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from porthole_agent.belonging import Belonging, belonging
 from porthole_agent.running import before, work
-from porthole_agent.runtimes.kubernetes.api import Api
-from porthole_agent.runtimes.kubernetes.lease import Lease
+from porthole_agent.runtimes.kubernetes.rights import LEASE
 from porthole_agent.runtimes.kubernetes.runtime import KubernetesRuntime
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
 from porthole_agent.settings import Settings
+from porthole_contract.names import AGENT
+from porthole_kube.cluster import Cluster
+from porthole_kube.lease import Lease, Terms
+
+TERMS: Final = Terms(good_for=5, renew_every=1.0, look_every=0.4, answer_within=1.5)
+"""That the API server does not answer is no reason to stop: nobody else gets the Lease from it
+either, and should somebody have it, all that an agent writes there is fenced."""
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
@@ -25,8 +31,9 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
     Raises:
         PortholeError: it cannot run here, or is not the one any more.
     """
-    api = await Api.connect(settings.kubeconfig)
-    lease = Lease(api, settings.system_namespace, f"{socket.gethostname()}_{uuid4()}")
+    api = await Cluster.connect(settings.kubeconfig, AGENT)
+    identity = f"{socket.gethostname()}_{uuid4()}"
+    lease = Lease(api, settings.system_namespace, LEASE, identity, TERMS)
     joining = asyncio.create_task(belonging(settings), name="joining")
     try:
         if await before(stopping, lease.acquire()):
@@ -40,7 +47,7 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
 async def _lead(
     settings: Settings,
     stopping: asyncio.Event,
-    api: Api,
+    api: Cluster,
     lease: Lease,
     joining: asyncio.Task[Belonging],
 ) -> None:

@@ -23,6 +23,9 @@ SECOND = (
 )
 """Places that are passed at the beginning and again later, most of them at the end."""
 CONTROL = [(name, 1) for name in control.NAMES] + [(name, 2) for name in SECOND]
+LATER = {("commands.received", 2): "sessions.ended"}
+"""Where the second life of a control plane ends that need not pass its place again: while it
+was away the agent has done what was ordered, and tells of that instead."""
 WITH_GATE = (
     *agent.CREATE[agent.CREATE.index("local.create.gate-started") :],
     *agent.DELETE[: agent.DELETE.index("local.delete.gate-stopped")],
@@ -107,7 +110,8 @@ SHORT = {
 
 def _control_rows(times: int) -> Iterator[Row]:
     for name, count in CONTROL:
-        lives = (f"{name}=kill:{count}", *([f"{name}=kill:1"] * (times - 1)))
+        again = LATER.get((name, count), name)
+        lives = (f"{name}=kill:{count}", *([f"{again}=kill:1"] * (times - 1)))
         place, who = f"{name}:{count}", "control-plane"
         looks = times if name == "streams.ending" else 1
         story = Story(control=lives, losses=0, looks=looks)

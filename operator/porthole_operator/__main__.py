@@ -18,13 +18,14 @@ import structlog
 import uvloop
 
 from porthole_contract.errors import PortholeError
+from porthole_contract.names import OPERATOR
+from porthole_kube.cluster import Cluster
+from porthole_kube.lease import Lease, LeaseLost, Terms
 from porthole_operator.apply import Applier
-from porthole_operator.cluster import Cluster
 from porthole_operator.desired.recipe import Site
 from porthole_operator.gates import Gates
 from porthole_operator.handlers import handlers, kopf_settings
 from porthole_operator.health import Health
-from porthole_operator.lease import Lease, LeaseLost
 from porthole_operator.logs import configure
 from porthole_operator.observe import Observer
 from porthole_operator.prepull import Prepull
@@ -75,14 +76,14 @@ async def run(settings: Settings) -> None:
     health = Health(trouble)
     if settings.health_port:
         await health.open(settings.health_port)
-    cluster = await Cluster.connect(settings.kubeconfig)
+    cluster = await Cluster.connect(settings.kubeconfig, OPERATOR)
     identity = f"{os.uname().nodename}-{uuid4().hex[:8]}"
     lease = Lease(
         cluster,
         settings.lease_namespace or settings.system_namespace,
         settings.lease_name,
         identity,
-        good_for=settings.lease_seconds,
+        _terms(settings.lease_seconds),
     )
     try:
         if not await _first(lease.acquire(), stopping):
@@ -139,6 +140,17 @@ async def _lead(
         await lease.release()
 
 
+def _terms(good_for: int) -> Terms:
+    """Return a Lease's times: who could not renew it stops well before others may begin."""
+    return Terms(
+        good_for,
+        renew_every=good_for * 4 / 15,
+        look_every=good_for / 15,
+        answer_within=good_for / 5,
+        give_up_after=good_for * 2 / 3,
+    )
+
+
 def _site(settings: Settings) -> Callable[[], Site]:
     """Return what gives the site as it is now: who may sign changes while we run."""
     kept = settings.site()
@@ -154,7 +166,7 @@ def _site(settings: Settings) -> Callable[[], Site]:
     return site
 
 
-async def _first(doing: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
+async def _first(doing: Coroutine[Any, Any, object], stopping: asyncio.Event) -> bool:
     """Wait for `doing` or for the order to stop; return whether it was done."""
     work = asyncio.create_task(doing)
     stop = asyncio.create_task(stopping.wait())

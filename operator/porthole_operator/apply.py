@@ -24,7 +24,8 @@ from porthole_contract.names import (
     revision_object,
 )
 from porthole_contract.session import Desired
-from porthole_operator.cluster import Cluster, Denied
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Denied
 from porthole_operator.decide import refused
 from porthole_operator.desired.home import home_claim
 from porthole_operator.desired.network_policy import network_policy
@@ -247,7 +248,7 @@ def _keys(world: World) -> Keys:
 
 
 def _refusal(error: Denied) -> Finding:
-    words = str(error).strip().rstrip(".")
+    words = error.said.strip().rstrip(".")
     if "exceeded quota" in words:
         return Finding(Reason.NO_CAPACITY, f"The namespace's quota is used up: {words}.")
     return Finding(Reason.POD_REFUSED, f"The cluster does not accept what it needs: {words}.")

@@ -20,7 +20,6 @@ EVENTS: Final = Kind("events.k8s.io", "v1", "events", "Event")
 POLICIES: Final = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 DAEMON_SETS: Final = Kind("apps", "v1", "daemonsets", "DaemonSet")
 REVISIONS: Final = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
-LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 CHILDREN: Final = (SECRETS, SERVICES, POLICIES)
 """What carries a Session's name, besides its pod; made before it."""

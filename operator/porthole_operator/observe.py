@@ -18,7 +18,7 @@ from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
 from porthole_contract.names import LABEL_HOME, home_object, revision_object
 from porthole_contract.session import Desired
-from porthole_operator.cluster import Cluster
+from porthole_kube.cluster import Cluster
 from porthole_operator.desired.extras import read_extras
 from porthole_operator.desired.profiles import PROFILES, plain_pod
 from porthole_operator.desired.recipe import Recipe, Site, shape_of

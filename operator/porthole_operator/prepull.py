@@ -11,7 +11,7 @@ from porthole_contract.cluster import Object
 from porthole_contract.errors import PortholeError
 from porthole_contract.names import LABEL_MANAGED_BY, OPERATOR
 from porthole_contract.template import SessionTemplate
-from porthole_operator.cluster import Cluster
+from porthole_kube.cluster import Cluster
 from porthole_operator.desired.extras import read_extras
 from porthole_operator.desired.prepull import prepull, prepull_name
 from porthole_operator.desired.recipe import Site, shape_of

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from porthole_contract.errors import PortholeError
-from porthole_operator.cluster import Cluster
+from porthole_kube.cluster import Cluster
 from porthole_operator.kinds import SESSIONS
 from porthole_operator.watchfulness import Key, Watchfulness
 from porthole_operator.work import Work

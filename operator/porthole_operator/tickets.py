@@ -29,7 +29,8 @@ from porthole_contract.ticket import (
     SessionTicketStatus,
     TicketState,
 )
-from porthole_operator.cluster import Cluster, Conflicted, Denied, Missing
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted, Denied, Missing
 from porthole_operator.desired.secret import Keys
 from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS
 from porthole_operator.seen import Pod, is_child, read_pod
@@ -205,7 +206,7 @@ class Tickets:
             await self._cluster.create(TICKETS, probe, dry_run=True)
         except Denied as error:
             # A missing right is a denial as well, and says nothing about the policy.
-            holds = "ValidatingAdmissionPolicy" in str(error)
+            holds = "ValidatingAdmissionPolicy" in error.said
         else:
             holds = False
         self._policies[namespace] = (now, holds)

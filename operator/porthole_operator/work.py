@@ -18,8 +18,8 @@ from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError
 from porthole_contract.lifecycle import LASTING, Phase
 from porthole_contract.session import ObjectStatus
+from porthole_kube.errors import Conflicted, Missing
 from porthole_operator.apply import Applier
-from porthole_operator.cluster import Conflicted, Missing
 from porthole_operator.decide import decide
 from porthole_operator.gates import Gates
 from porthole_operator.observe import Observer

@@ -22,7 +22,6 @@ from uuid import UUID, uuid4
 
 import yaml
 
-from porthole_agent.runtimes.kubernetes.api import Api, Conflicted
 from porthole_agent.runtimes.kubernetes.resources import (
     CONFIG_MAPS,
     NAMESPACES,
@@ -36,9 +35,12 @@ from porthole_agent.runtimes.kubernetes.runtime import KubernetesRuntime
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
 from porthole_agent.runtimes.port import Change, Observation
 from porthole_contract.cluster import Kind, Scope
-from porthole_contract.names import revision_object
+from porthole_contract.names import AGENT, revision_object
 from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted
+from porthole_kube.objects import key_of, uid_of
 from tests.support.api_server import ApiServer
 from tests.support.cluster_objects import a_template
 from tests.support.waiting import eventually
@@ -88,15 +90,15 @@ class Place:
         self.namespace, self.system = f"sessions-{mark}", f"system-{mark}"
         self.user = f"agent-{mark}"
         self.settings = settings
-        self.admin: Api
-        self.api: Api
+        self.admin: Cluster
+        self.api: Cluster
         self.runtime: KubernetesRuntime
         self.seen: list[Change] = []
         self._changed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
-        self.admin = await Api.connect(self.server.kubeconfig)
+        self.admin = await Cluster.connect(self.server.kubeconfig, AGENT)
         for name in (self.namespace, self.system):
             await self.admin.create(NAMESPACES, {"kind": "Namespace", "metadata": {"name": name}})
         for manifest in roles(self.user, self.namespace, self.system):
@@ -107,14 +109,14 @@ class Place:
 
     async def open(self) -> None:
         """Begin an agent's life."""
-        self.api = await Api.connect(self.server.kubeconfig_of(self.user))
+        self.api = await Cluster.connect(self.server.kubeconfig_of(self.user), AGENT)
         self.runtime = self.another(self.api)
         await self.runtime.open()
         self._listening = asyncio.create_task(self._listen())
         await asyncio.sleep(0)
         await self.runtime.start()
 
-    def another(self, api: Api) -> KubernetesRuntime:
+    def another(self, api: Cluster) -> KubernetesRuntime:
         settings = KubernetesSettings(
             namespaces=(self.namespace,),
             system_namespace=self.system,
@@ -134,7 +136,7 @@ class Place:
         for name in (self.namespace, self.system):
             found = await self.admin.get(NAMESPACES, None, name)
             with contextlib.suppress(Conflicted):
-                await self.admin.delete(NAMESPACES, found)
+                await self.admin.delete(NAMESPACES, *key_of(found), uid_of(found))
         await self.admin.close()
 
     # Orders
@@ -276,8 +278,8 @@ async def a_place(server: ApiServer, **settings: Any) -> AsyncIterator[Place]:
         await place.remove()
 
 
-async def _has_owner(api: Api, namespace: str, name: str) -> bool:
-    revisions, _ = await api.list(REVISIONS, namespace)
+async def _has_owner(api: Cluster, namespace: str, name: str) -> bool:
+    revisions = await api.list(REVISIONS, namespace)
     return any(
         one["metadata"]["name"] == name and one["metadata"].get("ownerReferences")
         for one in revisions
@@ -289,7 +291,7 @@ async def _main(kubeconfig: Path, namespace: str, system: str, steps: list[list[
 
     `kept` waits until the session is noted as a user of its template's revision.
     """
-    api = await Api.connect(kubeconfig)
+    api = await Cluster.connect(kubeconfig, AGENT)
     settings = KubernetesSettings(
         namespaces=(namespace,), system_namespace=system, resync_seconds=1.0
     )

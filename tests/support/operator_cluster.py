@@ -23,7 +23,9 @@ from uuid import uuid4
 
 from porthole_contract.cluster import Kind, Object, Scope
 from porthole_contract.crd.policies import Installation, policies
-from porthole_operator.cluster import Cluster, Conflicted, Missing
+from porthole_contract.names import OPERATOR
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted, Missing
 from porthole_operator.kinds import CHILDREN, CLAIMS, PODS, SESSIONS
 from porthole_operator.rights import rules
 from tests.support.api_server import ApiServer
@@ -36,6 +38,7 @@ TEMPLATE: Object = {
     "metadata": {"name": "desktop"},
     "spec": {"title": "Desktop", "image": "desktop-vnc"},
 }
+BINDINGS = Kind("", "v1", "bindings", "Binding")
 NODE: Object = {
     # Without an object it would be a node that is gone, of which pods are taken at once.
     "apiVersion": "v1",
@@ -115,8 +118,7 @@ class Nodes:
             "metadata": {"name": head["name"], "namespace": self.namespace},
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }
-        path = PODS.path(self.namespace, head["name"], "binding")
-        await self.cluster._call("POST", path, {}, binding)
+        await self.cluster.create(BINDINGS, binding)
 
     async def say(self, pod: Object, status: Object, *, ready: bool | None = False) -> None:
         """Write a pod's status as a kubelet does."""
@@ -125,8 +127,9 @@ class Nodes:
             condition = {"type": "Ready", "status": "True" if ready else "False"}
             status = {"conditions": [condition], **status}
         patch = {"metadata": {"uid": head["uid"]}, "status": status}
-        path = PODS.path(self.namespace, head["name"], "status")
-        await self.cluster._call("PATCH", path, {}, patch, "application/strategic-merge-patch+json")
+        await self.cluster.merge(
+            PODS, self.namespace, head["name"], patch, strategic=True, part="status"
+        )
 
     async def end(self, name: str, code: int = 0, reason: str = "Error") -> None:
         """Its desktop ends by itself."""
@@ -177,7 +180,7 @@ class Place:
         """Where gates listen, if any are run."""
 
     async def prepare(self) -> None:
-        self.admin = await Cluster.connect(self.server.kubeconfig)
+        self.admin = await Cluster.connect(self.server.kubeconfig, OPERATOR)
         manifests = [
             *(
                 {"kind": "Namespace", "apiVersion": "v1", "metadata": metadata}

@@ -68,7 +68,7 @@ async def _told(cluster, name, kills):
 
 async def _lives(place, session):
     """Return what is wrong with the one session that has to be there."""
-    things, _ = await place.admin.list(SESSIONS, place.namespace)
+    things = await place.admin.list(SESSIONS, place.namespace)
     if len(things) != 1:
         return [f"{len(things)} sessions"]
     marks = things[0]["metadata"]["annotations"]
@@ -87,7 +87,7 @@ async def _lives(place, session):
 
 
 async def _ended(place, session):
-    things, _ = await place.admin.list(SESSIONS, place.namespace)
+    things = await place.admin.list(SESSIONS, place.namespace)
     faults = [f"left: {thing['metadata']['name']}" for thing in things]
     if session not in await place.tombstones():
         faults.append("nobody remembers that it ended")

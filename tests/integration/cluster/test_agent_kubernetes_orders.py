@@ -6,14 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from porthole_agent.runtimes.kubernetes.api import Api
 from porthole_agent.runtimes.kubernetes.resources import REVISIONS, SESSIONS, VOLUMES
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
 from porthole_contract.link.reports import Origin
-from porthole_contract.names import home_object, revision_object
+from porthole_contract.names import AGENT, home_object, revision_object
 from porthole_contract.session import Desired
+from porthole_kube.cluster import Cluster
 from tests.support.kubernetes_runtime import CONTENT, a_place, pinned
 from tests.support.waiting import eventually
 
@@ -90,7 +90,7 @@ async def test_many_orders_at_once_leave_the_newest(place):
     thing = await place.get()
     assert thing["metadata"]["annotations"]["porthole.dev/order"] == "15"
     assert thing["spec"]["lifetime"] == "15h"
-    things, _ = await place.admin.list(SESSIONS, place.namespace)
+    things = await place.admin.list(SESSIONS, place.namespace)
     assert len(things) == 1
 
 
@@ -203,7 +203,7 @@ async def test_many_ends_at_once_are_all_remembered(place):
 
 
 async def test_two_agents_remember_ends_without_taking_them_from_each_other(place):
-    api = await Api.connect(place.server.kubeconfig_of(place.user))
+    api = await Cluster.connect(place.server.kubeconfig_of(place.user), AGENT)
     other = place.another(api)
     await other.open()
     sessions = [uuid4() for _ in range(20)]
@@ -221,7 +221,7 @@ async def test_two_agents_remember_ends_without_taking_them_from_each_other(plac
 async def test_a_session_that_is_made_after_its_end_is_undone_and_counted(place):
     """An agent that has lost its link long ago, and wakes up with a create in its hands."""
     session = uuid4()
-    api = await Api.connect(place.server.kubeconfig_of(place.user))
+    api = await Cluster.connect(place.server.kubeconfig_of(place.user), AGENT)
     late = place.another(api)
     await late.open()
     await place.runtime.delete(session, 2)
@@ -242,7 +242,7 @@ async def test_a_session_that_is_made_after_its_end_is_undone_and_counted(place)
 async def test_a_change_that_was_read_before_another_does_not_undo_it(place, monkeypatch):
     """Between looking and writing, a newer order was written."""
     session = await place.create(lifetime="1h")
-    api = await Api.connect(place.server.kubeconfig_of(place.user))
+    api = await Cluster.connect(place.server.kubeconfig_of(place.user), AGENT)
     other = place.another(api)
     await other.open()
     real = api.apply
@@ -428,7 +428,7 @@ async def test_a_drained_agent_takes_no_new_sessions_and_goes_on_with_the_others
 
 
 async def test_a_place_without_rights_says_so(place):
-    api = await Api.connect(place.server.kubeconfig_of("nobody-in-particular"))
+    api = await Cluster.connect(place.server.kubeconfig_of("nobody-in-particular"), AGENT)
     with pytest.raises(Refused, match="cannot get resource"):
         await place.another(api).open()
     await api.close()

@@ -36,7 +36,7 @@ async def test_it_joins_links_and_works_through_the_proxy(behind, cluster, tmp_p
         session = made.raise_for_status().json()["id"]
 
         async def there():
-            things, _ = await agents.place.admin.list(SESSIONS, agents.place.namespace)
+            things = await agents.place.admin.list(SESSIONS, agents.place.namespace)
             return [one["metadata"]["annotations"]["porthole.dev/session-id"] for one in things]
 
         await eventually(there, [session], within=60)

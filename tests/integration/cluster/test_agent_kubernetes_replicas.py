@@ -8,9 +8,12 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from porthole_agent.runtimes.kubernetes.api import Api
-from porthole_agent.runtimes.kubernetes.lease import GOOD_FOR, Lease, LeaseLost
-from porthole_agent.runtimes.kubernetes.resources import LEASES, SESSIONS
+from porthole_agent.replica import TERMS
+from porthole_agent.runtimes.kubernetes.resources import SESSIONS
+from porthole_agent.runtimes.kubernetes.rights import LEASE
+from porthole_contract.names import AGENT
+from porthole_kube.cluster import Cluster
+from porthole_kube.lease import LEASES, Lease, LeaseLost
 from tests.support.agent_replicas import a_cluster_agent, linked
 from tests.support.echoing_gate import an_echoing_gate
 from tests.support.kubernetes_runtime import Place
@@ -50,7 +53,7 @@ async def listed(control):
 
 
 async def orders(place):
-    things, _ = await place.admin.list(SESSIONS, place.namespace)
+    things = await place.admin.list(SESSIONS, place.namespace)
     marks = [thing["metadata"]["annotations"] for thing in things]
     return {mark["porthole.dev/session-id"]: mark["porthole.dev/order"] for mark in marks}
 
@@ -196,14 +199,16 @@ async def test_one_that_wakes_up_after_another_took_over_ends(control, pair):
 async def place(cluster):
     one = Place(cluster)
     await one.prepare()
-    one.api = await Api.connect(cluster.kubeconfig_of(one.user))
+    one.api = await Cluster.connect(cluster.kubeconfig_of(one.user), AGENT)
     yield one
     await one.api.close()
     await one.remove()
 
 
 async def test_of_many_who_want_the_lease_one_gets_it(place):
-    leases = [Lease(place.api, place.system, f"replica-{number}") for number in range(5)]
+    leases = [
+        Lease(place.api, place.system, LEASE, f"replica-{number}", TERMS) for number in range(5)
+    ]
     tasks = [asyncio.create_task(lease.acquire()) for lease in leases]
     done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     assert len(done) == 1
@@ -215,14 +220,14 @@ async def test_of_many_who_want_the_lease_one_gets_it(place):
     await leases[first].release()
     done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     assert len(done) == 1
-    assert clock() - begun < GOOD_FOR, "what was let go of needs no waiting"
+    assert clock() - begun < TERMS.good_for, "what was let go of needs no waiting"
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_who_lost_the_lease_is_told_so(place):
-    lease = Lease(place.api, place.system, "one")
+    lease = Lease(place.api, place.system, LEASE, "one", TERMS)
     await lease.acquire()
     await lease.confirm()
     keeping = asyncio.create_task(lease.keep())

@@ -8,18 +8,25 @@ from pathlib import Path
 
 import pytest
 
+from porthole_agent.replica import TERMS
 from porthole_agent.runtimes.kubernetes import revisions, writing
-from porthole_agent.runtimes.kubernetes.api import Api, Unanswered
 from porthole_agent.runtimes.kubernetes.gate import PORT
-from porthole_agent.runtimes.kubernetes.lease import Lease
-from porthole_agent.runtimes.kubernetes.resources import PODS, REVISIONS, TEMPLATES, VOLUMES
-from porthole_agent.runtimes.kubernetes.rights import RIGHTS
+from porthole_agent.runtimes.kubernetes.resources import (
+    PODS,
+    REVISIONS,
+    TEMPLATES,
+    VOLUMES,
+)
+from porthole_agent.runtimes.kubernetes.rights import LEASE, RIGHTS
 from porthole_agent.runtimes.local.certificate import make_certificate
 from porthole_contract.crd.policies import Installation, policies
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
-from porthole_contract.names import home_object
+from porthole_contract.names import AGENT, home_object
 from porthole_contract.testing import builders
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Unanswered
+from porthole_kube.lease import Lease
 from tests.support.cluster_objects import a_template
 from tests.support.cut_lines import a_line
 from tests.support.kubernetes_runtime import Place, a_place
@@ -275,7 +282,7 @@ async def test_all_that_is_granted_is_used_and_nothing_else_is_asked_for(place, 
     """An agent's whole life, held against the API server's own log of it."""
     monkeypatch.setattr(revisions, "_UNUSED_FOR", revisions.timedelta(0))
     monkeypatch.setattr(writing, "_LOOK_EVERY", 0.05)
-    lease = Lease(place.api, place.system, "one")
+    lease = Lease(place.api, place.system, LEASE, "one", TERMS)
     await lease.acquire()
     await lease.release()
     await place.runtime.delete(builders.an_id(1), 1)
@@ -342,7 +349,7 @@ def _resource(ref):
 
 
 async def revision_count(place):
-    things, _ = await place.admin.list(REVISIONS, place.namespace)
+    things = await place.admin.list(REVISIONS, place.namespace)
     return len(things)
 
 
@@ -364,7 +371,7 @@ def a_home(place, home):
 
 
 async def test_the_administrators_of_tests_are_not_the_agents(cluster):
-    api = await Api.connect(cluster.kubeconfig_of("agent-without-roles"))
+    api = await Cluster.connect(cluster.kubeconfig_of("agent-without-roles"), AGENT)
     with pytest.raises(Refused):
         await api.list(PODS, "default")
     await api.close()

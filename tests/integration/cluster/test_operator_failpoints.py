@@ -11,8 +11,9 @@ import signal
 import pytest
 
 from porthole_operator.failpoints import DELETE, LOSE, NAMES, SLEEP, START
-from porthole_operator.kinds import PODS, REVISIONS
+from porthole_operator.kinds import PODS, SESSIONS
 from tests.support.operator_cluster import a_place
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -61,29 +62,32 @@ async def _told(place, session, failpoint):
         faults.append(f"{status.get('restarts', 0)} restarts, not {restarts}")
     if place.nodes.begun[session] != pods:
         faults.append(f"{place.nodes.begun[session]} pods, not {pods}")
-    # In the foreground, or the object is gone before anybody could note that it ends.
-    await place.delete(session, "--cascade=foreground")
+    # Kept, or the object is gone before anybody could note that it ends, and its pod with it.
+    await _keep(place, session, ["example.com/keep"])
+    await place.delete(session)
     if failpoint in DELETE:
         operator = await _next(place, doomed, faults)
+
+    async def pod():
+        return await place.get(session, PODS)
+
+    await eventually(pod, None, within=60)
+    await _keep(place, session, None)
     await place.gone(session)
     code = await place.stop(operator)
     if code != 0:
         faults.append(f"the last one ended with {code}")
-    left = [
-        one["metadata"]["name"]
-        for kind in (PODS, REVISIONS)
-        for one in await place.admin.list(kind, place.namespace)
-        if any(owner["name"] == session for owner in one["metadata"].get("ownerReferences") or ())
-        and kind is PODS
-    ]
-    if left:
-        faults.append(f"left: {left}")
     homes = [
         one["metadata"]["annotations"]["porthole.dev/home-name"] for one in await place.homes()
     ]
     if homes.count(f"home-{session}") != 1:
         faults.append(f"homes: {homes}")
     return faults
+
+
+async def _keep(place, session, finalizers):
+    patch = {"metadata": {"finalizers": finalizers}}
+    await place.admin.merge(SESSIONS, place.namespace, session, patch)
 
 
 async def _next(place, doomed, faults):

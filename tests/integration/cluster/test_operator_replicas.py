@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from porthole_operator.kinds import LEASES, PODS, SECRETS
+from porthole_kube.lease import LEASES
+from porthole_operator.kinds import PODS, SECRETS
 from tests.support.operator_cluster import a_place
 from tests.support.waiting import eventually
 

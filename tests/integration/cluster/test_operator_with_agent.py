@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from porthole_agent.runtimes.kubernetes.api import Api
 from porthole_contract.lifecycle import Phase
+from porthole_contract.names import AGENT
 from porthole_contract.session import Desired
+from porthole_kube.cluster import Cluster
 from porthole_operator.kinds import PODS, REVISIONS
 from tests.support import kubernetes_runtime
 from tests.support.operator_cluster import Place, a_place
@@ -28,7 +29,7 @@ async def agent(place: Place):
     agent = kubernetes_runtime.Place(place.server)
     agent.namespace, agent.system = place.namespace, place.system
     agent.user = f"agent-{place.mark}"
-    agent.admin = await Api.connect(place.server.kubeconfig)
+    agent.admin = await Cluster.connect(place.server.kubeconfig, AGENT)
     roles = kubernetes_runtime.roles(agent.user, agent.namespace, agent.system)
     await asyncio.to_thread(place.server.apply, *roles)
     await agent.open()

@@ -10,10 +10,12 @@ from asyncio import StreamReader, StreamWriter
 from typing import Final
 
 from porthole_agent.pinning import BUFFER, check_pin, pinned_tls
-from porthole_agent.runtimes.kubernetes.api import Api, Unanswered
-from porthole_agent.runtimes.kubernetes.resources import PODS, SESSIONS, uid_of
+from porthole_agent.runtimes.kubernetes.resources import PODS, SESSIONS
 from porthole_contract.cluster import Object
 from porthole_contract.errors import Refused
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Unanswered
+from porthole_kube.objects import uid_of
 
 PORT: Final = 7443
 DESKTOP: Final = "desktop"
@@ -33,7 +35,7 @@ def belongs_to(pod: Object, session: Object) -> bool:
     )
 
 
-async def pod_of(api: Api, session: Object) -> Object:
+async def pod_of(api: Cluster, session: Object) -> Object:
     """Return a session's own pod.
 
     Raises:
@@ -51,7 +53,7 @@ async def pod_of(api: Api, session: Object) -> Object:
     return pod
 
 
-async def connect(api: Api, session: Object) -> tuple[StreamReader, StreamWriter]:
+async def connect(api: Cluster, session: Object) -> tuple[StreamReader, StreamWriter]:
     """Connect to a session's gate; TLS is done and its certificate is the right one.
 
     Raises:
@@ -78,7 +80,7 @@ async def connect(api: Api, session: Object) -> tuple[StreamReader, StreamWriter
     return reader, writer
 
 
-async def logs(api: Api, session: Object) -> str:
+async def logs(api: Cluster, session: Object) -> str:
     """Return the last lines that a session's programs have said; none if it has no pod.
 
     Raises:

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from porthole_agent.runtimes.kubernetes import seen
 from porthole_agent.runtimes.kubernetes.manifests import ANNOTATION_APPLIED
-from porthole_agent.runtimes.kubernetes.resources import annotation, is_ending
 from porthole_contract.cluster import Object
 from porthole_contract.model import LONGEST_SENTENCE
 from porthole_contract.names import OPERATOR_IDLE
 from porthole_contract.session import Desired, SessionSpec
+from porthole_kube.objects import annotation, is_ending
 
 _DESIRED: Final = "f:desired"
 

@@ -6,13 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from porthole_agent.runtimes.kubernetes.resources import (
-    EVENTS,
-    REVISIONS,
-    SESSIONS,
-    uid_of,
-    version_of,
-)
+from porthole_agent.runtimes.kubernetes.resources import EVENTS, REVISIONS, SESSIONS
 from porthole_contract.cluster import Object
 from porthole_contract.names import (
     AGENT,
@@ -30,6 +24,7 @@ from porthole_contract.names import (
 )
 from porthole_contract.session import Desired, SessionSpec
 from porthole_contract.template import SessionTemplate, SessionTemplateSpec
+from porthole_kube.objects import uid_of, version_of
 
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-spec"
 """The spec that was last ordered, as JSON: what an edit by somebody else is put back to."""

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import structlog
 
-from porthole_agent.runtimes.kubernetes.api import Api, Expired, Unanswered
 from porthole_agent.runtimes.kubernetes.store import Store
 from porthole_contract.cluster import Kind
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Expired, Unanswered
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class Reflector:
 
     def __init__(
         self,
-        api: Api,
+        api: Cluster,
         kind: Kind,
         namespace: str,
         store: Store,
@@ -56,7 +57,7 @@ class Reflector:
             Unanswered: the API server does not answer.
             Refused: it does not allow it.
         """
-        things, version = await self._api.list(self._kind, self._namespace)
+        things, version = await self._api.list_to_watch(self._kind, self._namespace)
         self._store.replace(self._namespace, things, version)
         self._listed()
         return version

@@ -14,8 +14,7 @@ from typing import Final
 import structlog
 
 from porthole_agent.runtimes.kubernetes import manifests, seen
-from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing
-from porthole_agent.runtimes.kubernetes.resources import REVISIONS, annotation, is_ending, uid_of
+from porthole_agent.runtimes.kubernetes.resources import REVISIONS
 from porthole_agent.runtimes.kubernetes.store import Store
 from porthole_contract.cluster import Object
 from porthole_contract.names import (
@@ -27,6 +26,9 @@ from porthole_contract.names import (
 )
 from porthole_contract.session import TemplateRef
 from porthole_contract.template import SessionTemplateSpec
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted, Missing
+from porthole_kube.objects import annotation, is_ending, key_of, uid_of, version_of
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +43,7 @@ class Revisions:
         templates: what is seen of SessionTemplates; their content is known as well.
     """
 
-    def __init__(self, api: Api, templates: Store) -> None:
+    def __init__(self, api: Cluster, templates: Store) -> None:
         self._api = api
         self._templates = templates
         self._contents: dict[str, SessionTemplateSpec] = {}
@@ -108,7 +110,7 @@ class Revisions:
         Raises:
             PortholeError: the API server does not answer, or refuses.
         """
-        things, _ = await self._api.list(REVISIONS, namespace, labels=LABEL_TEMPLATE)
+        things = await self._api.list(REVISIONS, namespace, labels=LABEL_TEMPLATE)
         there = {thing["metadata"]["name"]: thing for thing in things}
         self._there = {one for one in self._there if one[0] != namespace}
         for thing in things:
@@ -137,8 +139,10 @@ class Revisions:
     async def _remove(self, thing: Object) -> None:
         _log.info("revision_removed", name=thing["metadata"]["name"])
         try:
-            await self._api.delete(REVISIONS, thing)
-        except (Missing, Conflicted):
+            await self._api.delete(
+                REVISIONS, *key_of(thing), uid_of(thing), version=version_of(thing)
+            )
+        except Conflicted:
             return  # somebody uses it after all
         finally:
             self._there.clear()

@@ -12,7 +12,6 @@ from uuid import UUID
 import structlog
 
 from porthole_agent.runtimes.kubernetes import gate, seen
-from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing, Unanswered
 from porthole_agent.runtimes.kubernetes.judge import LetBe, PutBack, Undo, Verdict, judge
 from porthole_agent.runtimes.kubernetes.reflector import Reflector
 from porthole_agent.runtimes.kubernetes.resources import (
@@ -22,9 +21,6 @@ from porthole_agent.runtimes.kubernetes.resources import (
     SESSIONS,
     TEMPLATES,
     VOLUMES,
-    Key,
-    key_of,
-    uid_of,
 )
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
@@ -49,6 +45,9 @@ from porthole_contract.link.reports import ObservedEvent
 from porthole_contract.names import check_name, check_owner
 from porthole_contract.session import SessionSpec, SessionStatus
 from porthole_contract.template import PinnedTemplate
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted, Missing, Unanswered
+from porthole_kube.objects import Key, key_of, uid_of
 
 _log = structlog.get_logger(__name__)
 
@@ -74,7 +73,7 @@ class KubernetesRuntime:
         api: the API server; the caller closes it.
     """
 
-    def __init__(self, settings: KubernetesSettings, api: Api) -> None:
+    def __init__(self, settings: KubernetesSettings, api: Cluster) -> None:
         self._settings = settings
         self._api = api
         self._uid = UUID(int=0)
@@ -384,7 +383,7 @@ class KubernetesRuntime:
     async def _all_of(self, kind: Kind, namespace: str) -> list[Object]:
         """Return all objects of a kind, a little old; none where we may not look."""
         try:
-            things, _ = await self._api.list(kind, namespace, cached=True)
+            things = await self._api.list(kind, namespace, cached=True)
         except Refused as error:
             _log.warning("room_not_known", kind=kind.plural, why=str(error))
             return []

@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from porthole_agent.runtimes.kubernetes.manifests import ANNOTATION_APPLIED
-from porthole_agent.runtimes.kubernetes.resources import annotation, is_ending, uid_of
 from porthole_agent.runtimes.port import Capacity, Home, Observation, Offer
 from porthole_contract.cluster import Object
 from porthole_contract.lifecycle import OCCUPIED, Phase
@@ -28,6 +27,7 @@ from porthole_contract.names import (
 from porthole_contract.quantities import parse_quantity
 from porthole_contract.session import SessionSpec, SessionStatus
 from porthole_contract.template import Profile, SessionTemplate, SessionTemplateSpec
+from porthole_kube.objects import annotation, is_ending, uid_of
 
 HIGHEST_ORDER: Final = 2**53 - 1
 _LEAST_STATUS: Final = ("phase", "reason", "message")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 
-from porthole_agent.runtimes.kubernetes.resources import Key, key_of, uid_of, version_of
 from porthole_contract.cluster import Object
+from porthole_kube.objects import Key, key_of, uid_of, version_of
 
 _log = structlog.get_logger(__name__)
 

@@ -13,13 +13,15 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing
-from porthole_agent.runtimes.kubernetes.resources import CONFIG_MAPS, version_of
+from porthole_agent.runtimes.kubernetes.resources import CONFIG_MAPS
 from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES
 from porthole_agent.runtimes.port import Ended
 from porthole_contract.cluster import Object
 from porthole_contract.model import Message, Moment
 from porthole_contract.names import AGENT, LABEL_MANAGED_BY, LABEL_PART_OF
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted, Missing
+from porthole_kube.objects import version_of
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +58,7 @@ class Tombstones:
         namespace: the agent's own.
     """
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    def __init__(self, api: Cluster, namespace: str) -> None:
         self._api = api
         self._namespace = namespace
         self._held: dict[UUID, Tombstone] = {}

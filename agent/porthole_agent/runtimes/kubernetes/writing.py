@@ -16,18 +16,8 @@ import structlog
 
 from porthole_agent.failpoints import failpoint
 from porthole_agent.runtimes.kubernetes import manifests, seen
-from porthole_agent.runtimes.kubernetes.api import Api, Conflicted, Missing, Unanswered
 from porthole_agent.runtimes.kubernetes.judge import PutBack, strays
-from porthole_agent.runtimes.kubernetes.resources import (
-    EVENTS,
-    SESSIONS,
-    VOLUMES,
-    annotation,
-    is_ending,
-    key_of,
-    uid_of,
-    version_of,
-)
+from porthole_agent.runtimes.kubernetes.resources import EVENTS, SESSIONS, VOLUMES
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
 from porthole_agent.runtimes.kubernetes.store import Store
 from porthole_agent.runtimes.kubernetes.tombstones import Tombstone, Tombstones
@@ -42,6 +32,9 @@ from porthole_contract.names import (
 )
 from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted, Missing, Unanswered
+from porthole_kube.objects import annotation, is_ending, key_of, uid_of, version_of
 
 _log = structlog.get_logger(__name__)
 
@@ -81,7 +74,7 @@ class Writing:
 
     def __init__(
         self,
-        api: Api,
+        api: Cluster,
         namespace: str,
         *,
         sessions: Store,
@@ -228,9 +221,7 @@ class Writing:
     async def _end(self, thing: Object) -> None:
         if is_ending(thing):
             return
-        try:
-            await self._api.delete(SESSIONS, thing, foreground=True)
-        except Missing:
+        if not await self._delete(SESSIONS, thing, foreground=True):
             self._sessions.drop(thing)
 
     async def put_back(self, thing: Object, verdict: PutBack) -> None:
@@ -280,15 +271,22 @@ class Writing:
             if uid_of(session) == holder:
                 name = session["metadata"]["name"]
                 raise Refused("home_in_use", f"The home is held by the session '{name}'.")
-        if not is_ending(found):
-            try:
-                await self._api.delete(VOLUMES, found)
-            except Missing:
-                self._volumes.drop(found)
-                return None
+        if not is_ending(found) and not await self._delete(VOLUMES, found):
+            self._volumes.drop(found)
+            return None
         return found
 
     # Inside
+
+    async def _delete(self, kind: Kind, thing: Object, *, foreground: bool = False) -> bool:
+        """Delete exactly this object, in exactly this state; return whether it was there."""
+        return await self._api.delete(
+            kind,
+            *key_of(thing),
+            uid_of(thing),
+            version=version_of(thing),
+            foreground=foreground,
+        )
 
     async def _until_gone(self, kind: Kind, store: Store, thing: Object) -> None:
         """Wait for an object's end: told by a watch, or found by asking now and then."""

@@ -7,52 +7,74 @@ once, one finds that it is not as it was.
 """
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from porthole_agent.runtimes.kubernetes.api import Api, Conflicted
-from porthole_agent.runtimes.kubernetes.resources import LEASES
-from porthole_agent.runtimes.kubernetes.rights import LEASE
-from porthole_contract.cluster import Object
+from porthole_contract.cluster import Kind, Object
 from porthole_contract.errors import PortholeError
+from porthole_kube.cluster import Cluster
+from porthole_kube.errors import Conflicted
+
+LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
 _log = structlog.get_logger(__name__)
 
-GOOD_FOR: Final = 5
-"""Seconds that a record is good for."""
-RENEW_EVERY: Final = 1.0
-LOOK_EVERY: Final = 0.4
-_WITHIN: Final = 1.5
-
 
 class LeaseLost(PortholeError):
-    """Another replica holds the Lease."""
+    """Another replica holds the Lease, or it could not be renewed in time."""
 
     code = "lease_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long a record is good for, and what follows from it; all in seconds.
+
+    Attributes:
+        good_for: after so long without a change, the Lease is free; whole seconds.
+        renew_every: how often who holds it says so.
+        look_every: how often others look, and how soon a failed renewal is tried again.
+        answer_within: how long the API server has for one call.
+        give_up_after: without a renewal for so long, the holder has lost it: well before
+            others may begin. None: it goes on until it hears of another one, because
+            everything that it writes is fenced.
+    """
+
+    good_for: int
+    renew_every: float
+    look_every: float
+    answer_within: float
+    give_up_after: float | None = None
 
 
 class Lease:
     """One replica's part in the Lease.
 
     Args:
-        api: the API server.
-        namespace: the agent's own.
-        identity: this replica; no other process has ever had it.
+        cluster: where.
+        namespace: the program's own.
         name: of the Lease.
+        identity: this replica; no other process has ever had it.
+        terms: its times.
     """
 
-    def __init__(self, api: Api, namespace: str, identity: str, *, name: str = LEASE) -> None:
-        self._api = api
+    def __init__(
+        self, cluster: Cluster, namespace: str, name: str, identity: str, terms: Terms
+    ) -> None:
+        self._cluster = cluster
         self._namespace = namespace
-        self._identity = identity
         self._name = name
+        self._identity = identity
+        self._terms = terms
         self._writing = asyncio.Lock()
         self._let_go = False
+        self._renewed_at = 0.0
 
     async def acquire(self) -> bool:
-        """Return when this replica holds the Lease."""
+        """Return True as soon as this replica holds the Lease."""
         clock = asyncio.get_running_loop().time
         observed: tuple[object, ...] = ()
         since = clock()
@@ -63,7 +85,7 @@ class Lease:
                 if (record := _record(found)) != observed:
                     observed, since = record, clock()
                 if self._is_free(found, clock() - since):
-                    await self._write(found)
+                    await self._write(found, self._identity)
                     _log.info("lease_taken", identity=self._identity)
                     return True
             except Conflicted:
@@ -72,30 +94,24 @@ class Lease:
                 if not refused:
                     _log.warning("lease_not_read", why=str(error))
                 refused = True
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(self._terms.look_every)
 
     async def keep(self) -> None:
         """Renew the Lease until cancelled.
 
-        That the API server does not answer is no reason to stop: nobody else gets the Lease
-        from it either, and should somebody have, everything that we write there is fenced.
-
         Raises:
-            LeaseLost: it is another's by now.
+            LeaseLost: it is another's by now, or could not be renewed in time.
         """
-        failed = False
+        clock = asyncio.get_running_loop().time
+        limit = self._terms.give_up_after
         while True:
-            await asyncio.sleep(RENEW_EVERY)
+            await asyncio.sleep(self._terms.renew_every)
             try:
-                await self._renew()
-            except LeaseLost:
-                raise
-            except PortholeError as error:
-                if not failed:
-                    _log.warning("lease_not_renewed", why=str(error))
-                failed = True
-            else:
-                failed = False
+                async with asyncio.timeout_at(None if limit is None else self._renewed_at + limit):
+                    await self.confirm()
+            except TimeoutError:
+                late = clock() - self._renewed_at
+                raise LeaseLost(f"The Lease could not be renewed for {late:.0f} s.") from None
 
     async def confirm(self) -> None:
         """Return when it is certain that this replica holds the Lease now.
@@ -103,14 +119,17 @@ class Lease:
         Raises:
             LeaseLost: it does not.
         """
+        failed = False
         while True:
             try:
                 return await self._renew()
             except LeaseLost:
                 raise
             except PortholeError as error:
-                _log.warning("lease_not_confirmed", why=str(error))
-                await asyncio.sleep(LOOK_EVERY)
+                if not failed:
+                    _log.warning("lease_not_renewed", why=str(error))
+                failed = True
+                await asyncio.sleep(self._terms.look_every)
 
     async def release(self) -> None:
         """Let go of the Lease, if we hold it; the next replica takes it at once."""
@@ -119,18 +138,16 @@ class Lease:
             try:
                 found = await self._read()
                 if found is not None and found["spec"].get("holderIdentity") == self._identity:
-                    await self._write(found, holder="")
+                    await self._write(found, "")
             except PortholeError as error:
                 _log.warning("lease_not_released", why=str(error))
-
-    # Inside
 
     async def _renew(self) -> None:
         async with self._writing:
             if not self._let_go:
                 found = await self._read()
                 self._check(found)
-                await self._write(found)
+                await self._write(found, self._identity)
 
     def _check(self, found: Object | None) -> None:
         holder = None if found is None else found["spec"].get("holderIdentity")
@@ -141,23 +158,24 @@ class Lease:
         if found is None:
             return True
         holder = found["spec"].get("holderIdentity")
-        good_for = float(found["spec"].get("leaseDurationSeconds") or GOOD_FOR)
+        good_for = float(found["spec"].get("leaseDurationSeconds") or self._terms.good_for)
         return not holder or holder == self._identity or unchanged_for > good_for
 
     async def _read(self) -> Object | None:
-        return await self._api.get(LEASES, self._namespace, self._name, within=_WITHIN)
+        within = self._terms.answer_within
+        return await self._cluster.get(LEASES, self._namespace, self._name, within=within)
 
-    async def _write(self, found: Object | None, *, holder: str | None = None) -> None:
+    async def _write(self, found: Object | None, holder: str) -> None:
+        began = asyncio.get_running_loop().time()
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        before = {} if found is None else found["spec"]
-        mine = self._identity if holder is None else holder
+        before: dict[str, Any] = {} if found is None else found["spec"]
         spec = {
             **before,
-            "holderIdentity": mine,
-            "leaseDurationSeconds": GOOD_FOR if mine else 1,
+            "holderIdentity": holder,
+            "leaseDurationSeconds": self._terms.good_for if holder else 1,
             "renewTime": now,
         }
-        if before.get("holderIdentity") != mine:
+        if before.get("holderIdentity") != holder:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = int(before.get("leaseTransitions") or 0) + 1
         if found is None:
@@ -167,9 +185,11 @@ class Lease:
                 "metadata": {"namespace": self._namespace, "name": self._name},
                 "spec": spec,
             }
-            await self._api.create(LEASES, made)
+            await self._cluster.create(LEASES, made)
         else:
-            await self._api.replace(LEASES, {**found, "spec": spec}, within=_WITHIN)
+            within = self._terms.answer_within
+            await self._cluster.replace(LEASES, {**found, "spec": spec}, within=within)
+        self._renewed_at = began
 
 
 def _record(found: Object | None) -> tuple[object, ...]:

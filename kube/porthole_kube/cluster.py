@@ -1,11 +1,9 @@
-"""The API server: every call that the agent makes to it, with the official client.
+"""The API server: every call that is made to it, with the official client.
 
-Answers are plain objects. Errors are sorted by what a caller can do about them: what was not
-answered may be tried again, what is missing or in conflict is looked at again, and what the
-cluster refuses is told to whoever ordered it.
+Objects are plain dictionaries, in and out. Errors are sorted by what a caller can do about
+them, see `errors`.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +15,10 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config.config_exception import ConfigException
 
-from porthole_agent.runtimes.kubernetes.resources import key_of, uid_of, version_of
 from porthole_contract.cluster import Kind, Object
-from porthole_contract.errors import PortholeError, Refused
-from porthole_contract.names import AGENT
+from porthole_contract.errors import Refused
+from porthole_kube.errors import Missing, Unanswered, of_status, unreachable
+from porthole_kube.objects import key_of, version_of
 
 _APPLY: Final = "application/apply-patch+yaml"  # of which JSON is a part
 _YAML: Final = "application/yaml"
@@ -30,45 +28,31 @@ _WITHIN: Final = 10.0
 """Seconds for a call."""
 _LIST_WITHIN: Final = 60.0
 _CONNECTIONS: Final = 64
+_PAGE: Final = 500
 _LONGEST_LOG: Final = 1024 * 1024
 
-
-class Unanswered(PortholeError):
-    """The API server cannot be reached or cannot answer now; trying again may help."""
-
-    code = "cluster_unreachable"
+Objects = list[Object]
 
 
-class Missing(PortholeError):
-    """There is no such object."""
+class Cluster:
+    """The API server of one cluster; close it.
 
-    code = "object_missing"
+    Args:
+        configuration: where it is, and who we are to it.
+        manager: the field manager of what is written, and the user agent.
+    """
 
-
-class Conflicted(PortholeError):
-    """The object is there already, or another one, or is not as it was read any more."""
-
-    code = "object_changed"
-
-
-class Expired(PortholeError):
-    """The API server has forgotten the state that a watch should go on from."""
-
-    code = "watch_expired"
-
-
-class Api:
-    """The API server of one cluster; close it."""
-
-    def __init__(self, configuration: Configuration) -> None:
-        # Where the control plane is reached through a proxy, the API server is not.
+    def __init__(self, configuration: Configuration, manager: str) -> None:
+        # Where other things are reached through a proxy, the API server is not.
         configuration.client_session_kwargs = {"trust_env": False}
         configuration.connection_pool_maxsize = _CONNECTIONS
+        self.configuration = configuration
+        self._manager = manager
         self._client = ApiClient(configuration)
-        self._client.user_agent = AGENT
+        self._client.user_agent = manager
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None) -> Self:
+    async def connect(cls, kubeconfig: Path | None, manager: str) -> Self:
         """Return the API server that a kubeconfig names, or a pod's own.
 
         Raises:
@@ -85,10 +69,8 @@ class Api:
                     persist_config=False,
                 )
         except (ConfigException, OSError) as error:
-            raise Refused(
-                "no_cluster", f"There is no cluster to run desktops in: {error}."
-            ) from error
-        return cls(configuration)
+            raise Refused("no_cluster", f"There is no cluster here: {error}.") from error
+        return cls(configuration, manager)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -101,26 +83,38 @@ class Api:
     ) -> Object | None:
         """Return one object, or None."""
         try:
-            return await self._object(_Call("GET", kind.path(namespace, name)), within=within)
+            return await self._object(_Call("GET", kind.path(namespace, name)), within)
         except Missing:
             return None
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, *, labels: str = "", cached: bool = False
-    ) -> tuple[list[Object], str]:
-        """Return all objects of a kind, and the version from which to watch on.
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        cached: bool = False,
+    ) -> Objects:
+        """Return all objects of a kind that the selectors choose.
 
         Args:
             kind: of what.
             namespace: where; None: everywhere.
             labels: a selector.
+            fields: a selector.
             cached: take what the API server has at hand, which may be a little old.
         """
-        query = {"labelSelector": labels} if labels else {}
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        query = {name: value for name, value in query.items() if value}
         if cached:
             query["resourceVersion"] = "0"
-        found = await self._object(_Call("GET", kind.path(namespace), query), within=_LIST_WITHIN)
-        return found.get("items") or [], version_of(found)
+        found, _ = await self._pages(kind, namespace, query)
+        return found
+
+    async def list_to_watch(self, kind: Kind, namespace: str) -> tuple[Objects, str]:
+        """Return all objects of a kind, and the version from which to watch on."""
+        return await self._pages(kind, namespace, {})
 
     async def watch(
         self, kind: Kind, namespace: str, version: str, *, seconds: float
@@ -142,14 +136,15 @@ class Api:
         try:
             answer = await self._send(_Call("GET", kind.path(namespace), query), patience)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         try:
             if not answer.ok:
-                raise _error(answer.status, await answer.read())
+                raise of_status(answer.status, await answer.read())
             while line := await answer.content.readline():
                 news = json.loads(line)
                 if news["type"] == "ERROR":
-                    raise _error(int(news["object"].get("code", 500)), json.dumps(news["object"]))
+                    code = int(news["object"].get("code", 500))
+                    raise of_status(code, json.dumps(news["object"]))
                 yield news["type"], news["object"]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unanswered(f"A watch was lost: {error or type(error).__name__}.") from error
@@ -164,11 +159,11 @@ class Api:
             "limitBytes": str(_LONGEST_LOG),
         }
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        return (await self._carry_out(_Call("GET", path, query))).decode(errors="replace")
+        return (await self._carry_out(_Call("GET", path, query), _WITHIN)).decode(errors="replace")
 
     # Writing
 
-    async def create(self, kind: Kind, thing: Object) -> Object:
+    async def create(self, kind: Kind, thing: Object, *, dry_run: bool = False) -> Object:
         """Make an object.
 
         It is sent as YAML, of which JSON is a part: then the server keeps whatever has no
@@ -177,32 +172,60 @@ class Api:
 
         Raises:
             Conflicted: there is one of that name.
+            Denied: the cluster does not want it.
         """
+        query = {"fieldManager": self._manager, **({"dryRun": "All"} if dry_run else {})}
         path = kind.path(thing["metadata"].get("namespace"))
-        text = json.dumps(thing)
-        return await self._object(_Call("POST", path, {"fieldManager": AGENT}, text, _YAML))
+        return await self._object(_Call("POST", path, query, json.dumps(thing), _YAML))
 
-    async def apply(self, kind: Kind, thing: Object) -> Object:
-        """Apply an object on the server's side, as its fields' one manager.
+    async def apply(
+        self, kind: Kind, thing: Object, *, manager: str = "", part: str = ""
+    ) -> Object:
+        """Apply an object (or the fields in `thing`) on the server's side.
+
+        A uid and a resourceVersion in it are conditions: it is this object, in this state.
+
+        Args:
+            kind: of what.
+            thing: the fields that shall be so.
+            manager: whose they are, if not ours.
+            part: a subresource, such as `status`.
 
         Raises:
             Conflicted: it is not the object, or not in the state, that `thing` names.
+            Denied: the cluster does not want it.
         """
-        query = {"fieldManager": AGENT, "force": "true"}
-        return await self._object(_Call("PATCH", kind.path(*key_of(thing)), query, thing, _APPLY))
+        query = {"fieldManager": manager or self._manager, "force": "true"}
+        path = kind.path(*key_of(thing), part)
+        return await self._object(_Call("PATCH", path, query, thing, _APPLY))
 
     async def merge(
-        self, kind: Kind, namespace: str, name: str, patch: Object, *, strategic: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        patch: Object,
+        *,
+        strategic: bool = False,
+        part: str = "",
     ) -> Object:
-        """Change fields of an object; lists are replaced, or merged by key if `strategic`.
+        """Change fields of an object; a uid or a resourceVersion in the patch is a condition.
+
+        Args:
+            kind: of what.
+            namespace: where.
+            name: which.
+            patch: the fields that change, those that go with None.
+            strategic: lists are merged by their key, not replaced.
+            part: a subresource, such as `status`.
 
         Raises:
             Missing: it is not there.
             Conflicted: it is not in the state that the patch names.
         """
+        query = {"fieldManager": self._manager}
         content = _STRATEGIC if strategic else _MERGE
-        query = {"fieldManager": AGENT}
-        path = kind.path(namespace, name)
+        path = kind.path(namespace, name, part)
         return await self._object(_Call("PATCH", path, query, patch, content))
 
     async def replace(self, kind: Kind, thing: Object, *, within: float = _WITHIN) -> Object:
@@ -212,44 +235,75 @@ class Api:
             Missing: it is not there.
             Conflicted: it was changed since.
         """
-        return await self._object(
-            _Call("PUT", kind.path(*key_of(thing)), body=thing), within=within
-        )
+        return await self._object(_Call("PUT", kind.path(*key_of(thing)), body=thing), within)
 
-    async def delete(self, kind: Kind, thing: Object, *, foreground: bool = False) -> None:
-        """Delete exactly this object, in exactly this state.
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        version: str | None = None,
+        grace: int | None = None,
+        foreground: bool = False,
+    ) -> bool:
+        """Delete exactly the object with this uid; return whether it was there.
 
         Args:
             kind: of what.
-            thing: as it was read.
+            namespace: where; empty for what is in none.
+            name: which.
+            uid: who it must be.
+            version: the state that it must be in.
+            grace: seconds it has to end; None leaves it to the object.
             foreground: keep it until what belongs to it is gone.
 
         Raises:
-            Missing: it is not there.
-            Conflicted: it was changed since, or is another one by now.
+            Conflicted: it is another one by now, or in another state.
         """
-        body = {
+        body: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": {"uid": uid_of(thing), "resourceVersion": version_of(thing)},
+            "preconditions": {"uid": uid, **({"resourceVersion": version} if version else {})},
             "propagationPolicy": "Foreground" if foreground else "Background",
         }
-        await self._carry_out(_Call("DELETE", kind.path(*key_of(thing)), body=body))
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        try:
+            await self._carry_out(_Call("DELETE", kind.path(namespace, name), body=body), _WITHIN)
+        except Missing:
+            return False
+        return True
 
     # Inside
 
-    async def _object(self, call: "_Call", *, within: float = _WITHIN) -> Object:
-        found: Object = json.loads(await self._carry_out(call, within=within))
+    async def _pages(
+        self, kind: Kind, namespace: str | None, query: Mapping[str, str]
+    ) -> tuple[Objects, str]:
+        """Return what all pages hold; each of them tells of the same moment."""
+        asked = {"limit": str(_PAGE), **query}
+        found: Objects = []
+        while True:
+            page = await self._object(_Call("GET", kind.path(namespace), asked), _LIST_WITHIN)
+            found += page.get("items") or []
+            asked["continue"] = page["metadata"].get("continue") or ""
+            if not asked["continue"]:
+                return found, version_of(page)
+            asked.pop("resourceVersion", None)  # it is told by `continue`
+
+    async def _object(self, call: "_Call", within: float = _WITHIN) -> Object:
+        found: Object = json.loads(await self._carry_out(call, within))
         return found
 
-    async def _carry_out(self, call: "_Call", *, within: float = _WITHIN) -> bytes:
+    async def _carry_out(self, call: "_Call", within: float) -> bytes:
         try:
             answer = await self._send(call, aiohttp.ClientTimeout(total=within))
             data = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         if not answer.ok:
-            raise _error(answer.status, data)
+            raise of_status(answer.status, data)
         return data
 
     async def _send(self, call: "_Call", patience: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
@@ -276,30 +330,3 @@ class _Call:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Object | str | None = None
     content: str = "application/json"
-
-
-def _unreachable(error: BaseException) -> Unanswered:
-    if isinstance(error, asyncio.TimeoutError):
-        return Unanswered("The cluster's API server does not answer in time.")
-    return Unanswered(
-        f"The cluster's API server cannot be reached: {error or type(error).__name__}."
-    )
-
-
-def _error(status: int, body: bytes | str) -> PortholeError:
-    """Return what an answer that is no success means."""
-    try:
-        message = str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = f"it answered {status}"
-    match status:
-        case 404:
-            return Missing(message)
-        case 409:
-            return Conflicted(message)
-        case 410:
-            return Expired(message)
-        case 401 | 429 | 500 | 502 | 503 | 504:
-            return Unanswered(f"The cluster's API server cannot do it now: {message}.")
-        case _:
-            return Refused("cluster_refused", f"The cluster refuses it: {message}.")
