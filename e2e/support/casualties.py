@@ -77,10 +77,14 @@ class Casualties:
         found = await self._api.items(PODS.path(SYSTEM), _labels(program))
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    async def holder(self, program: str) -> str:
+        """Return who holds the program's Lease: a pod's name, and more; "" if nobody does."""
+        lease = await self._api.get(LEASES.path(SYSTEM, f"porthole-{program}"))
+        return "" if lease is None else str(lease["spec"].get("holderIdentity") or "")
+
     async def leader(self, program: str) -> Json | None:
         """Return the pod of the replica that holds the program's Lease."""
-        lease = await self._api.get(LEASES.path(SYSTEM, f"porthole-{program}"))
-        holder = "" if lease is None else lease["spec"].get("holderIdentity") or ""
+        holder = await self.holder(program)
         named = (pod for pod in await self.pods(program) if holder.startswith(_name(pod)))
         return next(named, None)
 
@@ -146,10 +150,11 @@ class Casualties:
                 if any(one["restartCount"] for one in _statuses(pod)):
                     await self._api.delete(PODS.path(SYSTEM, _name(pod)), gracePeriodSeconds=0)
 
-    async def free_lease(self, program: str) -> None:
-        """Let go of a Lease whose holder is dead, so that nobody waits for it to run out."""
-        path = LEASES.path(SYSTEM, f"porthole-{program}")
-        await self._api.patch(path, {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}})
+    async def free_lease(self, program: str, dead: str) -> None:
+        """Let go of a Lease that the dead one holds, so that nobody waits for it to run out."""
+        if await self.holder(program) == dead:
+            path = LEASES.path(SYSTEM, f"porthole-{program}")
+            await self._api.patch(path, {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}})
 
     async def _victim(self, who: str, session: str) -> Json | None:
         match who:
