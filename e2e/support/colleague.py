@@ -13,6 +13,8 @@ from porthole_client import AsyncPorthole
 from porthole_client.models import Session
 from tests.support.rfb_client import DEFAULT, EXTENDED_CLIPBOARD, RfbClient, WebSocketStream
 
+_SHIFT, _CONTROL, _INSERT = 0xFFE1, 0xFFE3, 0xFF63
+
 
 @dataclass
 class Colleague:
@@ -84,3 +86,24 @@ async def work(seen: RfbClient, desktop: Desktop, text: str, times: int) -> None
                 await until_holds(desktop, text, f"{said}\n")
                 break
             assert attempt < 9, f"{said} was typed and did nothing"
+
+
+async def paste(seen: RfbClient, desktop: Desktop, text: str) -> None:
+    """Copy a text in one's own window and paste it into a file `pasted` of one's desktop."""
+    seen.copy(text)
+    for attempt in range(6):
+        seen.type("cat > pasted\n")
+        await asyncio.sleep(0.5)
+        seen.key(_SHIFT, down=True)
+        seen.press(_INSERT)
+        seen.key(_SHIFT, down=False)
+        # The desktop asks the window for the text: keys would overtake it.
+        await asyncio.sleep(1 + attempt)
+        seen.type("\n")
+        seen.key(_CONTROL, down=True)
+        seen.type("d")
+        seen.key(_CONTROL, down=False)
+        with contextlib.suppress(AssertionError):
+            await until_holds(desktop, "pasted", f"{text}\n")
+            return
+    raise AssertionError(f"{text!r} was pasted and {desktop.read('pasted')!r} came")

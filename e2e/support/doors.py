@@ -1,5 +1,6 @@
 """What listens in a pod, by the kernel; and what a desktop gets to hear there."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ def listening(pod_uid: str) -> set[int]:
     found = set()
     for pid in processes_in_pod(pod_uid):
         for name in ("tcp", "tcp6"):
-            lines = Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
+            lines: list[str] = []
+            with contextlib.suppress(OSError):
+                lines = Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
             for _, local, _, state, *_ in map(str.split, lines):
                 address, _, port = local.partition(":")
                 if state == _LISTENS and address not in _LOOPBACK:

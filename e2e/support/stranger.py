@@ -7,12 +7,15 @@ import contextlib
 import json
 import socket
 import ssl
+import struct
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 HELLO = b"GET /healthz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
 OTHER = b"GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
-POSTGRES_TLS = b"\0\0\0\x08\x04\xd2\x16\x2f"
-POSTGRES = b"\0\0\0\x25\0\3\0\0user\0porthole\0database\0porthole\0\0"
+POSTGRES_TLS = struct.pack(">II", 8, 80877103)
+NAMES = b"user\0porthole\0database\0porthole\0\0"
+POSTGRES = struct.pack(">II", 8 + len(NAMES), 0x30000) + NAMES
 SILENCE = 1.5  # seconds
 
 
@@ -44,9 +47,9 @@ def knock(address, port, words, tls=False, first=b""):
         return f"{type(error).__name__}"
 
 
-heard = []
-for place in json.loads(sys.argv[1]):
-    one = {
+def heard_at(place):
+    """Return all that was heard at one place, by how it was asked."""
+    return {
         "silence": knock(*place, b""),
         "plain": knock(*place, HELLO),
         "plain, other": knock(*place, OTHER),
@@ -55,5 +58,7 @@ for place in json.loads(sys.argv[1]):
         "postgres": knock(*place, POSTGRES),
         "postgres, tls": knock(*place, POSTGRES, tls=True, first=POSTGRES_TLS),
     }
-    heard.append(one)
-print(json.dumps(heard))
+
+
+with ThreadPoolExecutor(32) as pool:
+    print(json.dumps(list(pool.map(heard_at, json.loads(sys.argv[1])))))
