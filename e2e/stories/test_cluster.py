@@ -153,16 +153,3 @@ def test_the_audit_log_knows_who_did_what(cluster: RealCluster) -> None:
     log = cluster.place.audit / "log"
     cluster.kubectl("get", "pods", "-n", SPACE)
     assert f'"requestURI":"/api/v1/namespaces/{SPACE}/pods' in log.read_text()
-
-
-@pytest.mark.usefixtures("server", "installed")
-def test_a_node_that_was_killed_comes_back(cluster: RealCluster) -> None:
-    worker = f"{cluster.name}-worker"
-    cluster.run("docker", "kill", worker)
-    cluster.wait(f"node/{worker}", "condition=Ready=Unknown")
-    cluster.run("docker", "start", worker)
-    cluster.wait(f"node/{worker}", "condition=Ready")
-    cluster.apply(a_pod("after", nodeName=worker))
-    cluster.wait("pod/after", "condition=Ready", "-n", SPACE)
-    # Ready says nothing about Services: the node's kube-proxy starts beside the pods.
-    cluster.eventually("server, user 1000\n", *ask("after"))
