@@ -77,8 +77,8 @@ def replicas(heard: dict[str, str]) -> None:
 def postgres(heard: dict[str, str]) -> None:
     for how in ("silence", "plain", "tls"):
         assert "HTTP" not in heard[how]
-    assert heard["postgres"].startswith("E"), "refused without TLS"
-    assert "no encryption" in heard["postgres"]
+    assert heard["postgres"].startswith("E")
+    assert "reached with TLS only" in heard["postgres"]
     assert SCRAM.fullmatch(heard["postgres, tls"])
 
 

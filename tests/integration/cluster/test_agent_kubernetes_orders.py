@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from porthole_agent.runtimes.kubernetes.resources import REVISIONS, SESSIONS, VOLUMES
+from porthole_agent.runtimes.port import Home
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
@@ -398,6 +399,11 @@ async def test_homes_are_told_and_deleted_only_when_nobody_holds_them(place):
         await place.runtime.delete_home(home)
     assert refused.value.code == "home_in_use"
     await place.runtime.delete(session, 2)
+
+    async def told():
+        return [one.holder for one in place.seen if isinstance(one, Home)][-1:]
+
+    await eventually(told, [None], within=30)
     deleting = asyncio.create_task(place.runtime.delete_home(home))
     # Nobody uses it, and no controller runs here that would say so.
     await eventually(lambda: _is_protected(place, home), True, within=30)

@@ -42,12 +42,12 @@ from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import Phase
 from porthole_contract.link.reports import ObservedEvent
-from porthole_contract.names import check_name, check_owner
+from porthole_contract.names import ANNOTATION_HOME_HOLDER, check_name, check_owner
 from porthole_contract.session import SessionSpec, SessionStatus
 from porthole_contract.template import PinnedTemplate
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted, Missing, Unanswered
-from porthole_kube.objects import Key, key_of, uid_of
+from porthole_kube.objects import Key, annotation, key_of, uid_of
 
 _log = structlog.get_logger(__name__)
 
@@ -312,11 +312,22 @@ class KubernetesRuntime:
                 phase=Phase.TERMINATED, reason=reason, message=message, order=told.order
             )
             self._listeners.tell(replace(told, status=status))
+        self._home_let_go(uid_of(thing))
         if self._started and seen.is_ours(thing) and not self._was_asked(session, thing):
             tombstone = Tombstone(
                 order=seen.order_of(thing), reason=reason, message=message, at=datetime.now(UTC)
             )
             self._run(self._bury(session, tombstone))
+
+    def _home_let_go(self, holder: str) -> None:
+        """Tell the home of a session that is gone: the volume still names it, and holds nothing."""
+        by_uid = {uid_of(one): seen.session_id(one) for one in self._sessions}
+        by_uid.pop(holder, None)
+        for thing in self._volumes:
+            if annotation(thing, ANNOTATION_HOME_HOLDER) == holder:
+                told = seen.home(thing, by_uid)
+                if told is not None:
+                    self._listeners.tell(told)
 
     def _was_asked(self, session: UUID, thing: Object) -> bool:
         ended = self._tombstones.order(session)
