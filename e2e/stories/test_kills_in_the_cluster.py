@@ -9,7 +9,7 @@ A few are always told; `python -m e2e.kills` tells all of them, in rounds.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,10 @@ def a_round(pytestconfig: pytest.Config) -> Path:
 
 
 async def test_nothing_is_lost_doubled_or_left(
-    ready_to_die: Installed, a_round: Path, story: KillStory
+    ready_to_die: Installed,
+    a_round: Path,
+    story: KillStory,
+    record_property: Callable[[str, object], None],
 ) -> None:
     async with Ground.of(ready_to_die) as ground:
         try:
@@ -68,6 +71,8 @@ async def test_nothing_is_lost_doubled_or_left(
                 await Life(ground, story).is_told()
             await ground.is_well()
             await ground.is_as_before(before)
+            for figure in ground.figures.items():
+                record_property(*figure)
         except BaseException:
             print(ready_to_die.logs())
             await ground.clean_up()

@@ -45,6 +45,8 @@ class Ground:
         self.api = api
         self.porthole = porthole
         self.casualties = Casualties(installed.cluster, api)
+        self.figures: dict[str, float] = {}
+        """What a story has measured."""
 
     @classmethod
     @asynccontextmanager

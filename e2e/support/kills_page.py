@@ -70,6 +70,7 @@ def page(rounds: Sequence[Round], wanted: int) -> str:
         _figures(passed or rounds),
         "## Stories\n",
         table(("story", "told", "passed", "middle, s", "longest, s"), _stories(passed or rounds)),
+        *_measured(passed or rounds),
         "## Rounds\n",
         "What there was before and after each round, pods of programs counted by their kind.\n",
         table(
@@ -102,6 +103,29 @@ def _stories(rounds: Sequence[Round]) -> Iterator[tuple[str, ...]]:
         passed = sum(line.outcome == "passed" for line in lines)
         middle = f"{statistics.median(seconds):.0f}"
         yield f"`{story}`", str(len(lines)), str(passed), middle, f"{max(seconds):.0f}"
+
+
+def _measured(rounds: Sequence[Round]) -> Iterator[str]:
+    figures: dict[tuple[str, str], list[float]] = {}
+    for story, lines in sorted(_told(rounds).items()):
+        for line in lines:
+            for name, figure in line.figures.items():
+                figures.setdefault((story, name), []).append(figure)
+    if figures:
+        yield "## Measured\n"
+        yield table(
+            ("story", "what", "times", "middle", "most"),
+            (
+                (
+                    f"`{story}`",
+                    name,
+                    str(len(values)),
+                    f"{statistics.median(values):.1f}",
+                    f"{max(values):.1f}",
+                )
+                for (story, name), values in figures.items()
+            ),
+        )
 
 
 def _row(one: Round) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -35,7 +35,8 @@ def commit(rooms: Sequence[str] = PROGRAMS) -> str:
 class Line:
     """One time that a story was told: how it went, how long it took, in which circumstances.
 
-    `at` is UTC, as ISO 8601 has it; `load` is the machine's, over the last minute.
+    `at` is UTC, as ISO 8601 has it; `load` is the machine's, over the last minute; `figures` are
+    what the story has measured.
     """
 
     story: str
@@ -44,6 +45,7 @@ class Line:
     at: str
     load: float
     commit: str
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 class Log:
@@ -113,6 +115,7 @@ class Recorder:
             at=at,
             load=round(os.getloadavg()[0], 1),
             commit=self._commit,
+            figures=dict(figure for one in self._reports[-1:] for figure in one.user_properties),
         )
         self._log.add(line)
         return done

@@ -57,13 +57,13 @@ async def _hand_over(ground: Ground, strike: Callable[[], Any], within: float) -
         assert after is not None
         assert leader["metadata"]["uid"] != after["metadata"]["uid"]
         gap = max(later - earlier for earlier, later in pairwise(frames))
-        print(f"The viewer saw nothing for {gap:.1f} s.")
         assert gap <= within, f"the viewer was back after {gap:.1f} s, not {within} s"
         for one, told in ((name, identity), (second, late)):
             await ground.porthole.sessions.delete(told)
             await ground.is_gone(one, told)
     first.check(restarts=0, starts=1)
     other.check(restarts=0, starts=1)
+    ground.figures["seconds without a picture"] = round(gap, 2)
 
 
 @asynccontextmanager

@@ -23,7 +23,8 @@ def a_round(folder: Path, number: int, *failed: str, ended: bool = True) -> Roun
     for nth, story in enumerate((BEGIN.id, "a", *([END.id] if ended else []))):
         outcome = "failed" if story in failed else "passed"
         at = f"2026-01-02T{number:02}:00:{nth:02}+00:00"
-        log.add(replace(LINE, story=story, outcome=outcome, at=at))
+        figures = {"seconds without a picture": 1.5 + number} if story == "a" else {}
+        log.add(replace(LINE, story=story, outcome=outcome, at=at, figures=figures))
     return Round.read(made)
 
 
@@ -69,6 +70,7 @@ def test_a_page_counts_rounds_and_hides_no_failure(tmp_path: Path) -> None:
     said = page(rounds, 20)
     assert "2 of 20 rounds have passed in a row." in said
     assert "| `a` | 2 | 2 | 12 | 12 |" in said
+    assert "| `a` | seconds without a picture | 2 | 4.0 | 4.5 |" in said
     assert "* `a` failed at abc1234 (load 1.5), then passed 2 of 2 times" in said
 
 
