@@ -7,10 +7,13 @@ stop says goodbye, lets go of the Lease, and only then looks after the rest.
 
 import asyncio
 import socket
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 from uuid import uuid4
 
 from porthole_agent.belonging import Belonging, belonging
+from porthole_agent.health import Signs, trouble, unready
 from porthole_agent.running import before, work
 from porthole_agent.runtimes.kubernetes.rights import LEASE
 from porthole_agent.runtimes.kubernetes.runtime import KubernetesRuntime
@@ -19,6 +22,7 @@ from porthole_agent.settings import Settings
 from porthole_contract.names import AGENT
 from porthole_kube.cluster import Cluster
 from porthole_kube.lease import Lease, Terms
+from porthole_kube.probes import Probes
 
 TERMS: Final = Terms(good_for=5, renew_every=1.0, look_every=0.4, answer_within=1.5)
 """That the API server does not answer is no reason to stop: nobody else gets the Lease from it
@@ -35,27 +39,55 @@ async def run(settings: Settings, stopping: asyncio.Event) -> None:
     identity = f"{socket.gethostname()}_{uuid4()}"
     lease = Lease(api, settings.system_namespace, LEASE, identity, TERMS)
     joining = asyncio.create_task(belonging(settings), name="joining")
+    replica = _Replica(lease, joining)
+    probes = Probes(
+        {
+            "/healthz": lambda: trouble(replica.signs()),
+            "/readyz": lambda: unready(replica.signs()),
+        }
+    )
     try:
+        if settings.health_port:
+            await probes.open(settings.health_port)
         if await before(stopping, lease.acquire()):
-            await _lead(settings, stopping, api, lease, joining)
+            replica.runtime = KubernetesRuntime(_settings(settings), api)
+            await _lead(settings, stopping, replica)
     finally:
+        probes.close()
         await _end(joining)
         await lease.release()  # should it have been ours at the very last
         await api.close()
 
 
-async def _lead(
-    settings: Settings,
-    stopping: asyncio.Event,
-    api: Cluster,
-    lease: Lease,
-    joining: asyncio.Task[Belonging],
-) -> None:
+@dataclass
+class _Replica:
+    """What this replica has come to; `runtime` is there once it holds the Lease."""
+
+    lease: Lease
+    joining: asyncio.Task[Belonging]
+    runtime: KubernetesRuntime | None = None
+    started: bool = False
+
+    def signs(self) -> Signs:
+        now, joining = monotonic(), self.joining
+        return Signs(
+            since_look=now - self.lease.looked_at,
+            since_answer=now - self.lease.answered_at,
+            joined=joining.done() and not joining.cancelled() and joining.exception() is None,
+            leads=self.runtime is not None,
+            started=self.started,
+            overdue=0.0 if self.runtime is None else self.runtime.overdue,
+        )
+
+
+async def _lead(settings: Settings, stopping: asyncio.Event, replica: _Replica) -> None:
+    lease, joining, runtime = replica.lease, replica.joining, replica.runtime
+    assert runtime is not None, "who leads has one"
     keeping = asyncio.create_task(lease.keep(), name="lease")
-    runtime = KubernetesRuntime(_settings(settings), api)
     try:
         if await before(stopping, _started(runtime)) is None:
             return
+        replica.started = True
         first = asyncio.wait({joining, keeping}, return_when=asyncio.FIRST_COMPLETED)
         if await before(stopping, first) is None:
             return

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """In a cluster: how its API server is reached. None: as a pod's ServiceAccount does."""
 
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """In a cluster: where `GET /healthz` and `GET /readyz` are answered; 0 is nowhere."""
+
     resync_every: timedelta = timedelta(seconds=60)
     """In a cluster: how often everything is listed anew, whatever its watches say."""
 

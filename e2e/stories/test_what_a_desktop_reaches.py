@@ -9,13 +9,13 @@ from e2e.support.installed import SESSIONS, SYSTEM, Installed, a_session
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
 
-GATE, HEALTH, HTTPS, REPLICAS, POSTGRES, OPERATOR = 7443, 7080, 8443, 8444, 5432, 8080
+GATE, HEALTH, HTTPS, REPLICAS, POSTGRES, PROBES = 7443, 7080, 8443, 8444, 5432, 8080
 PORTS = {
     "session": {GATE, HEALTH},
     "control-plane": {HTTPS, REPLICAS},
     "database": {POSTGRES},
-    "operator": {OPERATOR},
-    "agent": set(),
+    "operator": {PROBES},
+    "agent": {PROBES},
 }
 """All that listens beyond a pod's loopback."""
 BARE = re.compile(r"HTTP/1\.1 (200 OK|503 Service Unavailable|404 Not Found)\r\n(.+\r\n)*\r\n")
@@ -88,7 +88,7 @@ CHECKS = {
     HTTPS: https,
     REPLICAS: replicas,
     POSTGRES: postgres,
-    OPERATOR: health,
+    PROBES: health,
 }
 
 

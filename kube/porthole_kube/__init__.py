@@ -3,6 +3,7 @@
 * `cluster`: the calls, and their errors sorted by what a caller can do about them
 * `objects`: what every object has: where it is, who it is, in which state
 * `lease`: which of several replicas is the one
+* `probes`: what the kubelet is told about a program
 
 What is asked of a cluster, and why, is each program's own business.
 """

@@ -9,6 +9,7 @@ once, one finds that it is not as it was.
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -72,6 +73,9 @@ class Lease:
         self._writing = asyncio.Lock()
         self._let_go = False
         self._renewed_at = 0.0
+        self.looked_at = self.answered_at = monotonic()
+        """When it last began to look at the Lease, and when that was last answered, by
+        `time.monotonic`."""
 
     async def acquire(self) -> bool:
         """Return True as soon as this replica holds the Lease."""
@@ -163,7 +167,10 @@ class Lease:
 
     async def _read(self) -> Object | None:
         within = self._terms.answer_within
-        return await self._cluster.get(LEASES, self._namespace, self._name, within=within)
+        self.looked_at = monotonic()
+        found = await self._cluster.get(LEASES, self._namespace, self._name, within=within)
+        self.answered_at = monotonic()
+        return found
 
     async def _write(self, found: Object | None, holder: str) -> None:
         began = asyncio.get_running_loop().time()

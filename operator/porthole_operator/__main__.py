@@ -21,11 +21,11 @@ from porthole_contract.errors import PortholeError
 from porthole_contract.names import OPERATOR
 from porthole_kube.cluster import Cluster
 from porthole_kube.lease import Lease, LeaseLost, Terms
+from porthole_kube.probes import Probes
 from porthole_operator.apply import Applier
 from porthole_operator.desired.recipe import Site
 from porthole_operator.gates import Gates
 from porthole_operator.handlers import handlers, kopf_settings
-from porthole_operator.health import Health
 from porthole_operator.logs import configure
 from porthole_operator.observe import Observer
 from porthole_operator.prepull import Prepull
@@ -73,9 +73,9 @@ async def run(settings: Settings) -> None:
         blind = leads and watchfulness.is_blind(datetime.now(UTC))
         return "The watch does not tell what lists have told long ago." if blind else ""
 
-    health = Health(trouble)
+    probes = Probes({"/healthz": trouble})
     if settings.health_port:
-        await health.open(settings.health_port)
+        await probes.open(settings.health_port)
     cluster = await Cluster.connect(settings.kubeconfig, OPERATOR)
     identity = f"{os.uname().nodename}-{uuid4().hex[:8]}"
     lease = Lease(
@@ -92,7 +92,7 @@ async def run(settings: Settings) -> None:
         _log.info("started", identity=identity, version=version("porthole"))
         await _lead(settings, cluster, lease, watchfulness, identity)
     finally:
-        health.close()
+        probes.close()
         await cluster.close()
         _log.info("stopped")
 

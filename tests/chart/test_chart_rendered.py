@@ -110,6 +110,34 @@ def test_every_pod_is_restricted_and_more(rendered, way: str):
 
 
 @every_way
+def test_every_program_is_probed_where_it_answers(rendered, way: str):
+    for name, template in pods(of_kind(rendered[way], "Deployment")):
+        (container,) = template["spec"]["containers"]
+        ports = {port["name"] for port in container["ports"]}
+        probes = {kind: container[kind] for kind in container if kind.endswith("Probe")}
+        assert "livenessProbe" in probes, name
+        for probe in probes.values():
+            assert probe["httpGet"]["port"] in ports, name
+
+
+def test_the_agent_lives_by_its_loops_and_is_ready_when_it_can_be_relied_on(rendered):
+    agent = named(rendered["as it is"], "Deployment", "porthole-agent")["spec"]["template"]
+    (container,) = agent["spec"]["containers"]
+    assert container["ports"] == [{"name": "health", "containerPort": 8080}]
+    assert environment(agent)["PORTHOLE_AGENT_HEALTH_PORT"] == "8080"
+    paths = {
+        kind: container[kind]["httpGet"]["path"] for kind in container if kind.endswith("Probe")
+    }
+    assert paths == {
+        "startupProbe": "/healthz",
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/readyz",
+    }
+    budget = named(rendered["as it is"], "PodDisruptionBudget", "porthole-agent")["spec"]
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@every_way
 def test_every_image_is_from_the_registry(rendered, way: str):
     values = WAYS[way].get("images", {})
     registry = values.get("registry", "localhost/porthole").rstrip("/")

@@ -17,6 +17,7 @@ from porthole_kube.lease import LEASES, Lease, LeaseLost
 from tests.support.agent_replicas import a_cluster_agent, linked
 from tests.support.echoing_gate import an_echoing_gate
 from tests.support.kubernetes_runtime import Place
+from tests.support.ports import free_port
 from tests.support.scripted_agent import view
 from tests.support.served import served
 from tests.support.streaming import closing, ticket
@@ -111,8 +112,9 @@ async def test_a_planned_end_hands_the_link_over_and_no_command_is_lost(control,
     assert await asyncio.wait_for(first.wait(), 20) == 0
     other = await pair.holder()
     assert other not in {first, None}
-    waiting = await pair.start()
-    await asyncio.sleep(3)
+    port = free_port()
+    waiting = await pair.start(PORTHOLE_AGENT_HEALTH_PORT=str(port))
+    await eventually(lambda: probed(port, "/readyz"), 200, within=60)
     waiting.terminate()
     assert await asyncio.wait_for(waiting.wait(), 20) == 0, "who waits can be told to stop"
     assert await pair.holder() is other
@@ -241,3 +243,28 @@ async def test_who_lost_the_lease_is_told_so(place):
     await lease.release()
     thing = await place.admin.get(LEASES, place.system, "porthole-agent")
     assert thing["spec"]["holderIdentity"] == "another"
+
+
+async def test_probes_are_answered_by_who_works_and_who_stands_by(control, cluster, tmp_path):
+    async with a_cluster_agent(control, cluster, tmp_path, replicas=0) as agents:
+        ports = [free_port() for _ in range(3)]
+        for port in ports[:2]:
+            await agents.start(PORTHOLE_AGENT_HEALTH_PORT=str(port))
+        await linked(control)
+        # Where nobody answers there is nothing to join: it lives, and waits for that.
+        nowhere = {"PORTHOLE_AGENT_URL": f"http://127.0.0.1:{free_port()}"}
+        await agents.start(PORTHOLE_AGENT_HEALTH_PORT=str(ports[2]), **nowhere)
+
+        async def said():
+            paths = ("/healthz", "/readyz")
+            return [tuple([await probed(port, path) for path in paths]) for port in ports]
+
+        await eventually(said, [(200, 200), (200, 200), (200, 503)], within=60)
+
+
+async def probed(port, path):
+    try:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"http://127.0.0.1:{port}{path}")).status_code
+    except httpx.HTTPError:
+        return None

@@ -7,6 +7,7 @@ happens in the cluster stays unseen for longer than `every`, whatever becomes of
 import asyncio
 import random
 from collections.abc import Callable
+from time import monotonic
 
 import structlog
 
@@ -49,6 +50,8 @@ class Reflector:
         self._store = store
         self._every = every
         self._listed = listed
+        self.turned_at = monotonic()
+        """When it last began to list."""
 
     async def list(self) -> str:
         """Take in everything there is now; return the version from which to watch on.
@@ -66,6 +69,7 @@ class Reflector:
         """Follow until cancelled."""
         failures = 0
         while True:
+            self.turned_at = monotonic()
             try:
                 version = await self.list()
                 failures = 0

@@ -6,6 +6,7 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -58,6 +59,8 @@ _MEND_AGAIN_AFTER: Final = 2.0
 _OPEN_WITHIN: Final = 60.0
 _OPEN_AGAIN_AFTER: Final = 0.5
 """Seconds; kinds that were installed a moment ago are not served yet."""
+_LISTED_WITHIN: Final = 120.0
+"""Seconds that a list and the end of a watch may take besides."""
 _KUBE_SYSTEM: Final = "kube-system"
 _OWN_ENDS: Final = frozenset({Reason.IDLE, Reason.LIFETIME_OVER})
 
@@ -116,6 +119,14 @@ class KubernetesRuntime:
     def uid(self) -> UUID:
         """The cluster's own uid: that of its namespace kube-system."""
         return self._uid
+
+    @property
+    def overdue(self) -> float:
+        """The seconds by which a collection should have been listed anew; 0 if none is due."""
+        if not self._started:
+            return 0.0
+        turned = min(reflector.turned_at for reflector in self._reflectors)
+        return max(0.0, monotonic() - turned - self._settings.resync_seconds - _LISTED_WITHIN)
 
     # Life
 
