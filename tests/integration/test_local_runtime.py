@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from porthole_agent.runtimes.local.containers import cgroup_folders
 from porthole_agent.runtimes.local.homes import attached
+from porthole_agent.runtimes.local.makers import container_name
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
@@ -119,6 +121,31 @@ async def test_a_killed_supervisor_takes_all_of_the_desktop_with_it(folder):
         found = await place.until(session, Phase.RUNNING)
         assert found.status.restarts == 1
         assert not set(place.processes(session).values()) & set(before.values())
+
+
+async def test_it_has_ended_only_when_its_cgroup_is_gone(folder):
+    """What was killed may need its time to go; runc has forgotten it by then."""
+    async with a_runtime(folder) as place:
+        session = await place.create()
+        await place.until(session, Phase.RUNNING)
+        first = min(place.processes(session).values())
+        cgroups = cgroup_folders(container_name(session, "desktop"))
+        slow = await asyncio.create_subprocess_exec("sleep", "60")
+        for cgroup in cgroups:
+            (cgroup / "cgroup.procs").write_text(str(slow.pid))
+
+        async def goes_at_last():
+            while Path(f"/proc/{first}").exists():
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(1.5)
+            slow.kill()
+            await slow.wait()
+
+        going = asyncio.create_task(goes_at_last())
+        await place.runtime.delete(session, 2)
+        await place.until(session, Phase.TERMINATED)
+        assert not any(cgroup.exists() for cgroup in cgroups)
+        await going
 
 
 @pytest.mark.parametrize("what", ["gate", "network"])

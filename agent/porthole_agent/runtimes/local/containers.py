@@ -100,8 +100,14 @@ def cgroup_folders(name: str) -> list[Path]:
     return [path for path in candidates if path.is_dir()]
 
 
-def remove_cgroups(name: str) -> None:
-    """Remove what is left of a container's cgroups after it is gone."""
+def remove_cgroups(name: str) -> bool:
+    """Remove what is left of a container's cgroups; return whether all of it is gone.
+
+    runc tries for a third of a second and forgets the container either way. A process that
+    was killed is in its cgroup until the kernel has taken all of it down, which takes longer
+    where there is much to do.
+    """
     for path in cgroup_folders(name):
         with contextlib.suppress(OSError):
             os.rmdir(path)  # noqa: PTH106 - the same call, and it is what cgroups know
+    return not cgroup_folders(name)

@@ -331,7 +331,8 @@ class Stage:
             kill_holders(lock)
             if not await _until(lambda: not is_locked(lock), _KILLED_WITHIN):
                 raise CommandFailed("runc", 1, f"the processes of {name} do not end")
-        remove_cgroups(name)
+        if not await _until(lambda: remove_cgroups(name), _KILLED_WITHIN):
+            raise CommandFailed("runc", 1, f"something still runs in the cgroup of {name}")
 
     def _logs(self) -> tuple[tuple[str, Path], ...]:
         return (
