@@ -122,6 +122,4 @@ async def test_an_upgrade_while_somebody_types_keeps_desktop_keys_and_window(
         assert {name: installed.secret(name) for name in SECRETS} == keys
         assert installed.pod("typing")["metadata"]["uid"] == pod
         assert (await porthole.sessions.get(session.id)).restarts == 0
-        # What people are used to: a viewer is back within two seconds, and a typed line is slow.
-        assert max(waits) < 12
     until(lambda: "typing" not in names(installed), "it has ended")

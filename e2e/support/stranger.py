@@ -16,22 +16,25 @@ OTHER = b"GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
 POSTGRES_TLS = struct.pack(">II", 8, 80877103)
 NAMES = b"user\0porthole\0database\0porthole\0\0"
 POSTGRES = struct.pack(">II", 8 + len(NAMES), 0x30000) + NAMES
-SILENCE = 1.5  # seconds
+PATIENCE = 10  # seconds for a connection, and for an answer
+SILENCE = 2  # seconds without a word
 
 
-def everything(connection):
+def everything(connection, patience):
+    """Return what is said until nothing more comes."""
     said = b""
+    connection.settimeout(patience)
     with contextlib.suppress(OSError):
         while len(said) < 4096 and (more := connection.recv(4096)):
             said += more
+            connection.settimeout(SILENCE)
     return said.decode("latin-1")
 
 
 def knock(address, port, words, tls=False, first=b""):
     """Connect, perhaps say `first` in the clear, perhaps speak TLS, say `words`, and listen."""
     try:
-        connection = socket.create_connection((address, port), timeout=3)
-        connection.settimeout(SILENCE)
+        connection = socket.create_connection((address, port), timeout=PATIENCE)
         answer = ""
         if first:
             connection.sendall(first)
@@ -42,7 +45,7 @@ def knock(address, port, words, tls=False, first=b""):
             connection = context.wrap_socket(connection)
         if words:
             connection.sendall(words.replace(b"%s", address.encode()))
-        return answer + everything(connection)
+        return answer + everything(connection, PATIENCE if words else SILENCE)
     except OSError as error:
         return f"{type(error).__name__}"
 

@@ -31,6 +31,7 @@ CRDS = ROOT / "crds"
 
 CONTROLLERS = (
     "clusterrole-aggregation-controller",
+    "daemonset-controller",
     "garbage-collector-controller",
     "namespace-controller",
     "serviceaccount-controller",

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from porthole_contract.errors import Refused, RemoteProtocolError
+from porthole_contract.errors import Refused, RemoteProtocolError, TooOld
 from porthole_contract.stream import preface
 from porthole_desktop.gate.gate import Gate
 from porthole_desktop.gate.side import Side
@@ -141,8 +141,10 @@ class Stranger:
                 return
             value, rest = whole
             admission = self._gate.admit(preface.read_request(value))
-        except RemoteProtocolError as error:
+        except TooOld as error:
             self.deny(error.code, str(error))
+        except RemoteProtocolError as error:
+            self._send_away(error.code, str(error))
         except Refused as refusal:
             self.deny(refusal.code, refusal.sentence)
         else:
@@ -161,14 +163,18 @@ class Stranger:
 
     def deny(self, code: str, sentence: str) -> None:
         """Answer no, and close."""
-        self._forget()
-        self._gate.say(f"A stranger is sent away ({code}): {sentence}")
         fault = preface.Fault(code=code, message=sentence[:1000])
         self.side.write(preface.encode(preface.Denied(error=fault)))
+        self._send_away(code, sentence)
+
+    def _send_away(self, code: str, sentence: str) -> None:
+        """Close: who does not speak as those do whom a gate lets in is not told what it is."""
+        self._forget()
+        self._gate.say(f"A stranger is sent away ({code}): {sentence}")
         self.side.finish()
 
     def _too_late(self) -> None:
-        self.deny("preface_late", "The preface did not come in time.")
+        self._send_away("preface_late", "The preface did not come in time.")
 
     def _forget(self) -> None:
         if self._deadline is not None:

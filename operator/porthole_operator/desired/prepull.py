@@ -18,6 +18,7 @@ _SECURITY: Final = {
     "capabilities": {"drop": ["ALL"]},
 }
 _PREFIX: Final = "image-of-"
+_LABEL_NAME: Final = "app.kubernetes.io/name"
 
 
 def prepull_name(template: str) -> str:
@@ -30,7 +31,9 @@ def prepull(
 ) -> dict[str, Any]:
     """Return the DaemonSet; it goes with its template.
 
-    Each of its pods runs nothing of the image: having to have it is all it does.
+    Each of its pods runs nothing of the image: having to have it is all it does. What the cluster
+    makes of it takes over its annotations and its pods' labels, and only Porthole may write those
+    below `porthole.dev/`: so there are none.
 
     Args:
         site: where images come from.
@@ -41,6 +44,7 @@ def prepull(
     assert spec.image is not None, "what is fetched is an image"
     name = template["name"]
     labels = {LABEL_TEMPLATE: name, LABEL_MANAGED_BY: OPERATOR, LABEL_PART_OF: PART_OF}
+    own = {_LABEL_NAME: prepull_name(name), LABEL_MANAGED_BY: OPERATOR}
     pod: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -96,12 +100,13 @@ def prepull(
                 ],
             },
             "spec": {
-                "selector": {"matchLabels": {LABEL_TEMPLATE: name, LABEL_MANAGED_BY: OPERATOR}},
+                "selector": {"matchLabels": own},
                 "updateStrategy": {"rollingUpdate": {"maxUnavailable": "50%"}},
                 "template": {
-                    "metadata": {"labels": labels},
+                    "metadata": {"labels": {**own, LABEL_PART_OF: PART_OF}},
                     "spec": pod | {name: value for name, value in wanted.items() if value},
                 },
             },
-        }
+        },
+        among="labels",
     )

@@ -87,19 +87,24 @@ def metadata(
     }
 
 
-def shaped(manifest: dict[str, Any]) -> dict[str, Any]:
+def shaped(manifest: dict[str, Any], *, among: str = "annotations") -> dict[str, Any]:
     """Return the manifest with the digest of itself, by which a later one is compared.
 
     Numbers of attempts, and what is random, are to be added after this.
+
+    Args:
+        manifest: the object.
+        among: where the digest stands, `annotations` or `labels` of its metadata.
     """
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     head = manifest["metadata"]
-    annotations = {**head.get("annotations", {}), ANNOTATION_SHAPE: digest}
-    return {**manifest, "metadata": {**head, "annotations": annotations}}
+    marks = {**head.get(among, {}), ANNOTATION_SHAPE: digest}
+    return {**manifest, "metadata": {**head, among: marks}}
 
 
 def shape_of(manifest: Mapping[str, Any]) -> str:
     """Return the digest that a manifest carries, or nothing."""
-    found = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_SHAPE, "")
-    return str(found)
+    head = manifest["metadata"]
+    marks = {**(head.get("labels") or {}), **(head.get("annotations") or {})}
+    return str(marks.get(ANNOTATION_SHAPE, ""))

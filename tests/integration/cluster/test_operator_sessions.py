@@ -272,6 +272,13 @@ async def test_an_image_is_fetched_beforehand_if_its_template_says_so(place):
     eager["spec"]["pod"] = {"prePull": True}
     await place.apply(eager)
     await eventually(image, "one:1", within=20)
+
+    async def taken_up() -> bool:
+        found = await daemon_set()
+        return found is not None and found["status"].get("observedGeneration") is not None
+
+    # Its controller makes a revision of it, which our own policies must let pass.
+    await eventually(taken_up, True, within=60)
     eager["spec"]["image"] = "nowhere/two:2"
     await place.apply(eager)
     await eventually(image, "two:2", within=20)

@@ -50,6 +50,17 @@ def test_a_manifest_is_what_stands_in_the_file(name):
     assert MADE[name] == yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
 
 
+def test_what_a_daemon_set_hands_on_is_nothing_that_only_porthole_may_write():
+    made = MADE["prepull"]
+    handed_on = {
+        **made["metadata"].get("annotations", {}),
+        **made["spec"]["template"]["metadata"]["labels"],
+        **made["spec"]["template"]["metadata"].get("annotations", {}),
+    }
+    assert not [key for key in handed_on if "porthole.dev/" in key]
+    assert shape_of(made)
+
+
 def test_every_file_is_of_a_maker():
     assert {path.stem for path in GOLDEN.iterdir()} == set(MADE)
 
