@@ -26,7 +26,7 @@ from e2e.support.told import PROGRAMS, ROOT, Log, Recorder
 
 PAGE = ROOT / "e2e" / "kills.md"
 TEST = "e2e/stories/test_kills_in_the_cluster.py::test_nothing_is_lost_doubled_or_left"
-ROOMS = (*PROGRAMS, "operator", "helm", "crds")
+ROOMS = (*PROGRAMS, "operator", "kube", "helm", "crds")
 UNFINISHED = 3
 
 

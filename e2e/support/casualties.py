@@ -8,11 +8,10 @@ from typing import Any
 from e2e.cluster.installing import SESSIONS, SYSTEM
 from e2e.support.cluster_api import ClusterApi, Json
 from e2e.support.real_cluster import RealCluster
-from porthole_contract.cluster import Kind
 from porthole_contract.failpoints import VARIABLE
+from porthole_kube.lease import LEASES
 from porthole_operator.kinds import PODS
 
-LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 PROGRAMS = ("operator", "agent", "control-plane")
 """Those that have failpoints, and two replicas."""
 FOLDER = "/tmp/failpoints"
