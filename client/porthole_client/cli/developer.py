@@ -46,7 +46,8 @@ def _test(
     ] = None,
 ) -> None:
     """Run every check and test of the project, with the time of each stage."""
-    _become("test", ("tests/run.py",), arguments or [])
+    del arguments  # they come without the -- that parts them
+    _become("test", ("tests/run.py",), sys.argv[sys.argv.index("test") + 1 :])
 
 
 def _bench(
