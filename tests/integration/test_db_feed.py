@@ -130,7 +130,11 @@ async def listen(live: Live, owner: str, after: Position | None, news: list[News
 
 async def test_many_listeners_hear_what_is_theirs(test_database: TestDatabase):
     async def render(_unit, subjects):
-        return {subject: {"id": subject} for subject in subjects if subject != "gone"}
+        return {
+            subject: {"id": subject, "owner": owner}
+            for subject, owner in (("a1", "ann"), ("a2", "ann"), ("b1", "bob"), ("all", None))
+            if subject in subjects
+        }
 
     async with Doorbell(lambda: test_database.conninfo) as doorbell:
         database = Database(lambda: test_database.conninfo, doorbell=doorbell)
@@ -148,7 +152,7 @@ async def test_many_listeners_hear_what_is_theirs(test_database: TestDatabase):
                 while len(heard["ann"]) < 4 or len(heard["bob"]) < 2:
                     await asyncio.sleep(0.02)
             assert [news.subject for news in heard["ann"]] == ["a1", "a2", "gone", "all"]
-            assert [news.data for news in heard["ann"]][1:3] == ['{"id":"a2"}', None]
+            assert [news.data for news in heard["ann"]][1:3] == ['{"id":"a2","owner":"ann"}', None]
             assert [news.subject for news in heard["bob"]] == ["b1", "all"]
             # One who resumes hears what came since, then goes on with the others.
             late: list[News] = []
