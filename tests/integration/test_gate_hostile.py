@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from porthole_contract.stream import preface
+from porthole_desktop.supervisor import protocol
 from tests.support.desktop_pair import DesktopPair, NotAdmitted, a_stream, read_answer
 from tests.support.rfb_client import RfbClient
 
@@ -141,6 +142,32 @@ async def test_a_desktop_that_leaves_is_told_apart(pair: DesktopPair) -> None:
     async with serving(pair.sockets / "rfb.sock", desktop):
         pair.start_gate()
         assert (await how_it_ended(pair))[0] == "desktop_left"
+
+
+async def test_that_it_left_on_purpose_may_be_said_a_moment_later(pair: DesktopPair) -> None:
+    left = asyncio.Event()
+
+    async def desktop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await greet(reader, writer)
+        await reader.readexactly(20)
+        writer.close()
+        left.set()
+
+    async def supervisor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(protocol.hello("supervisor") + protocol.say("state", drawn=True))
+        await left.wait()
+        await asyncio.sleep(0.05)
+        writer.write(protocol.say("stopping", reason="asked"))
+        await reader.read()
+
+    async with (
+        serving(pair.sockets / "rfb.sock", desktop),
+        serving(pair.sockets / "supervisor.sock", supervisor),
+    ):
+        pair.start_gate()
+        await (await pair.control("observe")).state(lambda state: state.drawn)
+        assert (await how_it_ended(pair))[0] == "session_ended"
+        await asyncio.to_thread(pair.stop_gate)  # it would try again, in the middle of the end
 
 
 async def test_links_files_and_missing_sockets_are_not_opened(pair: DesktopPair) -> None:

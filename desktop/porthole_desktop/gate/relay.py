@@ -30,6 +30,8 @@ from porthole_desktop.gate.sockets import Unreachable, connect
 
 SETTLE: Final = 1.5
 """Seconds in which a change of rights takes effect, or the stream is closed."""
+LAST_WORD: Final = 0.25
+"""Seconds in which the supervisor may still say why a desktop has closed its streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,10 @@ class Stream:
         if side is self._viewer:
             self.close(CloseReason.VIEWER_LEFT, "The viewer closed the stream.")
         else:
-            self.close(CloseReason.DESKTOP_LEFT, "The desktop closed the stream.")
+            # If that is on purpose, its supervisor says so on a connection of its own, which
+            # is read more slowly. What it causes then closes the stream, and this does nothing.
+            why = CloseReason.DESKTOP_LEFT, "The desktop closed the stream."
+            asyncio.get_running_loop().call_later(LAST_WORD, self.close, *why)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
