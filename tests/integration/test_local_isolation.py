@@ -209,14 +209,15 @@ async def test_swapped_sockets_lead_nowhere(two):
 
 
 async def test_the_gate_sees_less_still(two):
+    # Bob's: Alice has just taken her own desktop's sockets away, and is begun again.
     said = two.place.inside(
-        two.alice,
+        two.bob,
         "ls / | xargs; cat /proc/net/dev | wc -l; ls /home 2>&1; id -u; touch /run/porthole/x 2>&1",
         part="gate",
     )
     assert "No such file" in said.stdout
     assert "ead-only" in said.stdout
-    assert "key" not in two.place.inside(two.alice, "env", part="gate").stdout
+    assert "key" not in two.place.inside(two.bob, "env", part="gate").stdout
 
 
 async def test_a_desktop_without_egress_reaches_nothing(tmp_path):
