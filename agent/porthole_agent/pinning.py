@@ -1,25 +1,13 @@
-"""TLS to a gate: one certificate is right, known by its fingerprint, and no other."""
+"""A gate is the right one, or the connection to it is gone."""
 
-import hashlib
-import hmac
-import ssl
 from asyncio import StreamWriter
 from typing import Final
 
 from porthole_contract.errors import Refused
+from porthole_contract.stream.pinning import is_the_gate
 
 BUFFER: Final = 64 * 1024
 """Bytes that a reader takes in ahead (asyncio stops reading at twice as much)."""
-
-
-def pinned_tls() -> ssl.SSLContext:
-    """Return how TLS is spoken to a gate; `check_pin` comes before anything is said."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The certificate is pinned by its fingerprint; no name and no authority is asked.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def check_pin(writer: StreamWriter, fingerprint: str) -> None:
@@ -32,7 +20,6 @@ def check_pin(writer: StreamWriter, fingerprint: str) -> None:
     Raises:
         Refused: `gate_not_genuine`.
     """
-    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
-    if not hmac.compare_digest(hashlib.sha256(shown).hexdigest(), fingerprint):
+    if not is_the_gate(writer.get_extra_info("ssl_object"), fingerprint):
         writer.transport.abort()
         raise Refused("gate_not_genuine", "What answers in the gate's place is not the gate.")

@@ -101,7 +101,12 @@ LabelsPatch = Annotated[
 """A merge patch of labels: None takes one away."""
 
 
-_TEMPLATE = r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?(@[1-9][0-9]{0,8})?$"
+TEMPLATE_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?(@[1-9][0-9]{0,8})?$"
+TEMPLATE_SENTENCE = (
+    "must be the name of a template, such as desktop, or one of its revisions, such as"
+    f" desktop@3: at most {LONGEST_SESSION_NAME} lower-case letters, digits and '-', then, if"
+    " need be, '@' and a number from 1 on"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +126,8 @@ class TemplateRef:
         Raises:
             ValueError: it is neither.
         """
-        if not isinstance(text, str) or re.fullmatch(_TEMPLATE, text) is None:
-            raise ValueError(
-                "must be the name of a template, such as desktop, or one of its revisions, such"
-                f" as desktop@3: at most {LONGEST_SESSION_NAME} lower-case letters, digits and"
-                " '-', then, if need be, '@' and a number from 1 on"
-            )
+        if not isinstance(text, str) or re.fullmatch(TEMPLATE_PATTERN, text) is None:
+            raise ValueError(TEMPLATE_SENTENCE)
         name, _, revision = text.partition("@")
         return cls(name, int(revision) if revision else None)
 
@@ -147,7 +148,7 @@ Template = Annotated[
             "type": "string",
             "minLength": 1,
             "maxLength": LONGEST_SESSION_NAME + 10,
-            "pattern": _TEMPLATE,
+            "pattern": TEMPLATE_PATTERN,
         }
     ),
 ]

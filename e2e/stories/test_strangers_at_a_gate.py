@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from e2e.support.installed import SESSIONS, Installed, a_session
-from porthole_agent.pinning import check_pin, pinned_tls
+from porthole_agent.pinning import check_pin
 from porthole_contract.errors import Refused
 from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
 from porthole_contract.stream.grant import Claims, SigningKey, issue, key_id, nonce
+from porthole_contract.stream.pinning import pinned_tls
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]

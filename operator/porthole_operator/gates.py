@@ -8,8 +8,6 @@ silent, it forgets.
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import secrets
 import ssl
 from asyncio import StreamReader, StreamWriter
@@ -25,6 +23,7 @@ from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
 from porthole_contract.stream.control import HEARTBEAT, Lines, State, read_news
 from porthole_contract.stream.grant import Claims, SigningKey, issue, nonce
+from porthole_contract.stream.pinning import is_the_gate, pinned_tls
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
 from porthole_operator.status import GATE_PORT
 
@@ -60,7 +59,7 @@ class Gates:
     def __init__(self, port: int = GATE_PORT) -> None:
         self._port = port
         self._watches: dict[str, _Watch] = {}
-        self._tls = _pinned_tls()
+        self._tls = pinned_tls()
 
     def state(self, session: str, pod: str) -> State | None:
         """Return what the gate of this pod of this Session (uids) said last, if it is heard."""
@@ -132,7 +131,9 @@ class _Watch:
                 limit=_BUFFER,
             )
         try:
-            _check_pin(writer, self.gate.fingerprint)
+            if not is_the_gate(writer.get_extra_info("ssl_object"), self.gate.fingerprint):
+                sentence = "What answers in the gate's place is not the gate."
+                raise Refused("gate_not_genuine", sentence)
             rest = await self._admitted(reader, writer)
             lines = Lines()
             while True:
@@ -185,18 +186,3 @@ def _news(state: State | None) -> tuple[object, ...] | None:
     if state is None:
         return None
     return (state.drawn, state.stopping, len(state.viewers))
-
-
-def _check_pin(writer: StreamWriter, fingerprint: str) -> None:
-    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
-    if not hmac.compare_digest(hashlib.sha256(shown).hexdigest(), fingerprint):
-        raise Refused("gate_not_genuine", "What answers in the gate's place is not the gate.")
-
-
-def _pinned_tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The certificate is pinned by its fingerprint; no name and no authority is asked.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

@@ -7,7 +7,11 @@ it may be; so a rule stands where lengths are bounded.
 from typing import Any, Final
 
 from porthole_contract.names import GROUP, LONGEST_SESSION_NAME
-from porthole_contract.session import LONGEST_ENVIRONMENT
+from porthole_contract.session import (
+    LONGEST_ENVIRONMENT,
+    TEMPLATE_PATTERN,
+    TEMPLATE_SENTENCE,
+)
 from porthole_contract.template import LONGEST_COMMANDS
 
 Json = dict[str, Any]
@@ -22,11 +26,7 @@ SENTENCES: Final[dict[str, str]] = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": (
         "must be lower-case letters, digits and '-', starting and ending with a letter or a digit"
     ),
-    r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?(@[1-9][0-9]{0,8})?$": (
-        "must be the name of a template, such as desktop, or one of its revisions, such as"
-        " desktop@3: at most 52 lower-case letters, digits and '-', then, if need be, '@' and a"
-        " number from 1 on"
-    ),
+    TEMPLATE_PATTERN: TEMPLATE_SENTENCE,
     r"^[^\x00-\x20\x7f/\\]+$": "must not contain spaces, slashes or control characters",
     r"^[^\x00-\x1f/]+$": "must not contain slashes or control characters",
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("must be letters, digits and '_', not beginning with a digit"),

@@ -3,6 +3,7 @@
 * `preface`: the first bytes of a stream, framed, and nothing after them;
 * `channels`: what a stream may be about, and in which modes;
 * `grant`: the signed right to open one stream at one gate;
+* `pinning`: TLS to exactly one gate;
 * `sealed`: how a grant travels where others can read;
 * `control`: what is said on the channel `control`, line by line;
 * `closing`: why a stream was closed.

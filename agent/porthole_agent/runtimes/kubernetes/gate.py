@@ -9,12 +9,13 @@ import ssl
 from asyncio import StreamReader, StreamWriter
 from typing import Final
 
-from porthole_agent.pinning import BUFFER, check_pin, pinned_tls
-from porthole_agent.runtimes.kubernetes.resources import PODS, SESSIONS
+from porthole_agent.pinning import BUFFER, check_pin
 from porthole_contract.cluster import Object
 from porthole_contract.errors import Refused
+from porthole_contract.stream.pinning import pinned_tls
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Unanswered
+from porthole_kube.kinds import PODS, SESSIONS
 from porthole_kube.objects import uid_of
 
 PORT: Final = 7443

@@ -11,8 +11,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from porthole_agent.pinning import BUFFER, check_pin, pinned_tls
+from porthole_agent.pinning import BUFFER, check_pin
 from porthole_contract.errors import Refused
+from porthole_contract.stream.pinning import pinned_tls
 
 SOCKET: Final = "gate.sock"
 

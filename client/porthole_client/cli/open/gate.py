@@ -1,10 +1,7 @@
 """Being let in by a session's gate: pinned TLS, the preface, and the gate's answer."""
 
 import asyncio
-import hashlib
-import hmac
 import socket
-import ssl
 from asyncio import StreamReader, StreamWriter
 from typing import Final
 from uuid import uuid4
@@ -13,6 +10,7 @@ from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.open.tickets import Opening
 from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.stream.channels import PROTOCOLS, Channel
+from porthole_contract.stream.pinning import is_the_gate, pinned_tls
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
 
 BUFFER: Final = 64 * 1024
@@ -31,7 +29,7 @@ async def enter(end: socket.socket, opening: Opening) -> tuple[StreamReader, Str
     try:
         async with asyncio.timeout(_WITHIN):
             reader, writer = await asyncio.open_connection(
-                sock=end, ssl=_tls(), server_hostname="gate", limit=BUFFER
+                sock=end, ssl=pinned_tls(), server_hostname="gate", limit=BUFFER
             )
             try:
                 _check(writer, opening.fingerprint)
@@ -56,18 +54,8 @@ def _request(opening: Opening) -> Request:
     )
 
 
-def _tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The certificate is pinned by its fingerprint; no name and no authority is asked.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def _check(writer: StreamWriter, fingerprint: str) -> None:
-    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
-    if not hmac.compare_digest(hashlib.sha256(shown).hexdigest(), fingerprint):
+    if not is_the_gate(writer.get_extra_info("ssl_object"), fingerprint):
         raise Failure(
             "What answers in the gate's place shows another certificate than the operator named."
             " Nothing was sent to it.",
