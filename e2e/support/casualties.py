@@ -9,8 +9,7 @@ from e2e.cluster.installing import SESSIONS, SYSTEM
 from e2e.support.cluster_api import ClusterApi, Json
 from e2e.support.real_cluster import RealCluster
 from porthole_contract.failpoints import VARIABLE
-from porthole_kube.lease import LEASES
-from porthole_operator.kinds import PODS
+from porthole_kube.kinds import LEASES, PODS
 
 PROGRAMS = ("operator", "agent", "control-plane")
 """Those that have failpoints, and two replicas."""

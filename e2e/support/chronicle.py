@@ -10,7 +10,7 @@ from typing import Protocol
 from e2e.cluster.installing import SESSIONS
 from e2e.support.cluster_api import ClusterApi, Json
 from e2e.support.real_cluster import RealCluster
-from porthole_operator.kinds import SESSIONS as KIND
+from porthole_kube.kinds import SESSIONS as KIND
 
 LOSSES = {"DesktopLost", "BackOff", "Evicted", "NodeLost"}
 """The reasons that go with a loss."""

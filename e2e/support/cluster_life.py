@@ -19,8 +19,8 @@ from e2e.support.cluster_things import Things
 from e2e.support.installed import Installed
 from e2e.support.kill_stories import KillStory
 from porthole_client import AsyncPorthole, ClientError, Retry
-from porthole_operator.kinds import CLAIMS, PODS
-from porthole_operator.kinds import SESSIONS as KIND
+from porthole_kube.kinds import CLAIMS, PODS
+from porthole_kube.kinds import SESSIONS as KIND
 from tests.support.rfb_client import RfbClient, WebSocketStream
 
 NOT_YET = (ClientError, WebSocketException, AssertionError, OSError, EOFError, TimeoutError)

@@ -12,7 +12,7 @@ from uuid import uuid4
 from e2e.cluster.installing import SESSIONS, SYSTEM
 from e2e.support.chronicle import Chronicle
 from e2e.support.cluster_life import NOT_YET, Ground, until
-from porthole_operator.kinds import NODES, PODS
+from porthole_kube.kinds import NODES, PODS
 
 PLANNED = 2.0
 KILLED = 6.0 + 2.0 + 2.0  # the Lease, the link, the viewer

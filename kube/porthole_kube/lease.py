@@ -10,16 +10,15 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
-from porthole_contract.cluster import Kind, Object
+from porthole_contract.cluster import Object
 from porthole_contract.errors import PortholeError
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted
-
-LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+from porthole_kube.kinds import LEASES
 
 _log = structlog.get_logger(__name__)
 

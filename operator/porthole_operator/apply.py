@@ -26,6 +26,14 @@ from porthole_contract.names import (
 from porthole_contract.session import Desired
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Denied
+from porthole_kube.kinds import (
+    CLAIMS,
+    EVENTS,
+    PODS,
+    REVISIONS,
+    SECRETS,
+    SESSIONS,
+)
 from porthole_operator.decide import refused
 from porthole_operator.desired.home import home_claim
 from porthole_operator.desired.network_policy import network_policy
@@ -35,7 +43,7 @@ from porthole_operator.desired.revision import owner, revision
 from porthole_operator.desired.secret import Keys, secret
 from porthole_operator.desired.service import service
 from porthole_operator.failpoints import failpoint
-from porthole_operator.kinds import CLAIMS, EVENTS, PODS, REVISIONS, SECRETS, SESSIONS, kind_of
+from porthole_operator.kinds import kind_of
 from porthole_operator.observe import World
 from porthole_operator.plan import Begin, DeleteSession, EndPod, Mend, Plan, Sleep
 from porthole_operator.seen import Finding

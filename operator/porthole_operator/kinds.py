@@ -1,25 +1,10 @@
-"""The kinds of objects that the operator has to do with, and their places in the API (pure)."""
+"""The kinds of what the operator makes for a session (pure)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from porthole_contract.cluster import Kind
-from porthole_contract.names import GROUP, VERSION
-
-SESSIONS: Final = Kind(GROUP, VERSION, "sessions", "Session")
-TEMPLATES: Final = Kind(GROUP, VERSION, "sessiontemplates", "SessionTemplate")
-TICKETS: Final = Kind(GROUP, VERSION, "sessiontickets", "SessionTicket")
-PODS: Final = Kind("", "v1", "pods", "Pod")
-SECRETS: Final = Kind("", "v1", "secrets", "Secret")
-SERVICES: Final = Kind("", "v1", "services", "Service")
-CLAIMS: Final = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace")
-NODES: Final = Kind("", "v1", "nodes", "Node")
-CORE_EVENTS: Final = Kind("", "v1", "events", "Event")
-EVENTS: Final = Kind("events.k8s.io", "v1", "events", "Event")
-POLICIES: Final = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
-DAEMON_SETS: Final = Kind("apps", "v1", "daemonsets", "DaemonSet")
-REVISIONS: Final = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
+from porthole_kube.kinds import CLAIMS, PODS, POLICIES, REVISIONS, SECRETS, SERVICES
 
 CHILDREN: Final = (SECRETS, SERVICES, POLICIES)
 """What carries a Session's name, besides its pod; made before it."""

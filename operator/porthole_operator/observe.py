@@ -19,16 +19,9 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.names import LABEL_HOME, home_object, revision_object
 from porthole_contract.session import Desired
 from porthole_kube.cluster import Cluster
-from porthole_operator.desired.extras import read_extras
-from porthole_operator.desired.profiles import PROFILES, plain_pod
-from porthole_operator.desired.recipe import Recipe, Site, shape_of
-from porthole_operator.desired.secret import Keys
-from porthole_operator.gates import Gate, Gates
-from porthole_operator.kinds import (
-    CHILDREN,
+from porthole_kube.kinds import (
     CLAIMS,
     CORE_EVENTS,
-    MENDABLE,
     NAMESPACES,
     NODES,
     PODS,
@@ -36,6 +29,12 @@ from porthole_operator.kinds import (
     SECRETS,
     SESSIONS,
 )
+from porthole_operator.desired.extras import read_extras
+from porthole_operator.desired.profiles import PROFILES, plain_pod
+from porthole_operator.desired.recipe import Recipe, Site, shape_of
+from porthole_operator.desired.secret import Keys
+from porthole_operator.gates import Gate, Gates
+from porthole_operator.kinds import CHILDREN, MENDABLE
 from porthole_operator.seen import (
     Finding,
     Home,

@@ -12,10 +12,10 @@ from porthole_contract.errors import PortholeError
 from porthole_contract.names import LABEL_MANAGED_BY, OPERATOR
 from porthole_contract.template import SessionTemplate
 from porthole_kube.cluster import Cluster
+from porthole_kube.kinds import DAEMON_SETS
 from porthole_operator.desired.extras import read_extras
 from porthole_operator.desired.prepull import prepull, prepull_name
 from porthole_operator.desired.recipe import Site, shape_of
-from porthole_operator.kinds import DAEMON_SETS
 
 _AGAIN_AFTER: Final = 30.0
 

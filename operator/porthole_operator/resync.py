@@ -13,7 +13,7 @@ import structlog
 
 from porthole_contract.errors import PortholeError
 from porthole_kube.cluster import Cluster
-from porthole_operator.kinds import SESSIONS
+from porthole_kube.kinds import SESSIONS
 from porthole_operator.watchfulness import Key, Watchfulness
 from porthole_operator.work import Work
 

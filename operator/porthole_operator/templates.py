@@ -15,8 +15,8 @@ from porthole_contract.names import ORIGIN_API, revision_object
 from porthole_contract.session import PinnedName
 from porthole_contract.template import SessionTemplate
 from porthole_kube.cluster import Cluster
+from porthole_kube.kinds import REVISIONS, TEMPLATES
 from porthole_operator.checks import TROUBLED
-from porthole_operator.kinds import REVISIONS, TEMPLATES
 from porthole_operator.seen import Finding, Template
 from porthole_operator.subject import Subject
 

@@ -31,8 +31,13 @@ from porthole_contract.ticket import (
 )
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted, Denied, Missing
+from porthole_kube.kinds import (
+    PODS,
+    SECRETS,
+    SESSIONS,
+    TICKETS,
+)
 from porthole_operator.desired.secret import Keys
-from porthole_operator.kinds import PODS, SECRETS, SESSIONS, TICKETS
 from porthole_operator.seen import Pod, is_child, read_pod
 from porthole_operator.status import GATE_PORT
 from porthole_operator.subject import Subject, read_subject, read_time

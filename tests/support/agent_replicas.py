@@ -12,11 +12,10 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from porthole_agent.enrolment import load_given_key
-from porthole_agent.runtimes.kubernetes.resources import TEMPLATES
 from porthole_contract.link.greeting import new_key
 from porthole_contract.stream.channels import Channel, Mode
 from porthole_contract.stream.grant import Issuer, SigningKey, key_id
-from porthole_kube.lease import LEASES
+from porthole_kube.kinds import LEASES, TEMPLATES
 from tests.support.cluster_objects import a_template
 from tests.support.kubernetes_runtime import Place
 from tests.support.served import Served

@@ -22,14 +22,6 @@ from uuid import UUID, uuid4
 
 import yaml
 
-from porthole_agent.runtimes.kubernetes.resources import (
-    CONFIG_MAPS,
-    NAMESPACES,
-    PODS,
-    REVISIONS,
-    SESSIONS,
-    VOLUMES,
-)
 from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES, rules
 from porthole_agent.runtimes.kubernetes.runtime import KubernetesRuntime
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
@@ -40,6 +32,14 @@ from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted
+from porthole_kube.kinds import (
+    CLAIMS,
+    CONFIG_MAPS,
+    NAMESPACES,
+    PODS,
+    REVISIONS,
+    SESSIONS,
+)
 from porthole_kube.objects import key_of, uid_of
 from tests.support.api_server import ApiServer
 from tests.support.cluster_objects import a_template
@@ -193,7 +193,7 @@ class Place:
         return await self.admin.get(SESSIONS, self.namespace, name)
 
     async def volume(self, home: UUID) -> Any:
-        return await self.admin.get(VOLUMES, self.namespace, f"home-{home.hex}")
+        return await self.admin.get(CLAIMS, self.namespace, f"home-{home.hex}")
 
     async def status(self, name: str = "one", **status: Any) -> None:
         """Write a status, as the operator does."""

@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from porthole_agent.failpoints import KUBERNETES, KUBERNETES_DELETE
-from porthole_agent.runtimes.kubernetes.resources import REVISIONS, SESSIONS
 from porthole_contract.names import revision_object
+from porthole_kube.kinds import REVISIONS, SESSIONS
 from tests.support.kubernetes_runtime import CONTENT, Place
 
 pytestmark = pytest.mark.timeout(600)

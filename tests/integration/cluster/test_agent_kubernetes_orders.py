@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from porthole_agent.runtimes.kubernetes.resources import REVISIONS, SESSIONS, VOLUMES
 from porthole_agent.runtimes.port import Home
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import Refused
@@ -15,6 +14,7 @@ from porthole_contract.link.reports import Origin
 from porthole_contract.names import AGENT, home_object, revision_object
 from porthole_contract.session import Desired
 from porthole_kube.cluster import Cluster
+from porthole_kube.kinds import CLAIMS, REVISIONS, SESSIONS
 from tests.support.kubernetes_runtime import CONTENT, a_place, pinned
 from tests.support.waiting import eventually
 
@@ -369,7 +369,7 @@ async def test_homes_are_told_and_deleted_only_when_nobody_holds_them(place):
     session = await place.create(home="work", home_id=home)
     holder = (await place.get())["metadata"]["uid"]
     await place.admin.create(
-        VOLUMES,
+        CLAIMS,
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from porthole_agent.runtimes.kubernetes.resources import SESSIONS
+from porthole_kube.kinds import SESSIONS
 from tests.support.agent_replicas import a_cluster_agent, linked
 from tests.support.behind_a_proxy import NAME, behind_a_proxy
 from tests.support.waiting import eventually

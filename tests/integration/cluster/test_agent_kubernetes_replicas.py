@@ -9,11 +9,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from porthole_agent.replica import TERMS
-from porthole_agent.runtimes.kubernetes.resources import SESSIONS
 from porthole_agent.runtimes.kubernetes.rights import LEASE
 from porthole_contract.names import AGENT
 from porthole_kube.cluster import Cluster
-from porthole_kube.lease import LEASES, Lease, LeaseLost
+from porthole_kube.kinds import LEASES, SESSIONS
+from porthole_kube.lease import Lease, LeaseLost
 from tests.support.agent_replicas import a_cluster_agent, linked
 from tests.support.echoing_gate import an_echoing_gate
 from tests.support.kubernetes_runtime import Place

@@ -11,12 +11,6 @@ import pytest
 from porthole_agent.replica import TERMS
 from porthole_agent.runtimes.kubernetes import revisions, writing
 from porthole_agent.runtimes.kubernetes.gate import PORT
-from porthole_agent.runtimes.kubernetes.resources import (
-    PODS,
-    REVISIONS,
-    TEMPLATES,
-    VOLUMES,
-)
 from porthole_agent.runtimes.kubernetes.rights import LEASE, RIGHTS
 from porthole_agent.runtimes.local.certificate import make_certificate
 from porthole_contract.crd.policies import Installation, policies
@@ -26,6 +20,12 @@ from porthole_contract.names import AGENT, home_object
 from porthole_contract.testing import builders
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Unanswered
+from porthole_kube.kinds import (
+    CLAIMS,
+    PODS,
+    REVISIONS,
+    TEMPLATES,
+)
 from porthole_kube.lease import Lease
 from tests.support.cluster_objects import a_template
 from tests.support.cut_lines import a_line
@@ -301,9 +301,9 @@ async def test_all_that_is_granted_is_used_and_nothing_else_is_asked_for(place, 
 
     await eventually(lifetime, None, within=30)
     home = builders.an_id(5)
-    await place.admin.create(VOLUMES, a_home(place, home))
+    await place.admin.create(CLAIMS, a_home(place, home))
     await place.admin.merge(
-        VOLUMES, place.namespace, home_object(home), {"metadata": {"finalizers": None}}
+        CLAIMS, place.namespace, home_object(home), {"metadata": {"finalizers": None}}
     )
 
     async def homes():

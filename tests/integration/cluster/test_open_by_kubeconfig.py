@@ -23,7 +23,7 @@ from porthole_client.cli.open.cluster import Cluster, Missing
 from porthole_client.cli.open.desktop import Desktop
 from porthole_client.cli.open.kubeconfig import Kubeconfig
 from porthole_contract.cluster import Kind
-from porthole_operator.kinds import TICKETS
+from porthole_kube.kinds import TICKETS
 from tests.support.operator_desks import ADDRESS, a_place_with_desks
 from tests.support.rfb_client import RfbClient, WebSocketStream
 from tests.support.waiting import eventually

@@ -10,8 +10,8 @@ import signal
 
 import pytest
 
+from porthole_kube.kinds import PODS, SESSIONS
 from porthole_operator.failpoints import DELETE, LOSE, NAMES, SLEEP, START
-from porthole_operator.kinds import PODS, SESSIONS
 from tests.support.operator_cluster import a_place
 from tests.support.waiting import eventually
 

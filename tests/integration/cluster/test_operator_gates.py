@@ -17,7 +17,7 @@ from porthole_contract.cluster import Object
 from porthole_contract.errors import Invalid
 from porthole_contract.stream.preface import Request, encode
 from porthole_contract.stream.sealed import public_half, unseal
-from porthole_operator.kinds import PODS, SESSIONS, TICKETS
+from porthole_kube.kinds import PODS, SESSIONS, TICKETS
 from tests.support.desktop_pair import read_answer
 from tests.support.operator_desks import ADDRESS, a_place_with_desks
 from tests.support.rfb_client import RfbClient

@@ -9,7 +9,13 @@ import pytest
 import pytest_asyncio
 
 from porthole_contract.cluster import Object
-from porthole_operator.kinds import CLAIMS, PODS, POLICIES, SECRETS, SERVICES
+from porthole_kube.kinds import (
+    CLAIMS,
+    PODS,
+    POLICIES,
+    SECRETS,
+    SERVICES,
+)
 from tests.support.operator_cluster import Nodes, an_operator
 from tests.support.waiting import eventually
 

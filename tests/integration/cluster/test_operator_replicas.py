@@ -8,8 +8,7 @@ import signal
 
 import pytest
 
-from porthole_kube.lease import LEASES
-from porthole_operator.kinds import PODS, SECRETS
+from porthole_kube.kinds import LEASES, PODS, SECRETS
 from tests.support.operator_cluster import a_place
 from tests.support.waiting import eventually
 

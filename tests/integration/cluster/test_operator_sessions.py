@@ -7,7 +7,13 @@ import pytest
 import pytest_asyncio
 
 from porthole_contract.cluster import Object
-from porthole_operator.kinds import CHILDREN, DAEMON_SETS, PODS, POLICIES, REVISIONS
+from porthole_kube.kinds import (
+    DAEMON_SETS,
+    PODS,
+    POLICIES,
+    REVISIONS,
+)
+from porthole_operator.kinds import CHILDREN
 from tests.support.operator_cluster import Nodes, an_operator, waiting
 from tests.support.waiting import eventually
 

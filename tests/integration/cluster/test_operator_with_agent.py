@@ -9,7 +9,7 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.names import AGENT
 from porthole_contract.session import Desired
 from porthole_kube.cluster import Cluster
-from porthole_operator.kinds import PODS, REVISIONS
+from porthole_kube.kinds import PODS, REVISIONS
 from tests.support import kubernetes_runtime
 from tests.support.operator_cluster import Place, a_place
 

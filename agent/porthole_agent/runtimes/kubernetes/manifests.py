@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from porthole_agent.runtimes.kubernetes.resources import EVENTS, REVISIONS, SESSIONS
 from porthole_contract.cluster import Object
 from porthole_contract.names import (
     AGENT,
@@ -24,6 +23,7 @@ from porthole_contract.names import (
 )
 from porthole_contract.session import Desired, SessionSpec
 from porthole_contract.template import SessionTemplate, SessionTemplateSpec
+from porthole_kube.kinds import CORE_EVENTS, REVISIONS, SESSIONS
 from porthole_kube.objects import uid_of, version_of
 
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-spec"
@@ -167,8 +167,8 @@ def put_back_event(thing: Object, message: str, now: datetime) -> Object:
     metadata = thing["metadata"]
     moment = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return {
-        "apiVersion": EVENTS.api_version,
-        "kind": EVENTS.name,
+        "apiVersion": CORE_EVENTS.api_version,
+        "kind": CORE_EVENTS.name,
         "metadata": {
             "namespace": metadata["namespace"],
             "generateName": f"{metadata['name'][: LONGEST_NAME_OF_AN_EVENT - 1]}.",

@@ -14,7 +14,6 @@ from typing import Final
 import structlog
 
 from porthole_agent.runtimes.kubernetes import manifests, seen
-from porthole_agent.runtimes.kubernetes.resources import REVISIONS
 from porthole_agent.runtimes.kubernetes.store import Store
 from porthole_contract.cluster import Object
 from porthole_contract.names import (
@@ -28,6 +27,7 @@ from porthole_contract.session import TemplateRef
 from porthole_contract.template import SessionTemplateSpec
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted, Missing
+from porthole_kube.kinds import REVISIONS
 from porthole_kube.objects import annotation, is_ending, key_of, uid_of, version_of
 
 _log = structlog.get_logger(__name__)

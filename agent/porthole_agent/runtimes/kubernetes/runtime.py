@@ -15,14 +15,6 @@ import structlog
 from porthole_agent.runtimes.kubernetes import gate, seen
 from porthole_agent.runtimes.kubernetes.judge import LetBe, PutBack, Undo, Verdict, judge
 from porthole_agent.runtimes.kubernetes.reflector import Reflector
-from porthole_agent.runtimes.kubernetes.resources import (
-    NAMESPACES,
-    NODES,
-    PODS,
-    SESSIONS,
-    TEMPLATES,
-    VOLUMES,
-)
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
 from porthole_agent.runtimes.kubernetes.store import Store
@@ -48,6 +40,14 @@ from porthole_contract.session import SessionSpec, SessionStatus
 from porthole_contract.template import PinnedTemplate
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted, Missing, Unanswered
+from porthole_kube.kinds import (
+    CLAIMS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    SESSIONS,
+    TEMPLATES,
+)
 from porthole_kube.objects import Key, annotation, key_of, uid_of
 
 _log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ class KubernetesRuntime:
             for namespace in settings.namespaces
             for kind, store in (
                 (TEMPLATES, self._templates),
-                (VOLUMES, self._volumes),
+                (CLAIMS, self._volumes),
                 (SESSIONS, self._sessions),
             )
         ]

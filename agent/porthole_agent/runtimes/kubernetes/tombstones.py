@@ -13,7 +13,6 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from porthole_agent.runtimes.kubernetes.resources import CONFIG_MAPS
 from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES
 from porthole_agent.runtimes.port import Ended
 from porthole_contract.cluster import Object
@@ -21,6 +20,7 @@ from porthole_contract.model import Message, Moment
 from porthole_contract.names import AGENT, LABEL_MANAGED_BY, LABEL_PART_OF
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted, Missing
+from porthole_kube.kinds import CONFIG_MAPS
 from porthole_kube.objects import version_of
 
 _log = structlog.get_logger(__name__)

@@ -17,7 +17,6 @@ import structlog
 from porthole_agent.failpoints import failpoint
 from porthole_agent.runtimes.kubernetes import manifests, seen
 from porthole_agent.runtimes.kubernetes.judge import PutBack, strays
-from porthole_agent.runtimes.kubernetes.resources import EVENTS, SESSIONS, VOLUMES
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
 from porthole_agent.runtimes.kubernetes.store import Store
 from porthole_agent.runtimes.kubernetes.tombstones import Tombstone, Tombstones
@@ -34,6 +33,7 @@ from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted, Missing, Unanswered
+from porthole_kube.kinds import CLAIMS, CORE_EVENTS, SESSIONS
 from porthole_kube.objects import annotation, is_ending, key_of, uid_of, version_of
 
 _log = structlog.get_logger(__name__)
@@ -242,7 +242,9 @@ class Writing:
         self._sessions.put(written)
         now = datetime.now(UTC)
         try:
-            await self._api.create(EVENTS, manifests.put_back_event(thing, verdict.message, now))
+            await self._api.create(
+                CORE_EVENTS, manifests.put_back_event(thing, verdict.message, now)
+            )
         except PortholeError as error:
             _log.warning("event_not_written", why=str(error))
 
@@ -256,13 +258,13 @@ class Writing:
         """
         ending = await _until_done(lambda: self._ask_for_the_end_of_home(home))
         if ending is not None:
-            await self._until_gone(VOLUMES, self._volumes, ending)
+            await self._until_gone(CLAIMS, self._volumes, ending)
 
     async def _ask_for_the_end_of_home(self, home: UUID) -> Object | None:
         last = next((one for one in self._volumes if seen.home_id(one) == home), None)
         if last is None:
             return None
-        found = await self._api.get(VOLUMES, *key_of(last))
+        found = await self._api.get(CLAIMS, *key_of(last))
         if found is None:
             self._volumes.drop(last)
             return None
@@ -271,7 +273,7 @@ class Writing:
             if uid_of(session) == holder:
                 name = session["metadata"]["name"]
                 raise Refused("home_in_use", f"The home is held by the session '{name}'.")
-        if not is_ending(found) and not await self._delete(VOLUMES, found):
+        if not is_ending(found) and not await self._delete(CLAIMS, found):
             self._volumes.drop(found)
             return None
         return found

@@ -13,11 +13,7 @@ from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.open.kubeconfig import Kubeconfig
 from porthole_client.cli.open.which import Choice
 from porthole_contract.cluster import Kind, Object
-from porthole_contract.names import GROUP, VERSION
 
-SESSIONS: Final = Kind(GROUP, VERSION, "sessions", "Session")
-TICKETS: Final = Kind(GROUP, VERSION, "sessiontickets", "SessionTicket")
-PODS: Final = Kind("", "v1", "pods", "Pod")
 _WITHIN: Final = 15.0
 """Seconds for a call."""
 AGENT: Final = "porthole-open"

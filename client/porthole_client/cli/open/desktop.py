@@ -9,11 +9,12 @@ from typing import Final
 
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.open import gate, judge, tickets
-from porthole_client.cli.open.cluster import SESSIONS, Cluster, Denied, Missing
+from porthole_client.cli.open.cluster import Cluster, Denied, Missing
 from porthole_client.cli.open.forward import Dialler
 from porthole_client.cli.open.judge import Seen
 from porthole_client.cli.open.tickets import Opening
 from porthole_client.cli.open.which import Choice
+from porthole_kube.kinds import SESSIONS
 
 _LOOK_EVERY: Final = 0.5
 

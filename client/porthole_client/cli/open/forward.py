@@ -9,20 +9,26 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from enum import IntEnum
 from typing import Final, Protocol
 
 import aiohttp
 
 from porthole_client.cli.exits import Exit, Failure
-from porthole_client.cli.open.cluster import PODS, Cluster
+from porthole_client.cli.open.cluster import Cluster
+from porthole_kube.kinds import PODS
 
 _PROTOCOL: Final = "v4.channel.k8s.io"
-_BYTES, _TROUBLE = 0, 1
 _PORT: Final = 2
 """Bytes that repeat the port."""
 _CHUNK: Final = 32 * 1024
 _LONGEST: Final = 1000
 _WITHIN: Final = 15.0
+
+
+class _Channel(IntEnum):
+    BYTES = 0
+    TROUBLE = 1
 
 
 class Dialler(Protocol):
@@ -113,18 +119,18 @@ class _Bridge:
                 continue
             content = memoryview(message.data)[1:]
             match message.data[0]:
-                case 0:
+                case _Channel.BYTES:
                     writer.write(bytes(content[skip:]))
                     skip -= min(skip, len(content))
                     await writer.drain()
-                case 1 if len(self._told) < _LONGEST:
+                case _Channel.TROUBLE if len(self._told) < _LONGEST:
                     self._told += content
                 case _:
                     pass
 
     async def _up(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(_CHUNK):
-            await self._tunnel.send_bytes(bytes((_BYTES,)) + data)
+            await self._tunnel.send_bytes(bytes((_Channel.BYTES,)) + data)
 
 
 def refusal(status: int, pod: str) -> Failure:

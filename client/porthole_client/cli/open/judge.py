@@ -1,6 +1,6 @@
 """What a Session of a cluster is, and whether it can be looked at (pure)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from porthole_client.cli.exits import Exit, Failure
@@ -43,16 +43,11 @@ class Seen:
 
     def gone(self) -> "Seen":
         """Return what it is once the cluster has it no more."""
-        words = self.words if self.over else ""
-        return Seen(
-            uid=self.uid,
-            name=self.name,
-            owner=self.owner,
+        return replace(
+            self,
             phase=Phase.TERMINATED,
             reason=self.reason if self.over else "",
-            words=words or "It was deleted in the cluster.",
-            created_at=self.created_at,
-            home=self.home,
+            words=(self.words if self.over else "") or "It was deleted in the cluster.",
             ready=False,
             known=True,
             asleep=False,

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from porthole_client.cli.exits import Exit, Failure
-from porthole_client.cli.open.cluster import TICKETS, Cluster, Denied, Missing
+from porthole_client.cli.open.cluster import Cluster, Denied, Missing
 from porthole_contract.cluster import Object
 from porthole_contract.errors import Invalid
 from porthole_contract.names import API_VERSION
 from porthole_contract.stream.channels import Channel
 from porthole_contract.stream.sealed import KEY, public_half, unseal
 from porthole_contract.ticket import SessionTicketStatus, TicketState
+from porthole_kube.kinds import TICKETS
 
 ANSWERED_WITHIN: Final = 15.0
 """Seconds in which an operator answers, even one that is just taking over."""
