@@ -2,16 +2,14 @@
 
 Each stage is printed with its time and the time that it should take; a stage over its
 budget is worth a look, but only the limit on the whole ends a run. Stages of one group run
-side by side. Where real machines, clusters and browsers take part, a test that fails is run
-once more, and named either way: what is broken fails twice. Whatever a stage started is
-ended with it, also what it left in the background: this program is the reaper of its orphans.
+side by side. Where real machines, clusters and browsers take part, the few tests that fail are
+run once more, in a process of their own, and named either way: what is broken fails twice.
+Whatever a stage started is ended with it, also what it left in the background.
 
 `./porthole test unit house` runs the named stages alone; arguments after `--` go to pytest.
 The last line is pytest's own closing line, summed over the stages.
 """
 
-import contextlib
-import ctypes
 import os
 import re
 import signal
@@ -20,20 +18,27 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from textwrap import indent
 from typing import IO
+
+from tests.support.reaper import adopt, end_all, reap
 
 ROOT = Path(__file__).resolve().parents[1]
 WEB = ROOT / "control_plane" / "web"
 LIMIT = 70 * 60.0  # seconds for the whole run
-GRACE = 10.0  # seconds between asking a stage to end and ending it
 _REAPED_EVERY = 5.0  # seconds
 _SHOWN = 60  # lines of a stage that is stopped
-_SET_CHILD_SUBREAPER = 36
+_FEW = 10  # failed tests that may be the machine's fault; more are broken
+_FAILED_TESTS = 1  # pytest's exit code
 _COUNT = re.compile(
     r"(\d+) (passed|failed|skipped|deselected|xfailed|xpassed|warning|error|rerun)s?\b"
 )
+_BAD = frozenset({"failed", "error"})
+_BROKEN = re.compile(r"^(?:FAILED|ERROR) (\S+::.+?)(?: - .*)?$", re.MULTILINE)
 _CLOSING = re.compile(r"^(=+ )?(no tests ran|\d+ [a-z]+.*) in [\d.]+s( \([\d:]+\))?( =+)?$")
 
 
@@ -42,7 +47,7 @@ class Stage:
     """One check: a command, how long it should take, and when it applies.
 
     Stages with the same `beside` run at the same time. `needs` is a path without which
-    there is nothing to check.
+    there is nothing to check. What fails in a `twice` stage is run once more.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Stage:
     beside: str = ""
     pytest: bool = False
     needs: Path = ROOT
+    twice: bool = False
 
 
 @dataclass
@@ -71,15 +77,14 @@ def _pytest(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "pytest", "-q", *arguments)
 
 
-def _real(*arguments: str) -> tuple[str, ...]:
-    """Return a pytest for tests that depend on more than on us."""
-    return _pytest("--reruns", "1", "--reruns-delay", "2", "-rR", *arguments)
+def _real(name: str, budget: float, *arguments: str, beside: str = "") -> Stage:
+    """Return a stage of tests that depend on more than on us."""
+    return Stage(name, _pytest(*arguments), budget, beside, pytest=True, twice=True)
 
 
 def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     """Return all stages in their order; `extra` goes to every pytest."""
-    tests = ROOT / "tests"
-    on_an_api_server = tests / "integration" / "cluster"
+    on_an_api_server = "tests/integration/cluster"
     unit = ("--disable-socket", "--allow-unix-socket", "tests/unit", "tests/compat")
     return (
         Stage("environment", (sys.executable, "-m", "tests.prepare"), 600),
@@ -91,25 +96,14 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         Stage("unit", _pytest(*unit, *extra), 60, pytest=True),
         Stage("house", _pytest("tests/house", "tests/compat", *extra), 60, pytest=True),
         Stage("migration", _pytest("tests/migration", *extra), 60, pytest=True),
-        Stage(
-            "integration",
-            _real("tests/integration", f"--ignore={on_an_api_server}", *extra),
-            600,
-            "integration",
-            pytest=True,
-            needs=tests / "integration",
+        _real(
+            *("integration", 600, "tests/integration", f"--ignore={on_an_api_server}", *extra),
+            beside="integration",
         ),
-        Stage(
-            "api server",
-            _real(str(on_an_api_server), *extra),
-            600,
-            "integration",
-            pytest=True,
-            needs=on_an_api_server,
-        ),
-        Stage("chart", _real("tests/chart", *extra), 120, pytest=True),
-        Stage("images", _real("tests/images", *extra), 300, pytest=True),
-        Stage("e2e", _real("e2e", *extra), 600, pytest=True, needs=ROOT / "e2e" / "conftest.py"),
+        _real("api server", 600, on_an_api_server, *extra, beside="integration"),
+        _real("chart", 120, "tests/chart", *extra),
+        _real("images", 300, "tests/images", *extra),
+        _real("e2e", 600, "e2e", *extra),
     )
 
 
@@ -117,66 +111,22 @@ class Stopped(Exception):
     """The run was ended from outside, or by its limit; `str()` says which."""
 
 
-def _processes() -> dict[int, tuple[int, str]]:
-    """Return every process of the machine with its parent and its state."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            state, parent = stat.rpartition(")")[2].split()[:2]
-            found[int(entry.name)] = (int(parent), state)
-    return found
+def start(stage: Stage, cache: Path, *, again: bool = False) -> Run:
+    """Start a stage in a process group of its own, its output kept in a file.
 
-
-def descendants() -> list[int]:
-    """Return the process ids of everything that this program started and that still runs."""
-    everything = _processes()
-    children: dict[int, list[int]] = {}
-    for pid, (parent, _) in everything.items():
-        children.setdefault(parent, []).append(pid)
-    found, look = [], [os.getpid()]
-    while look:
-        more = children.get(look.pop(), [])
-        found += more
-        look += more
-    return [pid for pid in found if everything[pid][1] not in "ZX"]
-
-
-def reap(keep: frozenset[int] = frozenset()) -> None:
-    """Collect the orphans that have ended; `keep` are the stages' own, their Popen's business."""
-    me = os.getpid()
-    for pid, (parent, state) in _processes().items():
-        if parent == me and state == "Z" and pid not in keep:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-
-
-def end_all() -> int:
-    """End what is left of the stages; return how many processes that were."""
-    left = descendants()
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        until = time.monotonic() + GRACE
-        for pid in descendants():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sent)
-        while descendants() and time.monotonic() < until:
-            reap()
-            time.sleep(0.1)
-    reap()
-    return len(left)
-
-
-def start(stage: Stage) -> Run:
-    """Start a stage in a process group of its own, its output kept in a file."""
-    output = tempfile.TemporaryFile()  # noqa: SIM115 - `finish` closes it
+    `cache` is where pytest notes what failed; `again` runs that alone.
+    """
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - `read` closes it
     colours = {"FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS"}
     inherited = {key: value for key, value in os.environ.items() if key not in colours}
     environment = {**inherited, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    command = stage.command
+    if stage.pytest:
+        command += ("-o", f"cache_dir={cache / stage.name}")
+    if again:
+        command += ("--last-failed", "--last-failed-no-failures=none")
     process = subprocess.Popen(
-        stage.command,
+        command,
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -193,68 +143,131 @@ def tail(run: Run) -> str:
     return "\n".join(run.output.read().decode(errors="replace").splitlines()[-_SHOWN:])
 
 
-def finish(run: Run, totals: Counter[str]) -> bool:
-    """Print how a stage went, add its tests to `totals`, return whether it passed."""
+@dataclass(frozen=True)
+class Result:
+    """What a stage that has ended has printed, and what that means."""
+
+    stage: Stage
+    code: int
+    took: float
+    """Seconds."""
+    text: str
+
+    @property
+    def closing(self) -> str:
+        """The last closing line of pytest, if there is one."""
+        lines = reversed(self.text.splitlines())
+        return next((line for line in lines if _CLOSING.match(line)), "")
+
+    @property
+    def counted(self) -> Counter[str]:
+        """How many tests did what, and an error if it is broken without saying so."""
+        counted: Counter[str] = Counter()
+        if self.stage.pytest:
+            counted.update({what: int(number) for number, what in _COUNT.findall(self.closing)})
+        if not self.passed and not counted.keys() & _BAD:
+            counted["error"] = 1
+        return counted
+
+    @property
+    def passed(self) -> bool:
+        # 5 is pytest's "there are no tests here".
+        return self.code == 0 or (self.stage.pytest and self.code == 5)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The names of the tests that failed."""
+        return tuple(dict.fromkeys(_BROKEN.findall(self.text)))
+
+    @property
+    def may_be_luck(self) -> bool:
+        """Whether another try would tell more."""
+        counted = self.counted
+        few = sum(counted[what] for what in _BAD) <= _FEW
+        return self.stage.twice and self.code == _FAILED_TESTS and few
+
+    def tell(self, word: str, margin: str = "") -> None:
+        """Print how it went, and all that it said unless it passed."""
+        if not self.passed:
+            print(indent(self.text, margin), flush=True)
+        over = "  over its budget" if self.took > self.stage.budget else ""
+        note = f"  {self.closing.strip('= ')}" if self.closing else ""
+        times = f"{self.took:6.1f} s of {self.stage.budget:.0f} s{over}"
+        print(f"{word:>6}  {self.stage.name:<12} {times}{note}", flush=True)
+
+
+def read(run: Run) -> Result:
+    """Return the result of a stage that has ended."""
     took = time.monotonic() - run.begun
     run.output.seek(0)
     text = run.output.read().decode(errors="replace").rstrip()
     run.output.close()
-    code = run.process.returncode
-    lines = text.splitlines()
-    closing = next((line for line in reversed(lines) if _CLOSING.match(line)), "")
-    counted = {what: int(number) for number, what in _COUNT.findall(closing)}
-    # 5 is pytest's "there are no tests here".
-    passed = code == 0 or (run.stage.pytest and code == 5)
-    if run.stage.pytest:
-        totals.update(counted)
-    if not passed and not counted.keys() & {"failed", "error"}:
-        totals["error"] += 1
-    if not passed:
-        print(text, flush=True)
-    else:
-        for again in (line for line in lines if line.startswith("RERUN ")):
-            print(f"        passed the second time:{again.removeprefix('RERUN')}", flush=True)
-    word = "ok" if passed else "FAILED"
-    over = "  over its budget" if took > run.stage.budget else ""
-    note = f"  {closing.strip('= ')}" if closing else ""
-    print(
-        f"{word:>6}  {run.stage.name:<12} {took:6.1f} s of {run.stage.budget:.0f} s{over}{note}",
-        flush=True,
-    )
-    return passed
+    return Result(run.stage, run.process.returncode, took, text)
 
 
-def run_all(wanted: tuple[Stage, ...], totals: Counter[str], until: float) -> list[str]:
+def together(running: list[Run], until: float) -> Iterator[Result]:
+    """Yield the results of stages that run side by side; end what they left behind.
+
+    Raises:
+        Stopped: the time was over.
+    """
+    reaped = time.monotonic()
+    while running:
+        if time.monotonic() > until:
+            for run in running:
+                print(tail(run), flush=True)
+            names = " and ".join(run.stage.name for run in running)
+            raise Stopped(f"Stopped after {LIMIT / 60:.0f} minutes, in {names}: too long.")
+        for run in [run for run in running if run.process.poll() is not None]:
+            running.remove(run)
+            yield read(run)
+        if time.monotonic() > reaped + _REAPED_EVERY:
+            reaped = time.monotonic()
+            reap(keep=frozenset(run.process.pid for run in running))
+        time.sleep(0.05)
+    left = end_all()
+    if left:
+        print(f"        {left} processes that it left behind were ended", flush=True)
+
+
+def second_try(first: Result, cache: Path, totals: Counter[str], until: float) -> bool:
+    """Run what has failed once more, alone; return whether it passed now."""
+    (second,) = together([start(first.stage, cache, again=True)], until)
+    counted = second.counted
+    totals["rerun"] += len(first.broken)
+    totals.update({what: counted[what] for what in ("passed", "skipped", *_BAD)})
+    for name in first.broken:
+        if name not in second.broken:
+            print(f"        passed the second time: {name}", flush=True)
+    second.tell("ok" if second.passed else "FAILED")
+    return second.passed
+
+
+def run_all(
+    wanted: tuple[Stage, ...], totals: Counter[str], until: float, cache: Path
+) -> list[str]:
     """Run the stages, neighbours of one group together; return the names of what failed.
 
     Raises:
         Stopped: the time was over.
     """
     failed: list[str] = []
-    waiting = list(wanted)
-    reaped = time.monotonic()
-    while waiting:
-        group = [waiting.pop(0)]
-        while waiting and waiting[0].beside and waiting[0].beside == group[0].beside:
-            group.append(waiting.pop(0))
-        running = [start(stage) for stage in group]
-        while running:
-            if time.monotonic() > until:
-                for run in running:
-                    print(tail(run), flush=True)
-                names = " and ".join(run.stage.name for run in running)
-                raise Stopped(f"Stopped after {LIMIT / 60:.0f} minutes, in {names}: too long.")
-            for run in [run for run in running if run.process.poll() is not None]:
-                running.remove(run)
-                if not finish(run, totals):
-                    failed.append(run.stage.name)
-            if time.monotonic() > reaped + _REAPED_EVERY:
-                reaped = time.monotonic()
-                reap(keep=frozenset(run.process.pid for run in running))
-            time.sleep(0.05)
-        left = end_all()
-        if left:
-            print(f"        {left} processes that it left behind were ended", flush=True)
+    for _, group in groupby(wanted, key=lambda stage: stage.beside or stage.name):
+        luckless = []
+        for result in together([start(stage, cache) for stage in group], until):
+            counted = result.counted
+            if result.may_be_luck:
+                luckless.append(result)
+                counted = Counter({what: counted[what] for what in counted.keys() - _BAD})
+                result.tell("again", margin="  | ")
+            else:
+                result.tell("ok" if result.passed else "FAILED")
+                if not result.passed:
+                    failed.append(result.stage.name)
+            totals.update(counted)
+        failed += [
+            first.stage.name for first in luckless if not second_try(first, cache, totals, until)
+        ]
     return failed
 
 
@@ -292,12 +305,13 @@ def main(arguments: list[str]) -> int:
         for stage in known.values()
         if (not names or stage.name in names) and stage.needs.exists()
     )
-    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt()
     for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(sent, _stop)
     totals: Counter[str] = Counter()
     try:
-        failed = run_all(wanted, totals, begun + LIMIT)
+        with tempfile.TemporaryDirectory(prefix="porthole-test-") as cache:
+            failed = run_all(wanted, totals, begun + LIMIT, Path(cache))
     except Stopped as stopped:
         for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(sent, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The program behind `./porthole test` ends whatever its stages have started."""
+"""The program behind `./porthole test` ends what its stages have started, and tries twice."""
 
 import os
 import signal
@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -22,6 +24,26 @@ daemon = (
 stage = run.Stage("one", (sys.executable, "-c", daemon, sys.argv[1], sys.argv[2]), 60)
 run.stages = lambda extra=(): (stage,)
 run.LIMIT = float(sys.argv[3])
+sys.exit(run.main([]))
+"""
+
+TESTS = """
+from pathlib import Path
+
+def test_well(): pass
+def test_broken(): assert {broken!r} == "no"
+def test_unlucky():
+    seen = Path(__file__).with_name("seen")
+    if not seen.exists():
+        seen.touch()
+        raise AssertionError
+"""
+TWICE = """
+import sys
+from tests import run
+
+stage = run._real("one", 60, "-p", "no:asyncio", "--rootdir", sys.argv[1], sys.argv[1])
+run.stages = lambda extra=(): (stage,)
 sys.exit(run.main([]))
 """
 
@@ -77,3 +99,27 @@ def test_a_run_that_is_told_to_end_ends_everything(tmp_path: Path) -> None:
     assert "Stopped by SIGTERM." in output
     assert running.returncode == 1
     assert is_over(left)
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "closing"),
+    [("no", 0, "3 passed, 1 rerun in "), ("yes", 1, "1 failed, 2 passed, 2 rerun in ")],
+)
+def test_what_fails_on_real_parts_is_run_once_more_and_named(
+    tmp_path: Path, broken: str, code: int, closing: str
+) -> None:
+    (tmp_path / "test_luck.py").write_text(TESTS.format(broken=broken))
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    lines = done.stdout.splitlines()
+    named = [line for line in lines if "passed the second time" in line]
+    assert [line.rpartition("::")[2] for line in named] == ["test_unlucky"]
+    assert lines[-1].startswith(closing)
+    assert ("Broken: one" in lines) == bool(code)

@@ -47,7 +47,7 @@ def _test(
 ) -> None:
     """Run every check and test of the project, with the time of each stage."""
     del arguments  # they come without the -- that parts them
-    _become("test", ("tests/run.py",), sys.argv[sys.argv.index("test") + 1 :])
+    _become("test", ("-m", "tests.run"), sys.argv[sys.argv.index("test") + 1 :])
 
 
 def _bench(
