@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import connect
 
+from tests.support.ports import free_port
 from tests.support.rfb_client import RfbClient, WebSocketStream
 
 _UP_WITHIN = 180.0
@@ -90,13 +90,6 @@ class Instance:
             yield await RfbClient.greet(reader, writer, ENCODINGS)
         finally:
             writer.close()
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

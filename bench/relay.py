@@ -13,8 +13,9 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.agents import a_quick_agent, until_linked, ws_url
 from bench.figures import Figure
-from bench.instance import Instance, free_port
+from bench.instance import Instance
 from porthole_contract.link.commands import OpenStream
+from tests.support.ports import free_port
 
 _CHUNK = bytes(64 * 1024)
 _FOR = 3.0

@@ -19,12 +19,13 @@ import httpx
 import pytest
 
 from e2e.support.console import Console, chromium, until_holds
-from e2e.support.instance import Program, free_port
+from e2e.support.instance import Program
 from e2e.support.line import Line
 from e2e.support.outside import Desktop, cgroup_of
 from e2e.support.viewers import api, create, until_phase, viewer
 from porthole_client import AsyncPorthole
 from tests.support.leftovers import Leftovers
+from tests.support.ports import free_port
 
 STREAMS = 8
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from e2e.support.instance import Instance, Program, free_port, until
+from e2e.support.instance import Instance, Program, until
 from e2e.support.outside import Desktop, processes_of
 from e2e.support.viewers import api, create, until_phase, viewer
 from tests.support.leftovers import Leftovers
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 

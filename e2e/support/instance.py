@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,17 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
+
 PROGRAM = Path(sys.executable).parent / "porthole"
 PATIENCE = 150.0  # seconds until the link is there; the first time the console is built
 ENDING = 60.0  # seconds from Ctrl-C to the end
 LINK = re.compile(r"https?://\S+/#/sign-in\?token=\S+")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(look: Callable[[], Any], within: float, what: Callable[[], str]) -> Any:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from porthole_client.cli.status import status_of
 from porthole_client.home import Home
 from porthole_client.models import Session
 from porthole_contract.lifecycle import Phase
+from tests.support.ports import free_port
 
 PORTHOLE = str(Path(sys.executable).parent / "porthole")
 READY = "This link signs you in"
@@ -25,12 +25,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.geteuid() != 0, reason="desktops need root"),
 ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 class Up:

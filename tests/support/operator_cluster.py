@@ -25,8 +25,9 @@ from porthole_contract.cluster import Kind, Object, Scope
 from porthole_contract.crd.policies import Installation, policies
 from porthole_contract.names import OPERATOR
 from porthole_kube.cluster import Cluster
-from porthole_kube.errors import Conflicted, Missing
-from porthole_operator.kinds import CHILDREN, CLAIMS, PODS, SESSIONS
+from porthole_kube.errors import Conflicted, Missing, Unanswered
+from porthole_kube.kinds import CLAIMS, PODS, SESSIONS
+from porthole_operator.kinds import CHILDREN
 from porthole_operator.rights import rules
 from tests.support.api_server import ApiServer
 from tests.support.waiting import eventually
@@ -71,7 +72,7 @@ class Nodes:
 
     async def run(self) -> None:
         while True:
-            with contextlib.suppress(Conflicted, Missing):
+            with contextlib.suppress(Conflicted, Missing, Unanswered):
                 await self.once()
             await asyncio.sleep(0.03)
 
@@ -86,7 +87,13 @@ class Nodes:
             elif head["uid"] not in self._seen:
                 self._seen.add(head["uid"])
                 self.begun[head["name"]] += 1
-                await self.behave.get(head["name"], self.otherwise)(self, pod)
+                try:
+                    await self.behave.get(head["name"], self.otherwise)(self, pod)
+                except Unanswered:
+                    # A busy API server's "not now" is tried again, as a kubelet does.
+                    self._seen.remove(head["uid"])
+                    self.begun[head["name"]] -= 1
+                    raise
 
     # What may become of a pod
 
@@ -118,7 +125,8 @@ class Nodes:
             "metadata": {"name": head["name"], "namespace": self.namespace},
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }
-        await self.cluster.create(BINDINGS, binding)
+        with contextlib.suppress(Conflicted):  # bound by the try before
+            await self.cluster.create(BINDINGS, binding)
 
     async def say(self, pod: Object, status: Object, *, ready: bool | None = False) -> None:
         """Write a pod's status as a kubelet does."""
@@ -284,9 +292,12 @@ class Place:
         return await asyncio.wait_for(process.wait(), 60)
 
     def said(self) -> str:
-        """Return the end of what the operators have logged."""
-        logs = sorted(self.folder.glob("operator-*.log"))
-        return "\n".join(f"{log.name}:\n{log.read_text()[-_LOG:]}" for log in logs)
+        """Return the end of what the operators, the nodes and the desks have told."""
+        logs = sorted(self.folder.glob("*.log"))
+        told = [f"{log.name}:\n{log.read_text()[-_LOG:]}" for log in logs]
+        if (task := self.nodes.task) is not None and task.done():
+            told.append(f"The nodes are gone: {task.exception()!r}")
+        return "\n".join(told)
 
     # Objects
 

@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from porthole_contract.cluster import Object
-from porthole_operator.kinds import SECRETS
+from porthole_kube.kinds import SECRETS
 from tests.support.api_server import ApiServer
 from tests.support.desktop_pair import SUPERVISOR
 from tests.support.operator_cluster import Nodes, Place, a_place, running
@@ -33,7 +33,7 @@ ADDRESS = "127.0.0.1"
 class Desk:
     """The two programs of one pod, run here from what its Secret says."""
 
-    def __init__(self, data: dict[str, bytes], port: int) -> None:
+    def __init__(self, data: dict[str, bytes], port: int, log: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ph-")
         root = Path(self._folder.name)
         for name in ("s", "home"):
@@ -63,9 +63,9 @@ class Desk:
             (str(SUPERVISOR), "--config", str(root / "desktop.json")),
             ("-m", "porthole_desktop.gate", "--config", str(root / "gate.json")),
         )
-        with (root / "log").open("wb") as log:
+        with log.open("ab") as out:
             self._processes = [
-                subprocess.Popen([sys.executable, "-B", *words], env=environment, stderr=log)
+                subprocess.Popen([sys.executable, "-B", *words], env=environment, stderr=out)
                 for words in commands
             ]
 
@@ -92,7 +92,9 @@ async def a_place_with_desks(server: ApiServer, folder: Path) -> AsyncIterator[P
         secret = await nodes.cluster.get(SECRETS, nodes.namespace, name)
         assert secret is not None
         data = {key: base64.b64decode(value) for key, value in secret["data"].items()}
-        desks[name] = await asyncio.to_thread(Desk, data, port)
+        if name not in desks:
+            log = folder / f"desk-{name}.log"
+            desks[name] = await asyncio.to_thread(Desk, data, port, log)
         await nodes.say(pod, running(ADDRESS))
 
     async def end(name: str) -> None:
