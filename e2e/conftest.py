@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from e2e.support import audit
-from e2e.support.console import OUT
 from e2e.support.installed import Installed
 from e2e.support.instance import Instance
 from e2e.support.real_cluster import RealCluster, until
@@ -78,25 +76,13 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[RealCluster]:
             print(f"\nCluster {used.name}: making it, or bringing it up to date", flush=True)
             used.up()
         yield used
-        used_rights, refused = audit.counted(audit.read(used.place.audit))
     finally:
         if not kept:
             inside = network_namespaces(f"porthole-cluster-{used.name}")
             used.porthole("down", patience=300)
-    OUT.mkdir(exist_ok=True)
-    (OUT / "rights.md").write_text(audit.table(used_rights, refused), encoding="utf-8")
     if not kept:
         _nothing_is_left(used, before)
         assert not inside & all_network_namespaces()
-    if _is_whole(pytestconfig):
-        assert audit.unused(used_rights) == [], "granted and never used"
-
-
-def _is_whole(config: pytest.Config) -> bool:
-    """Whether every story of a cluster was asked for, and not some of them."""
-    return (
-        config.args == ["e2e"] and config.option.markexpr == "cluster" and not config.option.keyword
-    )
 
 
 def _nothing_is_left(cluster: RealCluster, before: Traces) -> None:

@@ -9,14 +9,11 @@ import pytest
 
 from e2e.support.installed import SESSIONS, SYSTEM, Installed, a_session
 from e2e.support.real_cluster import until
-from e2e.support.window import a_window, look_at, screen_of, types
+from e2e.support.window import a_window, look_at, screen_of, types, types_while
 from porthole_images import debian
 from porthole_images.__main__ import builder, stage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
-
-
-SECRETS = ("porthole-administrator", "porthole-agent", "porthole-database", "porthole-tls")
 
 
 def names(installed: Installed) -> set[str]:
@@ -101,25 +98,16 @@ async def test_an_upgrade_while_somebody_types_keeps_desktop_keys_and_window(
         await look_at(me, installed, session.id, within=15)
         desktop, pod = installed.desktop("typing"), installed.pod("typing")["metadata"]["uid"]
         await types(me, desktop, "before")
-        keys = {name: installed.secret(name) for name in SECRETS}
+        keys = installed.secrets()
         other = {"example.com/upgraded": str(time.time())}
-        upgrading = asyncio.create_task(asyncio.to_thread(installed.upgrade, podAnnotations=other))
-        waits: list[float] = []
-        while not upgrading.done():
-            begun, said = time.monotonic(), f"during-{len(waits)}"
-            while desktop.read("typed") != f"{said}\n":
-                assert time.monotonic() - begun < 30, f"{said} was typed and did nothing"
-                if await me.state() == "open":
-                    await me.type(f"echo {said} > typed")
-                await asyncio.sleep(0.2)
-            waits.append(time.monotonic() - begun)
-        await upgrading
+        upgrading = asyncio.to_thread(installed.upgrade, podAnnotations=other)
+        waits = await types_while(upgrading, me, desktop)
         print(f"{len(waits)} lines typed during the upgrade; the slowest took {max(waits):.1f} s")
         await me.until_state("open", within=15)
         await types(me, desktop, "after")
         await me.equals(screen_of(desktop, tmp_path))
         await me.shoot("1-typed-during")
-        assert {name: installed.secret(name) for name in SECRETS} == keys
+        assert installed.secrets() == keys
         assert installed.pod("typing")["metadata"]["uid"] == pod
         assert (await porthole.sessions.get(session.id)).restarts == 0
     until(lambda: "typing" not in names(installed), "it has ended")

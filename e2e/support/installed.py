@@ -18,6 +18,7 @@ from porthole_client import AsyncPorthole, Porthole
 
 RELEASE = "porthole"
 PROGRAMS = ("control-plane", "agent", "operator")
+SECRETS = ("porthole-administrator", "porthole-agent", "porthole-database", "porthole-tls")
 OURS = (
     *("sessions.porthole.dev", "sessiontickets.porthole.dev", "sessiontemplates.porthole.dev"),
     *("pods", "services", "secrets", "configmaps", "persistentvolumeclaims"),
@@ -63,6 +64,10 @@ class Installed:
         """Return the entries of a Secret of the release."""
         entries = self.cluster.get("secret", name, "-n", SYSTEM)["data"]
         return {key: base64.b64decode(value) for key, value in entries.items()}
+
+    def secrets(self) -> dict[str, dict[str, bytes]]:
+        """Return every Secret that an upgrade has to keep."""
+        return {name: self.secret(name) for name in SECRETS}
 
     @property
     def fingerprint(self) -> str:

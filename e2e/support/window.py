@@ -1,7 +1,8 @@
 """A person's window of the console of a cluster."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,9 @@ from PIL import Image
 from e2e.support.console import Console, chromium, until_holds
 from e2e.support.installed import Installed
 from e2e.support.outside import Desktop
+
+_MOST = 30.0
+"""Seconds that a line may take while what leads to the desktop is replaced."""
 
 
 @asynccontextmanager
@@ -45,3 +49,22 @@ async def types(me: Console, desktop: Desktop, text: str) -> None:
     for name in ("early", "typed"):
         await me.type(f"echo {text} > {name}")
     await until_holds(desktop, "typed", f"{text}\n")
+
+
+async def types_while(doing: Awaitable[object], me: Console, desktop: Desktop) -> list[float]:
+    """Type line after line until something is done; return the seconds that each took.
+
+    Keys typed while the picture is away are typed again, as a person does.
+    """
+    task = asyncio.ensure_future(doing)
+    waits: list[float] = []
+    while not task.done():
+        begun, said = time.monotonic(), f"during-{len(waits)}"
+        while desktop.read("typed") != f"{said}\n":
+            assert time.monotonic() - begun < _MOST, f"{said} was typed and did nothing"
+            if await me.state() == "open":
+                await me.type(f"echo {said} > typed")
+            await asyncio.sleep(0.2)
+        waits.append(time.monotonic() - begun)
+    await task
+    return waits

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -141,7 +142,7 @@ def test_the_agent_lives_by_its_loops_and_is_ready_when_it_can_be_relied_on(rend
 def test_every_image_is_from_the_registry(rendered, way: str):
     values = WAYS[way].get("images", {})
     registry = values.get("registry", "localhost/porthole").rstrip("/")
-    tag = values.get("tag", "0.1.0")
+    tag = values.get("tag", metadata.version("porthole"))
     for name, template in pods(rendered[way]):
         (container,) = template["spec"]["containers"]
         assert container["image"] == f"{registry}/porthole:{tag}", name
