@@ -71,7 +71,8 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
 
     def handle_connect(self, event: Request) -> None:
         """Take in the request that opens it."""
-        if event.path.partition("?")[0] != LINK_PATH:
+        # A proxy may have left a path before it.
+        if not event.path.partition("?")[0].endswith(LINK_PATH):
             self.conn.max_message_size = STREAM_MESSAGE
         super().handle_connect(event)
         if hasattr(self, "scope"):

@@ -12,18 +12,20 @@ from sqlalchemy import insert, update
 
 from porthole_contract.lifecycle import Phase
 from porthole_contract.link.commands import Command, OpenStream, TemplateContent
-from porthole_contract.link.reports import SessionObserved, StreamRefused
+from porthole_contract.link.reports import SessionObserved, StreamRefused, TemplateOffered
 from porthole_contract.template import SessionTemplateSpec
 from porthole_control.agents import service as agents
 from porthole_control.db.tables import replicas
 from porthole_control.link import heard, hub
 from porthole_control.streams.tables import streams
-from tests.support.control_plane import observed
+from tests.support.control_plane import TEMPLATE, observed
 from tests.support.postgres import TestDatabase
 from tests.support.scripted_agent import ScriptedAgent, view
 from tests.support.served import Served, served
 from tests.support.streaming import SESSIONS, echo, ended_stream, running_session, ticket
 from tests.support.waiting import eventually
+
+MUCH = "x" * 1000
 
 
 @pytest.fixture
@@ -48,6 +50,24 @@ async def create(at: Served) -> dict[str, Any]:
 
 async def phase(at: Served, session: dict[str, Any]) -> str:
     return (await at.control_plane.admin.get(f"{SESSIONS}/{session['id']}")).json()["phase"]
+
+
+async def test_a_link_below_a_path_carries_as_much(test_database: TestDatabase, tmp_path: Path):
+    """What an agent may say at once is more than a stream may, whatever stands before it."""
+    templates = [
+        TemplateOffered(name=f"t{number}", spec=TEMPLATE.model_copy(update={"description": MUCH}))
+        for number in range(400)
+    ]
+    async with served(test_database, tmp_path / "home", below="/desks") as below:
+        agent = await ScriptedAgent.enrol(below.control_plane)
+        async with agent.linked(f"{below.ws}/desks"):
+            agent.describe(templates=templates)
+
+            async def known() -> bool:
+                found = await below.control_plane.admin.get("/api/v1/templates/t399")
+                return found.status_code == 200
+
+            await eventually(known, True)
 
 
 def disconnect_all(database: TestDatabase) -> None:

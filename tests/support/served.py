@@ -41,10 +41,21 @@ class Served:
 
 
 @asynccontextmanager
-async def served(database: TestDatabase, home: Path, **changes: Any) -> AsyncIterator[Served]:
-    """Run a control plane on `database` and serve it on a free port."""
+async def served(
+    database: TestDatabase, home: Path, *, below: str = "", **changes: Any
+) -> AsyncIterator[Served]:
+    """Run a control plane on `database` and serve it on a free port.
+
+    Args:
+        database: of the control plane.
+        home: of the control plane.
+        below: the path of its public URL, if it has one.
+        changes: settings besides those.
+    """
     bound = bind_tcp("127.0.0.1", 0)
     port = bound.getsockname()[1]
+    if below:
+        changes["public_url"] = f"http://127.0.0.1:{port}{below}"
     async with a_control_plane(database, home, port=port, **changes) as running:
         going = asyncio.Event()
         server = serving._server(Listener(bound, running.app), going)
