@@ -355,6 +355,7 @@ def test_built_in_templates_come_after_their_kind(rendered):
         ),
         ({"controlPlane": {"enabled": False}}, "agent.url has to say"),
         ({"agent": {"url": "https://desks.example"}}, "agent.joinTokenSecret has to name"),
+        ({"ingress": {"enabled": True}}, "publicUrl has to have a host name"),
     ],
     ids=str,
 )
