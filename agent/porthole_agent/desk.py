@@ -1,18 +1,16 @@
 """Commands carried out, each once and in the order of its subject.
 
-The desk outlives links. A command that comes again while it is under way, or after it was
-done, is not begun a second time: its result is said again. That memory is bounded, and
-what it forgets is safe, because the runtime itself refuses an order that it has had.
+The desk outlives links. What it has and what it has done stands in its ledger: a command that
+comes again is not begun a second time, its result is said again.
 """
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from uuid import UUID
 
 import structlog
 
+from porthole_agent.ledger import Ledger, Subject, Taken
 from porthole_agent.runtimes.port import Runtime
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.link.commands import (
@@ -29,7 +27,6 @@ _log = structlog.get_logger(__name__)
 
 AT_ONCE = 256
 """How many commands may be unfinished; more are left with the control plane."""
-_REMEMBERED = 10_000
 _CONTENT_MISSING = "template_content_missing"
 _CONTENT_WITHIN = 30.0
 """Seconds in which the content of a template has to come when it was asked for."""
@@ -48,10 +45,8 @@ class Desk:
     ) -> None:
         self._runtime = runtime
         self._say = say
-        self._waiting: dict[tuple[str, UUID], deque[Command]] = {}
+        self._ledger = Ledger()
         self._workers: set[asyncio.Task[None]] = set()
-        self._unfinished: set[UUID] = set()
-        self._done: OrderedDict[UUID, CommandResult] = OrderedDict()
         self._contents: dict[str, asyncio.Future[TemplateContent]] = {}
         self._patience: dict[asyncio.Timeout, str] = {}
         self._linked = True
@@ -59,25 +54,17 @@ class Desk:
     @property
     def room(self) -> int:
         """How many more commands can be taken in now."""
-        return AT_ONCE - len(self._unfinished)
+        return AT_ONCE - len(self._ledger)
 
     def take(self, command: Command) -> None:
         """Take in a command; its result is said when it is known."""
-        done = self._done.get(command.id)
-        if done is not None:
-            self._say(done)
-            return
-        if command.id in self._unfinished:
-            return
-        self._unfinished.add(command.id)
-        queue = self._waiting.get(command.subject)
-        if queue is not None:
-            queue.append(command)
-            return
-        self._waiting[command.subject] = deque([command])
-        worker = asyncio.create_task(self._work(command.subject), name=f"{command.subject}")
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        match self._ledger.take(command):
+            case Taken.DONE:
+                self._say(self._ledger.result(command.id))
+            case Taken.BEGIN:
+                worker = asyncio.create_task(self._work(command.subject), name=f"{command.subject}")
+                self._workers.add(worker)
+                worker.add_done_callback(self._workers.discard)
 
     def content(self, content: TemplateContent) -> None:
         """Take in the content of a template that was asked for."""
@@ -104,19 +91,14 @@ class Desk:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _work(self, subject: tuple[str, UUID]) -> None:
-        queue = self._waiting[subject]
+    async def _work(self, subject: Subject) -> None:
         try:
-            while queue:
-                command = queue[0]
+            while (command := self._ledger.turn(subject)) is not None:
                 result = await self._carry_out(command)
-                queue.popleft()
-                self._unfinished.discard(command.id)
-                self._remember(result)
+                self._ledger.finish(subject, result)
                 self._say(result)
         finally:
-            self._unfinished.difference_update(command.id for command in queue)
-            del self._waiting[subject]
+            self._ledger.drop(subject)
 
     async def _carry_out(self, command: Command) -> CommandResult:
         try:
@@ -198,8 +180,3 @@ class Desk:
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + _CONTENT_WITHIN
-
-    def _remember(self, result: CommandResult) -> None:
-        self._done[result.command] = result
-        if len(self._done) > _REMEMBERED:
-            self._done.popitem(last=False)

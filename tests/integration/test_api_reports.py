@@ -291,6 +291,16 @@ async def test_an_end_that_failed_is_tried_again(control_plane: ControlPlane):
     assert (await show(control_plane, session))["phase"] == "Terminating"
 
 
+async def test_an_end_that_failed_on_an_older_link_is_tried_again(control_plane: ControlPlane):
+    agent, session = await running(control_plane)
+    await control_plane.admin.delete(f"{SESSIONS}/{session['id']}")
+    (claimed,) = await agent.claim()
+    await agent.link()
+    await agent.finish(claimed, outcome=Outcome.FAILED, code="busy", message="Still mounted.")
+    assert (await show(control_plane, session))["phase"] == "Terminating"
+    assert [one.id for one in await agent.claim()] == [claimed.id]
+
+
 async def test_what_its_runtime_tells_stands_in_its_story_once(control_plane: ControlPlane):
     agent, session = await running(control_plane)
     told = event("WindowsLost", "It was started again; its windows are gone.")

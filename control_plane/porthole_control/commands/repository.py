@@ -15,7 +15,7 @@ from sqlalchemy import Select, exists, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_control.agents.tables import agents
-from porthole_control.commands.rules import OPEN, SUPERSEDABLE, CommandState
+from porthole_control.commands.rules import ENDS, OPEN, SUPERSEDABLE, CommandState
 from porthole_control.commands.tables import agent_commands
 from porthole_control.db.ids import new_id
 from porthole_control.db.rows import columns_of
@@ -268,7 +268,7 @@ _REQUEUE = text(
 async def requeue(
     connection: AsyncConnection, *, agent: UUID, again: Sequence[tuple[UUID, datetime, str]]
 ) -> None:
-    """Have commands sent again: (id, not before, why)."""
+    """Have commands sent again: (id, not before, why). Those that wait already are let be."""
     await connection.execute(
         _REQUEUE,
         {
@@ -412,12 +412,16 @@ async def has_failed(
 async def must_be_done(
     connection: AsyncConnection, agent: UUID, ids: Sequence[UUID]
 ) -> Sequence[Claimed]:
-    """Return which of these are tried until they are done: nothing may be left lying about."""
+    """Return which of these are tried until they are done: nothing may be left lying about.
+
+    One that waits already counts as well: a new link has it sent again, and the result of the
+    attempt before has come only now.
+    """
     query = select(*columns_of(Claimed, agent_commands)).where(
         agent_commands.c.agent_id == agent,
         agent_commands.c.id == func.any(list(ids)),
-        agent_commands.c.kind.in_(["DeleteSession", "DeleteHome"]),
-        agent_commands.c.state.in_(["sent", "received"]),
+        agent_commands.c.kind.in_(sorted(ENDS)),
+        agent_commands.c.state.in_(sorted(OPEN)),
     )
     return [Claimed(*row) for row in await connection.execute(query)]
 

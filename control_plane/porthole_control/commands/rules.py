@@ -40,6 +40,9 @@ OPEN: frozenset[CommandState] = frozenset({_S.PENDING, _S.SENT, _S.RECEIVED})
 SUPERSEDABLE: frozenset[str] = frozenset({"ApplySession", "DeleteSession"})
 """Kinds that say what a subject should be: only the newest of them needs to be done."""
 
+ENDS: frozenset[str] = frozenset({"DeleteSession", "DeleteHome"})
+"""Kinds that are tried until they are done: what they end must not be left lying about."""
+
 _LONGEST = timedelta(minutes=1)
 
 

@@ -37,6 +37,8 @@ class Place:
     async def delete(self, session: UUID, order: int) -> None:
         self.told.append(("delete", session, order))
         await self.go_on.wait()
+        if self.refusal is not None:
+            raise self.refusal
 
 
 @pytest.fixture
@@ -95,6 +97,40 @@ async def test_one_that_comes_again_when_done_gets_its_result_again(
     await settle()
     assert len(place.told) == 1
     assert said[0] == said[1]
+
+
+async def test_an_end_that_failed_is_tried_again_when_it_comes_again(
+    desk: Desk, place: Place, said: list[Any]
+) -> None:
+    place.refusal = Refused("busy", "Something is still mounted.")
+    command = builders.a_command(1, builders.a_delete(session=1, order=2))
+    desk.take(command)
+    await settle()
+    place.refusal = None
+    desk.take(command)
+    await settle()
+    desk.take(command)
+    await settle()
+    assert [result.outcome for result in said] == [
+        Outcome.FAILED,
+        Outcome.SUCCEEDED,
+        Outcome.SUCCEEDED,
+    ]
+    assert len(place.told) == 2, "what has succeeded is not done again"
+
+
+async def test_an_order_that_was_refused_is_refused_again_in_the_same_words(
+    desk: Desk, place: Place, said: list[Any]
+) -> None:
+    place.refusal = Refused("owner_changed", "The session belongs to somebody else.")
+    command = builders.a_command(1, builders.an_apply())
+    desk.take(command)
+    await settle()
+    place.refusal = None
+    desk.take(command)
+    await settle()
+    assert said[0] == said[1]
+    assert len(place.told) == 1
 
 
 async def test_commands_of_one_subject_wait_for_each_other_and_others_do_not(

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from porthole_agent.runtimes.fence import too_late
 from porthole_agent.runtimes.kubernetes import seen
 from porthole_agent.runtimes.kubernetes.manifests import ANNOTATION_APPLIED
 from porthole_contract.cluster import Object
@@ -47,7 +48,7 @@ def judge(thing: Object, ended: int | None) -> Verdict:
     """
     if is_ending(thing) or not seen.is_ours(thing):
         return LetBe()
-    if ended is not None and seen.order_of(thing) <= ended:
+    if too_late(seen.order_of(thing), ended):
         return Undo()
     applied = seen.applied_spec(annotation(thing, ANNOTATION_APPLIED))
     if applied is None:

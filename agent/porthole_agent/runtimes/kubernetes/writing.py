@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 
 from porthole_agent.failpoints import failpoint
+from porthole_agent.runtimes import fence
 from porthole_agent.runtimes.kubernetes import manifests, seen
 from porthole_agent.runtimes.kubernetes.judge import PutBack, strays
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
@@ -104,8 +105,7 @@ class Writing:
         await _until_done(lambda: self._apply(wanted))
 
     async def _apply(self, wanted: Wanted) -> None:
-        ended = self._tombstones.order(wanted.session)
-        if ended is not None and wanted.order <= ended:
+        if fence.too_late(wanted.order, self._tombstones.order(wanted.session)):
             return
         found, free = await self._look(wanted)
         if found is None:
@@ -167,7 +167,8 @@ class Writing:
         owner = (found.get("spec") or {}).get("owner")
         if owner != wanted.owner:
             raise Refused("owner_changed", "The session belongs to somebody else.")
-        if is_ending(found) or wanted.order <= seen.order_of(found):
+        verdict = fence.on_apply(wanted.order, held=seen.order_of(found), ended=None)
+        if is_ending(found) or verdict is not fence.Apply.CHANGE:
             return
         failpoint("kubernetes.change.read")
         if seen.is_ours(found):
@@ -201,7 +202,8 @@ class Writing:
         found = None if last is None else await self._api.get(SESSIONS, *key_of(last))
         if found is not None and seen.session_id(found) != session:
             found = None
-        if found is not None and order < seen.order_of(found):
+        held = None if found is None else seen.order_of(found)
+        if fence.on_delete(order, held=held, ended=None) is fence.Delete.NOTHING:
             return None
         tombstone = Tombstone(order=order, reason=Reason.REQUESTED, at=datetime.now(UTC))
         await self._tombstones.bury(session, tombstone)

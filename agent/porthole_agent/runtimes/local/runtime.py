@@ -14,6 +14,7 @@ import structlog
 
 from porthole_agent.failpoints import failpoint
 from porthole_agent.files import take_lock, write_whole
+from porthole_agent.runtimes import fence
 from porthole_agent.runtimes.local.containers import Runc
 from porthole_agent.runtimes.local.gate_connection import connect
 from porthole_agent.runtimes.local.homes import Homes
@@ -166,11 +167,12 @@ class LocalRuntime:
         """Hold a session to `spec`; see the port."""
         failpoint("local.create.received")
         async with self._creating:
-            tombstone = self._tombstones.get(session)
-            if tombstone is not None and order <= tombstone.order:
-                return
             keeper = self._keepers.get(session)
+            held = None if keeper is None else keeper.record.order
+            verdict = fence.on_apply(order, held=held, ended=self._ended(session))
             if keeper is None:
+                if verdict is not fence.Apply.MAKE:
+                    return
                 now = datetime.now(UTC)
                 site = self._there()
                 await self._create(
@@ -191,19 +193,19 @@ class LocalRuntime:
                 return
         if keeper.record.owner != owner:
             raise Refused("owner_changed", "The session belongs to somebody else.")
-        await keeper.change(order, spec, self._whole(template))
+        if verdict is fence.Apply.CHANGE:
+            await keeper.change(order, spec, self._whole(template))
 
     async def delete(self, session: UUID, order: int) -> None:
         """End a session; see the port."""
         failpoint("local.delete.received")
         async with self._creating:
             keeper = self._keepers.get(session)
-            if keeper is None:
-                before = self._tombstones.get(session)
-                if before is None or before.order < order:
-                    self._bury(before, session, order)
-                return
-        if order < keeper.record.order:
+            held = None if keeper is None else keeper.record.order
+            verdict = fence.on_delete(order, held=held, ended=self._ended(session))
+            if verdict is fence.Delete.BURY:
+                self._bury(session, order)
+        if keeper is None or verdict is fence.Delete.NOTHING:
             return
         await keeper.end(order)
         await keeper.finished.wait()
@@ -323,8 +325,14 @@ class LocalRuntime:
         self._keepers.pop(tombstone.session, None)
         self._look_again()
 
-    def _bury(self, before: Tombstone | None, session: UUID, order: int) -> None:
+    def _ended(self, session: UUID) -> int | None:
+        """Return the order of a session's deletion, if one is remembered."""
+        tombstone = self._tombstones.get(session)
+        return None if tombstone is None else tombstone.order
+
+    def _bury(self, session: UUID, order: int) -> None:
         now = datetime.now(UTC)
+        before = self._tombstones.get(session)
         tombstone = (
             before.model_copy(update={"order": order})
             if before is not None
@@ -357,13 +365,9 @@ class LocalRuntime:
                 _remove_unrecorded(folder)
                 continue
             record = Record.model_validate_json(path.read_bytes())
-            tombstone = self._tombstones.get(record.session)
-            if (
-                tombstone is not None
-                and record.deletion is None
-                and (record.order <= tombstone.order)
-            ):
-                record = record.evolve(deletion=Deletion(order=tombstone.order))
+            ended = self._ended(record.session)
+            if ended is not None and fence.too_late(record.order, ended):
+                record = record.evolve(deletion=record.deletion or Deletion(order=ended))
             self._adopt(record)
 
 
