@@ -10,7 +10,8 @@ when a greeting has succeeded, `detach` when the connection is gone. In between
 * `frames()` returns what to put on the wire, in order; call it after each of the others.
 
 Items are numbered from 1 in each direction. The receiver takes each number once and in
-order: a repeated one is dropped, a gap ends the connection. What has not been acknowledged
+order: a repeated one is dropped, a gap ends the connection; a ping says how far the items
+before it went, so that a gap at the end is noticed too. What has not been acknowledged
 is sent again after a reconnect if both sides still remember the conversation (`resumed`);
 if one of them has forgotten, a new conversation begins and `attach` returns what this side
 had said and not seen acknowledged, for its owner to decide about.
@@ -129,7 +130,7 @@ class Channel:
         self._ack_owed = False  # the greeting may have told less than was taken meanwhile
         self._untold: list[ChannelEvent] = []  # what `attach` learned
         # At most one of each waits for `frames`, however much the peer says meanwhile.
-        self._ping: Ping | None = None
+        self._ping: int | None = None
         self._pong: Pong | None = None
         self._goodbye: Goodbye | None = None
         self._silent = False  # our goodbye was said
@@ -250,7 +251,9 @@ class Channel:
         """Return the frames to put on the wire now, in order; none after our goodbye."""
         if not self._attached or self._silent:
             return []
-        out: list[Any] = [frame for frame in (self._pong, self._ping) if frame is not None]
+        out: list[Any] = [] if self._pong is None else [self._pong]
+        if self._ping is not None:
+            out.append(Ping(number=self._ping, said=self._next_to_send - 1))
         self._pong = self._ping = None
         if self._ack_is_due():
             self._ack_owed = False
@@ -287,6 +290,7 @@ class Channel:
             case Ack():
                 events = self._receive_ack(frame)
             case Ping():
+                self._check_said(frame.said or 0)
                 self._pong = Pong(number=frame.number)
             case Pong():
                 pass
@@ -328,7 +332,7 @@ class Channel:
         if now - self._pinged_at >= PING_EVERY:
             self._pings += 1
             self._pinged_at = now
-            self._ping = Ping(number=self._pings)
+            self._ping = self._pings
         return events
 
     # Inside ------------------------------------------------------------------------------
@@ -372,6 +376,12 @@ class Channel:
             raise RemoteProtocolError("The peer sent more than it was given room for.")
         self._received += len(fresh)
         return [Received(fresh)]
+
+    def _check_said(self, said: int) -> None:
+        if said > self._received:
+            raise RemoteProtocolError(
+                f"Item {said} was said and {self._received} came last: something was lost."
+            )
 
     def _receive_ack(self, ack: Ack) -> list[ChannelEvent]:
         if ack.upto > self._said:

@@ -92,10 +92,11 @@ class Ack(Message):
 
 
 class Ping(Message):
-    """Are you there?"""
+    """Are you there? `said` is the number of the last item before this frame."""
 
     type: Literal["Ping"] = "Ping"
     number: Number
+    said: Number | None = None
 
 
 class Pong(Message):

@@ -6,6 +6,7 @@ what they speak. Within a major, messages and fields are only ever added.
 Diary:
     1.0  the first: greeting, Data, Ack, Ping, Pong, Goodbye; sessions, homes, streams.
     1.1  conditions of the type ChildrenReady; towards 1.0 they are left out (`skew`).
+    1.2  a Ping says how far the items before it went; who does not say it is not asked.
 """
 
 import re
@@ -41,7 +42,7 @@ class Version:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = Version(1, 1)
+CURRENT = Version(1, 2)
 
 
 def agree(theirs: str) -> Version:

@@ -1,8 +1,11 @@
 """Who is still there: pings every five seconds, dead after twelve of silence."""
 
+import pytest
+
+from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.link.channel import DEAD_AFTER, PING_EVERY, Channel, Dead, Side
-from porthole_contract.link.frames import Ping, Pong
-from porthole_contract.testing.builders import an_id
+from porthole_contract.link.frames import AgentData, Ping, Pong
+from porthole_contract.testing.builders import a_result, an_id
 from porthole_contract.testing.joined import Joined
 
 
@@ -22,7 +25,7 @@ def test_a_ping_leaves_after_five_seconds_and_not_before() -> None:
     assert channel.tick(104.9) == []
     assert channel.frames() == []
     assert channel.tick(105.0) == []
-    assert channel.frames() == [Ping(number=1)]
+    assert channel.frames() == [Ping(number=1, said=0)]
     assert channel.deadline() == 110.0
 
 
@@ -31,7 +34,7 @@ def test_pings_leave_also_while_the_peer_is_heard() -> None:
     for second in range(101, 116):
         channel.receive(Pong(number=1), float(second))
         channel.tick(float(second))
-    assert channel.frames() == [Ping(number=3)]
+    assert channel.frames() == [Ping(number=3, said=0)]
 
 
 def test_a_ping_is_answered_with_its_number() -> None:
@@ -39,6 +42,32 @@ def test_a_ping_is_answered_with_its_number() -> None:
     channel.receive(Ping(number=7), 101.0)
     assert channel.frames() == [Pong(number=7)]
     assert channel.frames() == []
+
+
+def test_a_ping_says_how_far_the_items_before_it_went() -> None:
+    channel = attached()
+    channel.send(a_result(1), a_result(2))
+    channel.frames()
+    channel.send(a_result(3))
+    channel.tick(105.0)
+    assert channel.frames() == [
+        Ping(number=1, said=2),
+        AgentData(seq=3, items=(a_result(3),)),
+    ]
+
+
+def test_a_loss_after_which_nothing_was_said_is_noticed_by_the_next_ping() -> None:
+    joined = Joined()
+    joined.say(joined.agent, a_result(1))
+    joined.control.in_flight.clear()
+    with pytest.raises(RemoteProtocolError, match="Item 1 was said and 0 came last"):
+        joined.wait(PING_EVERY)
+
+
+def test_a_ping_that_does_not_say_it_is_answered_as_well() -> None:
+    channel = attached()
+    channel.receive(Ping(number=7, said=None), 101.0)
+    assert channel.frames() == [Pong(number=7)]
 
 
 def test_a_silent_peer_is_dead_after_twelve_seconds() -> None:
