@@ -2,7 +2,8 @@
 
 The others have joined already and stand by, so that the next one needs nothing but the
 Lease. Who loses it ends: a new process begins with no memory of having had it. Who is told to
-stop says goodbye, lets go of the Lease, and only then looks after the rest.
+stop says goodbye and lets go of the Lease; the desktops that are looked at through it stay in
+view until the next one can show them.
 """
 
 import asyncio
@@ -24,9 +25,15 @@ from porthole_kube.cluster import Cluster
 from porthole_kube.lease import Lease, Terms
 from porthole_kube.probes import Probes
 
-TERMS: Final = Terms(good_for=5, renew_every=1.0, look_every=0.4, answer_within=1.5)
+TERMS: Final = Terms(good_for=5, renew_every=1.0, look_every=0.25, answer_within=1.5)
 """That the API server does not answer is no reason to stop: nobody else gets the Lease from it
 either, and should somebody have it, all that an agent writes there is fenced."""
+
+
+_SUCCESSOR_WITHIN: Final = 1.2
+_LINKED_WITHIN: Final = 0.6
+"""Seconds until another replica has taken the Lease, and until it is linked then, as a rule. For
+so long desktops stay in view here; rights that are taken away meanwhile wait no longer either."""
 
 
 async def run(settings: Settings, stopping: asyncio.Event) -> None:
@@ -84,6 +91,13 @@ async def _lead(settings: Settings, stopping: asyncio.Event, replica: _Replica) 
     lease, joining, runtime = replica.lease, replica.joining, replica.runtime
     assert runtime is not None, "who leads has one"
     keeping = asyncio.create_task(lease.keep(), name="lease")
+
+    async def hand_over() -> None:
+        await _end(keeping)
+        await lease.release()
+        if await lease.taken(_SUCCESSOR_WITHIN):
+            await asyncio.sleep(_LINKED_WITHIN)
+
     try:
         if await before(stopping, _started(runtime)) is None:
             return
@@ -104,6 +118,7 @@ async def _lead(settings: Settings, stopping: asyncio.Event, replica: _Replica) 
             stopping=stopping,
             permit=lease.confirm,
             beside=(keeping,),
+            hand_over=hand_over,
         )
     finally:
         await _end(keeping)

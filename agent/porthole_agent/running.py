@@ -48,6 +48,7 @@ async def work(
     stopping: asyncio.Event,
     permit: Callable[[], Awaitable[None]] = always,
     beside: tuple[asyncio.Task[None], ...] = (),
+    hand_over: Callable[[], Awaitable[None]] = always,
 ) -> None:
     """Work until told to stop, then say goodbye; the runtime is left as it is.
 
@@ -63,6 +64,8 @@ async def work(
         stopping: set when it is time to go.
         permit: see `Link`.
         beside: what ends the work when it ends; it goes on until goodbye was said.
+        hand_over: gives the work to whoever comes next, if it was told to stop; streams are
+            open until then.
 
     Raises:
         PortholeError: it may not go on; the sentence says why.
@@ -97,10 +100,12 @@ async def work(
             task.result()
     finally:
         started = time.monotonic()
-        await streams.close_all("agent_stopping", "The agent is being restarted.")
         await link.leave("The agent is being stopped.")
         for task in (*tasks, stop):
             task.cancel()
         await asyncio.gather(*tasks, stop, return_exceptions=True)
         await desk.close()
+        if stopping.is_set():
+            await hand_over()
+        await streams.close_all("agent_stopping", "The agent is being restarted.")
         _log.info("stopped", seconds=round(time.monotonic() - started, 1))

@@ -7,6 +7,7 @@ once, one finds that it is not as it was.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -21,6 +22,9 @@ from porthole_kube.errors import Conflicted
 from porthole_kube.kinds import LEASES
 
 _log = structlog.get_logger(__name__)
+
+_LOOKED_EVERY = 0.1
+"""Seconds between looks at whether a successor has the Lease."""
 
 
 class LeaseLost(PortholeError):
@@ -144,6 +148,19 @@ class Lease:
                     await self._write(found, "")
             except PortholeError as error:
                 _log.warning("lease_not_released", why=str(error))
+
+    async def taken(self, within: float) -> bool:
+        """Return whether another replica takes the Lease within so many seconds."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + within
+        while clock() < give_up:
+            with contextlib.suppress(PortholeError):
+                found = await self._read()
+                holder = "" if found is None else found["spec"].get("holderIdentity")
+                if holder and holder != self._identity:
+                    return True
+            await asyncio.sleep(_LOOKED_EVERY)
+        return False
 
     async def _renew(self) -> None:
         async with self._writing:

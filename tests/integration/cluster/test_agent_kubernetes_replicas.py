@@ -160,6 +160,8 @@ async def test_a_viewer_sees_its_desktop_again_through_the_other_replica(
             (first.terminate if planned else first.kill)()
             code, why = await closing(viewer)
             assert code == 4010, f"the viewer is to come again: {code} {why}"
+            if planned:
+                assert await pair.holder() not in {first, None}, "there is somewhere to come to"
         took = await seen_again(control, {"id": session})
         print(f"seen again after {took:.2f} s")
         assert took < 3 * (2 if planned else 6 + 2 + 2)

@@ -191,7 +191,8 @@ def test_other_namespaces_are_not_judged(api_server: ApiServer) -> None:
         with Rest(api_server, "not-ours") as elsewhere:
             for one in (EVERYTHING, bound("everybody", EVE)):
                 elsewhere.create(one, keep=True)
-            assert elsewhere.create(session(owner=ADA), user=EVE).ok
+            # The authorizer learns of a new role a moment later.
+            wait_until(lambda: elsewhere.create(session(owner=ADA), user=EVE).ok, within=30)
     finally:
         api_server.kubectl("delete", "namespace", "not-ours", "--wait=false")
 
