@@ -33,9 +33,8 @@ def section(version: str, date: dt.date, fragments: list[Path]) -> str:
     """Return the change log's section about a release: its fragments by kind, by name."""
     lines = [f"\n## {version}, {date}"]
     for kind, title in KINDS.items():
-        if told := [
-            path for path in sorted(fragments) if path.suffixes[-2:] == [f".{kind}", ".md"]
-        ]:
+        told = [path for path in sorted(fragments) if path.name.endswith(f".{kind}.md")]
+        if told:
             lines.append(f"\n### {title}\n")
             lines += [_item(path.read_text(encoding="utf-8")) for path in told]
     return "\n".join(lines) + "\n"
@@ -71,7 +70,7 @@ def main() -> int:
         return 1
     fragments = [path for path in CHANGES.glob("*.md") if path.name != "README.md"]
     before = LOG.read_text(encoding="utf-8").removeprefix(HEADING) if LOG.exists() else ""
-    today = dt.datetime.now(datetime.UTC).date()
+    today = dt.datetime.now(dt.UTC).date()
     LOG.write_text(HEADING + section(version, today, fragments) + before, encoding="utf-8")
     for path in fragments:
         path.unlink()
