@@ -182,6 +182,13 @@ class User(View):
     created_at: datetime
 
 
+class CommandSentence(View):
+    """What happened to a command; `at` is None for what is so now."""
+
+    at: datetime | None = None
+    message: str
+
+
 class Command(View):
     """A durable order of the control plane to one agent."""
 
@@ -193,6 +200,11 @@ class Command(View):
     state: str
     order: int | None = None
     attempts: int = 0
+    sequence: int | None = None
+    epoch: int | None = None
     created_at: datetime
     next_attempt_at: datetime | None = None
+    sent_at: datetime | None = None
+    finished_at: datetime | None = None
     last_error: str | None = None
+    story: list[CommandSentence] = []

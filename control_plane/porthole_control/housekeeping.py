@@ -6,9 +6,11 @@ from porthole_control import idempotency
 from porthole_control.agents import service as agents
 from porthole_control.background import keep_going
 from porthole_control.commands import repository as commands
+from porthole_control.commands import story
 from porthole_control.db import replicas
 from porthole_control.db.doorbell import Bell
 from porthole_control.events import repository as events
+from porthole_control.events import service as stories
 from porthole_control.parts import Parts
 from porthole_control.people import repository as people
 from porthole_control.sessions import repository as sessions
@@ -43,7 +45,9 @@ async def keep_time(parts: Parts) -> None:
 async def _past_deadlines(parts: Parts) -> None:
     async with parts.database.unit() as unit:
         await session_service.give_up_late_ones(unit)
-        await commands.expire(unit.connection, unit.now)
+        expired = await commands.expire(unit.connection, unit.now)
+    remarks = (story.ended(one) for one in expired)
+    await stories.remark(parts.database, *(line for line in remarks if line is not None))
 
 
 async def _presence(parts: Parts) -> None:

@@ -6,16 +6,12 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from porthole_contract.lifecycle import LIVE
 from porthole_control import metrics, problems
-from porthole_control.agents import repository as agents
-from porthole_control.commands import repository as commands
-from porthole_control.commands.rules import OPEN
 from porthole_control.db import setup
 from porthole_control.errors import Unauthenticated, Unavailable
+from porthole_control.gauges import Gauges
 from porthole_control.parts import Parts
 from porthole_control.problems import responses
-from porthole_control.sessions import repository as sessions
 
 routes = APIRouter(tags=["probes"])
 
@@ -35,8 +31,8 @@ async def healthz() -> Probe:
 @routes.get("/readyz", summary="Can it work?", responses=responses(503))
 async def readyz(request: Request) -> Probe:
     """Return 200 if the database is reachable and migrated; agents never matter."""
-    parts: Parts | None = getattr(request.app.state, "parts", None)
-    if parts is None:
+    parts = getattr(request.app.state, "parts", None)
+    if not isinstance(parts, Parts):
         raise Unavailable("It is still starting.")
     try:
         async with parts.database.reading() as unit:
@@ -53,25 +49,17 @@ def internal_app(public: FastAPI, token: str) -> FastAPI:
     app.state = public.state
     problems.install(app)
     app.include_router(routes)
+    gauges: Gauges | None = None
 
     @app.get("/metrics")
     async def exposition(request: Request) -> Response:
         given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
         if not hmac.compare_digest(given, token.encode()):
             raise Unauthenticated("Send the metrics token as 'Authorization: Bearer ...'.")
-        await _look(request.app.state.parts)
+        nonlocal gauges
+        if gauges is None:
+            gauges = Gauges(request.app.state.parts.database)
+        await gauges.look()
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     return app
-
-
-async def _look(parts: Parts) -> None:
-    async with parts.database.reading() as unit:
-        phases = await sessions.count_by_phase(unit.connection, None)
-        states = await commands.count_by_state(unit.connection)
-        known = await agents.list_agents(unit.connection, limit=10_000)
-    for phase in LIVE:
-        metrics.SESSIONS.labels(str(phase)).set(phases.get(phase, 0))
-    for state in OPEN:
-        metrics.COMMANDS.labels(str(state)).set(states.get(state, 0))
-    metrics.AGENTS_LINKED.set(sum(agent.linked for agent in known))

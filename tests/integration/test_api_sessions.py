@@ -39,6 +39,8 @@ async def test_a_session_is_accepted_given_away_and_runs(control_plane: ControlP
     assert [event["kind"] for event in story["items"]] == [
         "Created",
         "Assigned",
+        "Queued",
+        "Taken",
         "PhaseChanged",
         "PhaseChanged",
     ]

@@ -289,3 +289,21 @@ async def test_the_same_key_asks_for_the_same_session(terminal: Terminal) -> Non
         made = [await porthole.sessions.create("desktop", idempotency_key="once") for _ in range(2)]
         assert made[0].id == made[1].id
         assert len(await porthole.sessions.list()) == 1
+
+
+async def test_what_became_of_a_command_is_told_in_sentences(terminal: Terminal) -> None:
+    made = await terminal.type("session", "create", "desktop", "--name", "desk", "--wait")
+    assert made.code == 0
+    listed = await terminal.type(
+        "command", "list", "--session", "desk", "--state", "succeeded", "--agent", "one"
+    )
+    assert listed.out.splitlines()[-1].split()[1] == "ApplySession"
+    nothing = await terminal.type("command", "list", "--state", "expired")
+    assert (nothing.out, nothing.err) == ("", "There are no such commands.\n")
+    identity = listed.out.splitlines()[-1].split()[0]
+    shown = await terminal.type("command", "show", identity)
+    assert "state     succeeded" in shown.out
+    assert "Sent to the agent 'one' in epoch 1." in shown.out
+    assert shown.out.splitlines()[-1].endswith("says that it is held by its runtime.")
+    as_json = await terminal.type("command", "show", identity, "--output", "json")
+    assert len(as_json.json["story"]) == 3

@@ -9,9 +9,24 @@ from porthole_client.steps import Send, Steps, call
 PATH = "/api/v1/commands"
 
 
-def list_(*, most: int | None = None) -> Steps[list[Command]]:
-    """Return the commands, newest first."""
-    return (yield from everything(PATH, Command, most=most))
+def list_(
+    *,
+    state: str | None = None,
+    subject: UUID | str | None = None,
+    agent: str | None = None,
+    most: int | None = None,
+) -> Steps[list[Command]]:
+    """Return the commands, newest first.
+
+    Args:
+        state: only those in this state, e.g. `pending`.
+        subject: only those about the session or home of this id.
+        agent: only those for the agent of this name.
+        most: the newest so many; None: all.
+    """
+    given = {"state": state, "subject": subject, "agent": agent}
+    query = {name: str(value) for name, value in given.items() if value is not None}
+    return (yield from everything(PATH, Command, query, most=most))
 
 
 def get(command: UUID | str) -> Steps[Command]:

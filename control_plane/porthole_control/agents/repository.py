@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_contract.lifecycle import OCCUPIED
@@ -155,6 +155,47 @@ async def forget_dead_links(connection: AsyncConnection, *, before: datetime) ->
         .returning(agents.c.id)
     )
     return list(gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the agents are that are not revoked.
+
+    Attributes:
+        by_kind: how many are `linked`, `draining` (linked or not), or `away`.
+        linked: how many are linked, draining ones too.
+        contested: as how many two processes link in turns.
+    """
+
+    by_kind: dict[str, int]
+    linked: int
+    contested: int
+
+
+_HEALTH = text(
+    """
+    SELECT CASE WHEN state = 'draining' THEN 'draining'
+                WHEN linked_replica IS NULL THEN 'away' ELSE 'linked' END,
+           count(*), count(linked_replica),
+           count(*) FILTER (
+               WHERE conditions @> '[{"type": "IdentityShared", "status": "True"}]'
+           )
+    FROM (
+        SELECT state, linked_replica, conditions FROM agents WHERE state <> 'revoked' LIMIT 20000
+    ) one
+    GROUP BY 1
+    """
+)
+
+
+async def health(connection: AsyncConnection) -> Health:
+    """Return how the agents are; of very many, a part."""
+    rows = (await connection.execute(_HEALTH)).all()
+    return Health(
+        by_kind={row[0]: row[1] for row in rows},
+        linked=sum(row[2] for row in rows),
+        contested=sum(row[3] for row in rows),
+    )
 
 
 @dataclass(frozen=True, slots=True)

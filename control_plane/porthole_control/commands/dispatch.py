@@ -17,15 +17,16 @@ from pydantic import TypeAdapter, ValidationError
 from porthole_contract.errors import LocalProtocolError
 from porthole_contract.link.commands import Body, Command
 from porthole_control.background import keep_going
-from porthole_control.commands import repository
+from porthole_control.commands import repository, story
 from porthole_control.commands.repository import Claimed
 from porthole_control.commands.rules import CommandState
 from porthole_control.db.database import Database
 from porthole_control.db.doorbell import Bell, Doorbell
+from porthole_control.events import service as events
 from porthole_control.failpoints import failpoint
 from porthole_control.link import repository as links
 from porthole_control.link.conversation import Conversation
-from porthole_control.metrics import COMMANDS_SENT
+from porthole_control.metrics import COMMANDS_RESENT, COMMANDS_SENT
 
 logger = structlog.get_logger(__name__)
 
@@ -134,6 +135,8 @@ class Dispatcher:
                 self._hungry.discard(link.agent)
                 return
             failpoint("commands.claimed")
+            remarks = (story.sent(row, link.name, epoch) for row in claimed)
+            await events.remark(self._database, *(line for line in remarks if line is not None))
             # The commands of a link that has ended meanwhile are found by the next one.
             if link.linked and link.epoch == epoch:
                 await self._order(link, claimed)
@@ -207,6 +210,7 @@ class Dispatcher:
             )
             if found:
                 logger.warning("commands_forgotten", agent=link.name, count=found)
+                COMMANDS_RESENT.labels("forgotten").inc(found)
                 unit.ring_after_commit(Bell.COMMANDS)
 
 

@@ -6,10 +6,11 @@ from uuid import UUID
 from fastapi import Query
 from pydantic.json_schema import SkipJsonSchema
 
+from porthole_contract.session import Name
 from porthole_control.api import Reader, UnitDep, router
-from porthole_control.commands import repository
+from porthole_control.commands import repository, story
 from porthole_control.commands.rules import CommandState
-from porthole_control.commands.schemas import CommandOut, CommandWhole
+from porthole_control.commands.schemas import CommandOut, CommandSentence, CommandWhole
 from porthole_control.errors import NotFound
 from porthole_control.paging import CursorParam, LimitParam, Page, decode_moment, page
 from porthole_control.problems import responses
@@ -25,6 +26,9 @@ async def list_commands(
     subject: Annotated[
         UUID | SkipJsonSchema[None], Query(description="Of this session or home.")
     ] = None,
+    agent: Annotated[
+        Name | SkipJsonSchema[None], Query(description="For the agent of this name.")
+    ] = None,
     limit: LimitParam = 50,
     cursor: CursorParam = None,
 ) -> Page[CommandOut]:
@@ -34,6 +38,7 @@ async def list_commands(
         owner=None if principal.is_admin else principal.name,
         state=state,
         subject=subject,
+        agent=agent,
         after=decode_moment(cursor),
         limit=limit + 1,
     )
@@ -50,4 +55,5 @@ async def show_command(principal: Reader, unit: UnitDep, command_id: UUID) -> Co
         raise NotFound("command", command_id)
     # A session's environment may hold what only its owner should read.
     payload = found.payload if found.owner in {None, principal.name} else {}
-    return CommandWhole(**CommandOut.of(found).model_dump(), payload=payload)
+    told = [CommandSentence(at=one.at, message=one.message) for one in story.whole(found)]
+    return CommandWhole(**CommandOut.of(found).model_dump(), payload=payload, story=told)

@@ -19,6 +19,12 @@ from porthole_control.commands.rules import ENDS, OPEN, SUPERSEDABLE, CommandSta
 from porthole_control.commands.tables import agent_commands
 from porthole_control.db.ids import new_id
 from porthole_control.db.rows import columns_of
+from porthole_control.metrics import (
+    COMMAND_SECONDS,
+    COMMANDS_ENDED,
+    COMMANDS_QUEUED,
+    COMMANDS_RESENT,
+)
 
 SubjectKind = Literal["session", "template", "home"]
 
@@ -108,7 +114,8 @@ _ENQUEUE = text(
         WHERE c.subject_kind = new.subject_kind AND c.subject_id = new.subject_id
           AND new.kind = ANY(:supersedable)
           AND c.state = 'pending' AND c.kind = ANY(:supersedable)
-    )
+        RETURNING c.id, c.agent_id, c.subject_kind, c.subject_id, c.order_no, c.kind, c.state
+    ), queued AS (
     INSERT INTO agent_commands (
         id, agent_id, owner, subject_kind, subject_id, sequence, order_no, kind, payload,
         idempotency_key, deadline, created_at, next_attempt_at
@@ -121,19 +128,39 @@ _ENQUEUE = text(
         WHERE earlier.subject_kind = new.subject_kind AND earlier.subject_id = new.subject_id
         ORDER BY sequence DESC LIMIT 1
     ) last ON true
+    )
+    SELECT id, agent_id, subject_kind, subject_id, order_no, kind, state FROM superseded
     """
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What came of it that commands were put into the queue.
+
+    Attributes:
+        ids: theirs, in order.
+        superseded: what was not sent yet, and need not be any more.
+    """
+
+    ids: tuple[UUID, ...]
+    superseded: Sequence[Finished]
+
+
 async def enqueue(connection: AsyncConnection, *commands: New, now: datetime) -> tuple[UUID, ...]:
-    """Put each command at the end of its subject's line; return their ids, in order.
+    """Put commands into the queue as `put` does; return their ids, in order."""
+    return (await put(connection, *commands, now=now)).ids
+
+
+async def put(connection: AsyncConnection, *commands: New, now: datetime) -> Queued:
+    """Put each command at the end of its subject's line.
 
     Each is for another subject, and the caller has locked them all, so that two never take
     the same place. What says what a subject should be takes the place of older ones that
     were not sent yet.
     """
     ids = tuple(new_id() for _ in commands)
-    await connection.execute(
+    rows = await connection.execute(
         _ENQUEUE,
         {
             "ids": list(ids),
@@ -153,7 +180,16 @@ async def enqueue(connection: AsyncConnection, *commands: New, now: datetime) ->
             "supersedable": sorted(SUPERSEDABLE),
         },
     )
-    return ids
+    superseded = [Finished(*row) for row in rows]
+    for one in commands:
+        COMMANDS_QUEUED.labels(one.kind).inc()
+    _count_ended(superseded)
+    return Queued(ids, superseded)
+
+
+def _count_ended(ended: Sequence[Finished]) -> None:
+    for one in ended:
+        COMMANDS_ENDED.labels(one.state).inc()
 
 
 _CLAIM = text(
@@ -225,7 +261,8 @@ _FINISH = text(
     FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:errors AS text[]))
          AS r(id, state, error)
     WHERE c.id = r.id AND c.agent_id = :agent AND c.state IN ('pending', 'sent', 'received')
-    RETURNING c.id, c.agent_id, c.subject_kind, c.subject_id, c.order_no, c.kind, c.state
+    RETURNING c.id, c.agent_id, c.subject_kind, c.subject_id, c.order_no, c.kind, c.state,
+              c.created_at
     """
 )
 
@@ -251,7 +288,13 @@ async def finish(
             "now": now,
         },
     )
-    return [Finished(*row) for row in rows]
+    finished = []
+    for *row, created_at in rows:
+        one = Finished(*row)
+        COMMAND_SECONDS.labels(one.kind).observe(max(0.0, (now - created_at).total_seconds()))
+        finished.append(one)
+    _count_ended(finished)
+    return finished
 
 
 _REQUEUE = text(
@@ -278,6 +321,7 @@ async def requeue(
             "agent": agent,
         },
     )
+    COMMANDS_RESENT.labels("failed").inc(len(again))
 
 
 _RESEND = text(
@@ -296,20 +340,27 @@ _DROP_OVERTAKEN = text(
           AND later.sequence > c.sequence AND later.kind = ANY(:kinds)
           AND later.state IN ('pending', 'sent', 'received')
       )
+    RETURNING c.id, c.agent_id, c.subject_kind, c.subject_id, c.order_no, c.kind, c.state
     """
 )
 
 
-async def resend(connection: AsyncConnection, *, agent: UUID, epoch: int, now: datetime) -> int:
-    """Have everything sent again that went out on older links and was not done; return how much.
+async def resend(
+    connection: AsyncConnection, *, agent: UUID, epoch: int, now: datetime
+) -> Sequence[Finished]:
+    """Have everything sent again that went out on older links and was not done.
 
     The agent may have it: desired states are applied once per order, operations carry a key.
+    Returns what need not be sent any more, for a newer one of its subject waits.
     """
     done = await connection.execute(_RESEND, {"agent": agent, "epoch": epoch, "now": now})
-    await connection.execute(
+    rows = await connection.execute(
         _DROP_OVERTAKEN, {"agent": agent, "now": now, "kinds": sorted(SUPERSEDABLE)}
     )
-    return done.rowcount
+    overtaken = [Finished(*row) for row in rows]
+    COMMANDS_RESENT.labels("new_link").inc(done.rowcount)
+    _count_ended(overtaken)
+    return overtaken
 
 
 _EXPIRE = text(
@@ -325,23 +376,26 @@ _EXPIRE = text(
 
 async def expire(connection: AsyncConnection, now: datetime) -> Sequence[Finished]:
     """End what is past its deadline; deadlines run only while the agent is linked."""
-    return [Finished(*row) for row in await connection.execute(_EXPIRE, {"now": now})]
+    expired = [Finished(*row) for row in await connection.execute(_EXPIRE, {"now": now})]
+    _count_ended(expired)
+    return expired
 
 
 async def fail_all(connection: AsyncConnection, *, agent: UUID, why: str, now: datetime) -> None:
     """End everything that an agent was still to do."""
-    await connection.execute(
+    done = await connection.execute(
         update(agent_commands)
         .where(agent_commands.c.agent_id == agent, agent_commands.c.state.in_(sorted(OPEN)))
         .values(state="failed", last_error=why, finished_at=now)
     )
+    COMMANDS_ENDED.labels("failed").inc(done.rowcount)
 
 
 async def withdraw(
     connection: AsyncConnection, *, subject_kind: SubjectKind, subject_id: UUID, now: datetime
 ) -> None:
     """Take back what was not sent yet of a subject that is no more."""
-    await connection.execute(
+    done = await connection.execute(
         update(agent_commands)
         .where(
             agent_commands.c.subject_kind == subject_kind,
@@ -350,6 +404,7 @@ async def withdraw(
         )
         .values(state="superseded", finished_at=now)
     )
+    COMMANDS_ENDED.labels("superseded").inc(done.rowcount)
 
 
 async def agents_with_work(connection: AsyncConnection, now: datetime) -> Sequence[UUID]:
@@ -440,6 +495,7 @@ async def list_commands(
     owner: str | None,
     state: CommandState | None = None,
     subject: UUID | None = None,
+    agent: str | None = None,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[Command]:
@@ -455,6 +511,8 @@ async def list_commands(
         query = query.where(agent_commands.c.state == state)
     if subject is not None:
         query = query.where(agent_commands.c.subject_id == subject)
+    if agent is not None:
+        query = query.where(agents.c.name == agent)
     if after is not None:
         query = query.where(
             tuple_(agent_commands.c.created_at, agent_commands.c.id) < tuple_(*after)
@@ -481,6 +539,49 @@ async def count_by_state(connection: AsyncConnection) -> Mapping[str, int]:
         .group_by(agent_commands.c.state)
     )
     return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The unfinished commands of one state.
+
+    Attributes:
+        count: how many, up to the bound of `depth`.
+        age: seconds since the oldest of those was queued.
+        due: the longest, in seconds, that one has been due whose agent is linked; 0: none is.
+    """
+
+    count: int
+    age: float
+    due: float
+
+
+_COUNTED = 20_000
+
+_DEPTH = text(
+    """
+    SELECT one.state, count(*),
+           coalesce(max(extract(epoch FROM :now - one.created_at)), 0),
+           coalesce(max(extract(epoch FROM :now - one.next_attempt_at)) FILTER (
+               WHERE one.state = 'pending' AND one.next_attempt_at <= :now
+                 AND a.linked_replica IS NOT NULL
+           ), 0)
+    FROM (
+        (SELECT state, created_at, next_attempt_at, agent_id FROM agent_commands
+         WHERE state = 'pending' LIMIT :most)
+        UNION ALL
+        (SELECT state, created_at, next_attempt_at, agent_id FROM agent_commands
+         WHERE state IN ('sent', 'received') LIMIT :most)
+    ) one JOIN agents a ON a.id = one.agent_id
+    GROUP BY one.state
+    """
+)
+
+
+async def depth(connection: AsyncConnection, now: datetime) -> Mapping[str, Depth]:
+    """Return how deep the queue is, per state; of very many, a part that is read quickly."""
+    rows = await connection.execute(_DEPTH, {"now": now, "most": _COUNTED})
+    return {row[0]: Depth(row[1], max(0.0, float(row[2])), float(row[3])) for row in rows}
 
 
 async def prune(connection: AsyncConnection, *, before: datetime) -> int:

@@ -55,7 +55,15 @@ class CommandOut(BaseModel):
         )
 
 
+class CommandSentence(BaseModel):
+    """What happened to a command."""
+
+    at: datetime | None = Field(description="When; null: it is so now.")
+    message: str
+
+
 class CommandWhole(CommandOut):
-    """A command with what it carries."""
+    """A command with what it carries, and what became of it."""
 
     payload: dict[str, Any]
+    story: list[CommandSentence] = Field(description="What happened to it, in order.")

@@ -16,6 +16,7 @@ from psycopg.types.json import set_json_loads
 from pydantic_core import from_json, to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from porthole_control.db.connecting import connect
 from porthole_control.db.doorbell import Bell, Doorbell
@@ -105,6 +106,9 @@ class Database:
             json_serializer=_dump,
             json_deserializer=from_json,
         )
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool), "an engine with `pool_size` has such a pool"
+        self._pool = pool
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._doorbell = doorbell
         self._clock = clock
@@ -138,6 +142,11 @@ class Database:
         """
         async with self._autocommit.connect() as connection:
             yield Unit(connection, self._clock())
+
+    def tell_use(self, used: Callable[[int], object], most: Callable[[int], object]) -> None:
+        """Tell how many connections are in use, and how many may be."""
+        used(self._pool.checkedout())
+        most(self._pool.size() * 2)
 
     async def reachable(self) -> bool:
         """Return whether the database answers."""

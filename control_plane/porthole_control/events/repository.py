@@ -90,6 +90,37 @@ async def add_lines(connection: AsyncConnection, lines: Sequence[Line]) -> None:
     await connection.execute(_ADD_LINES, dict(zip(names, columns, strict=True)))
 
 
+class Remark(NamedTuple):
+    """A line of a session's story; its owner and phase are as they stand."""
+
+    session: UUID
+    kind: str
+    message: str
+
+
+_REMARK = text(
+    """
+    INSERT INTO session_events (session_id, owner, at, kind, phase, reason, message)
+    SELECT s.id, s.owner, :now, remark.kind, s.phase, '', remark.message
+    FROM unnest(
+        CAST(:sessions AS uuid[]), CAST(:kinds AS text[]), CAST(:messages AS text[])
+    ) WITH ORDINALITY AS remark(session_id, kind, message, place)
+    JOIN sessions s ON s.id = remark.session_id
+    ORDER BY remark.place
+    """
+)
+
+
+async def add_remarks(
+    connection: AsyncConnection, remarks: Sequence[Remark], now: datetime
+) -> None:
+    """Write lines of the stories of those sessions that there are still, in their order."""
+    sessions, kinds, messages = (list(column) for column in zip(*remarks, strict=True))
+    await connection.execute(
+        _REMARK, {"sessions": sessions, "kinds": kinds, "messages": messages, "now": now}
+    )
+
+
 async def add_told_event(
     connection: AsyncConnection,
     *,

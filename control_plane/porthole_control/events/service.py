@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from porthole_control.db.database import Unit
+from porthole_control.background import keep_going
+from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Bell
 from porthole_control.events import repository
 
@@ -29,6 +30,22 @@ def happened(
     """Write a line of a session's story: a word for programs, a sentence for people."""
     row = repository.Line(session, owner, unit.now, kind, phase, reason, message)
     unit.write_at_end(_write_lines, row)
+
+
+async def remark(database: Database, *remarks: repository.Remark) -> None:
+    """Write lines of sessions' stories, by themselves.
+
+    Whoever holds rows of the queue must not wait for those of sessions, whose holders wait for
+    the queue; so this is a transaction of its own.
+    """
+    if not remarks:
+        return
+
+    async def write() -> None:
+        async with database.statement() as unit:
+            await repository.add_remarks(unit.connection, remarks, unit.now)
+
+    await keep_going("story", write)
 
 
 def changed(unit: Unit, kind: str, *subjects: object, owner: str | None) -> None:

@@ -16,6 +16,7 @@ from porthole_control.link.greeting import Greeted, Parting, greet
 from porthole_control.link.hub import Hub
 from porthole_control.link.limits import Limits
 from porthole_control.link.reports import is_passing
+from porthole_control.metrics import LINKS_REFUSED
 from porthole_control.sockets import Gone, Socket, refuse_pages
 
 logger = structlog.get_logger(__name__)
@@ -70,6 +71,7 @@ class LinkEndpoint:
                 return
             address = socket.address
             if not self._limits.enter(address):
+                LINKS_REFUSED.labels("too_many_links").inc()
                 await socket.refuse(
                     HTTPStatus.TOO_MANY_REQUESTS,
                     "too_many_links",
@@ -131,6 +133,7 @@ class LinkEndpoint:
         logger.warning(
             "link_refused", address=socket.address, code=goodbye.code, why=goodbye.message
         )
+        LINKS_REFUSED.labels(goodbye.code).inc()
         await socket.say(codec.encode(goodbye))
         code = _POLICY if goodbye.retry_after is None else _TRY_AGAIN
         await socket.close(code, f"{goodbye.code}: {goodbye.message}")

@@ -19,6 +19,7 @@ from porthole_control.link import repository
 from porthole_control.link.hub import Hub
 from porthole_control.link.inventory import Snapshot
 from porthole_control.link.reports import Handler, Speaker
+from porthole_control.metrics import INVENTORIES
 from porthole_control.sessions import reports as sessions
 from porthole_control.streams.asking import streams_refused
 from porthole_control.templates import repository as templates
@@ -77,6 +78,7 @@ async def _inventory(unit: Unit, speaker: Speaker, items: Sequence[Snapshot]) ->
     agent = await agent_rows.agent(unit.connection, speaker.agent)
     if agent is None or agent.state == "revoked":
         return
+    INVENTORIES.inc(len(items))
     snapshot = items[-1]
     agents.check_place(agent, snapshot.place)
     await homes.observed(unit, agent, snapshot.homes)

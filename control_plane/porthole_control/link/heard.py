@@ -6,9 +6,10 @@ through with it.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from porthole_contract.errors import Refused
 from porthole_contract.link.reports import InventoryPart, StreamRefused, WantTemplate
 from porthole_control.link.inventory import Assembly
 from porthole_control.link.reports import Reports, Speaker
+from porthole_control.metrics import REPORT_LAG, REPORTS_WAITING
 
 BATCH = 256
 """How many items are dealt with in one transaction at the most."""
@@ -31,6 +33,7 @@ class Batch:
     speaker: Speaker
     conversation: UUID | None
     items: tuple[Any, ...]
+    heard_at: float = field(default_factory=time.monotonic, compare=False)
 
 
 class Heard:
@@ -65,6 +68,7 @@ class Heard:
         for start in range(0, len(batch.items), BATCH):
             items = batch.items[start : start + BATCH]
             self._batches.append(Batch(batch.speaker, batch.conversation, items))
+        REPORTS_WAITING.inc(len(batch.items))
         urgent = [item for item in batch.items if isinstance(item, URGENT)]
         if urgent:
             self._urgent.append((batch.speaker, urgent))
@@ -77,15 +81,19 @@ class Heard:
 
     async def run(self) -> None:
         """Deal with what was said, until cancelled."""
-        async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._deal_with_urgent())
-            while True:
-                await self._news.wait()
-                self._news.clear()
-                while self._batches:
-                    await self._deal_with_some()
-                self._size = 0
-                self.has_room.set()
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(self._deal_with_urgent())
+                while True:
+                    await self._news.wait()
+                    self._news.clear()
+                    while self._batches:
+                        await self._deal_with_some()
+                    self._size = 0
+                    self.has_room.set()
+        finally:
+            # Said again by its agent, and counted again.
+            REPORTS_WAITING.dec(sum(len(batch.items) for batch in self._batches))
 
     async def _deal_with_urgent(self) -> None:
         while True:
@@ -110,8 +118,10 @@ class Heard:
         reports = self._whole(first.conversation, items)
         refused = await self._reports.deliver(first.speaker, reports) if reports else None
         await self._nothing_urgent.wait()
+        now = time.monotonic()
         for _ in range(count):
-            self._batches.popleft()
+            REPORT_LAG.observe(now - self._batches.popleft().heard_at)
+        REPORTS_WAITING.dec(len(items))
         self._dealt(Batch(first.speaker, first.conversation, tuple(items)), refused)
 
     def _whole(self, conversation: UUID | None, items: Sequence[Any]) -> list[Any]:

@@ -18,12 +18,15 @@ from porthole_contract.link.frames import Goodbye, Welcome
 from porthole_control.agents import service as agents
 from porthole_control.background import keep_going
 from porthole_control.commands import repository as commands
+from porthole_control.commands import story
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Bell, Doorbell
+from porthole_control.events import service as events
 from porthole_control.link import repository, rules
 from porthole_control.link.conversation import Conversation
 from porthole_control.link.greeting import Greeted, Parting
 from porthole_control.link.reports import Handler, Reports, Speaker
+from porthole_control.metrics import EPOCHS, LINKS, LINKS_ENDED
 from porthole_control.sockets import Socket
 
 logger = structlog.get_logger(__name__)
@@ -139,9 +142,12 @@ class Hub:
         log.info("linked", resumed=welcome.resumed, program=greeted.hello.program)
         self.on_linked(link)
         why = "The link failed."
+        LINKS.inc()
         try:
             why = await link.converse(socket)
         finally:
+            LINKS.dec()
+            LINKS_ENDED.inc()
             log.info("unlinked", why=why)
             # Whoever takes its place notes that, too.
             if not link.greeting.locked():
@@ -194,12 +200,15 @@ class Hub:
                 await repository.go_on(
                     unit.connection, greeted.agent, before=link.epoch, epoch=greeted.epoch
                 )
-            await commands.resend(
+            overtaken = await commands.resend(
                 unit.connection, agent=greeted.agent, epoch=greeted.epoch, now=unit.now
             )
             await agents.link_changed(unit, greeted.agent)
             unit.ring_after_commit(Bell.LINKS)
             unit.ring_after_commit(Bell.STREAMS)
+        remarks = (story.ended(one) for one in overtaken)
+        await events.remark(self._database, *(line for line in remarks if line is not None))
+        EPOCHS.labels("resumed" if resumed else "anew").inc()
         if contested:
             self._contested.add(greeted.agent)
             logger.warning("identity_shared", agent=greeted.name)

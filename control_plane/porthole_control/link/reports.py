@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from porthole_contract.errors import Refused
 from porthole_control.db.database import Database, Unit
 from porthole_control.failpoints import failpoint
+from porthole_control.metrics import REPORTS, REPORTS_DROPPED
 
 logger = structlog.get_logger(__name__)
 
@@ -79,6 +80,8 @@ class Reports:
                 await self._handle(unit, speaker, list(run))
             failpoint("written", *items)
         failpoint("committed", *items)
+        for kind, run in groupby(items, type):
+            REPORTS.labels(kind.__name__).inc(sum(1 for _ in run))
 
     async def _blame(
         self, speaker: Speaker, items: Sequence[Any], error: Exception
@@ -88,6 +91,7 @@ class Reports:
             first = await self.deliver(speaker, items[:middle])
             return await self.deliver(speaker, items[middle:]) or first
         refused = error if isinstance(error, Refused) else None
+        REPORTS_DROPPED.labels(type(items[0]).__name__).inc()
         logger.error(
             "report_dropped",
             agent=str(speaker.agent),

@@ -3,8 +3,10 @@
 from porthole_contract.link.commands import ApplySession, DeleteSession
 from porthole_contract.template import PinnedTemplate
 from porthole_control.commands import repository as commands
+from porthole_control.commands import story
 from porthole_control.db.database import Unit
 from porthole_control.db.doorbell import Bell
+from porthole_control.events import service as events
 from porthole_control.sessions.repository import Session
 
 UNKNOWN_DIGEST = "0" * 64
@@ -50,5 +52,17 @@ async def _enqueue(unit: Unit, session: Session, body: ApplySession | DeleteSess
         payload=body.to_dict(),
         order=body.order,
     )
-    await commands.enqueue(unit.connection, command, now=unit.now)
+    put = await commands.put(unit.connection, command, now=unit.now)
+    what = "to end it" if isinstance(body, DeleteSession) else "to make it as it should be"
+    lines = [("Queued", f"Order {body.order}, {what}, waits in the queue of its agent.")]
+    lines[:0] = [(line.kind, line.message) for line in map(story.ended, put.superseded) if line]
+    for kind, message in lines:
+        events.happened(
+            unit,
+            session=session.id,
+            owner=session.owner,
+            kind=kind,
+            phase=session.phase,
+            message=message,
+        )
     unit.ring_after_commit(Bell.COMMANDS)

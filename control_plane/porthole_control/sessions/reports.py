@@ -33,7 +33,7 @@ from porthole_control.events import repository as stories
 from porthole_control.events import service as events
 from porthole_control.homes import repository as homes
 from porthole_control.homes import service as home_service
-from porthole_control.metrics import CONFLICTS
+from porthole_control.metrics import CONFLICTS, FAILURES, FENCED, RESTARTS, STARTED
 from porthole_control.sessions import orders, owners, repository, rules, service
 from porthole_control.sessions.repository import Session
 
@@ -95,6 +95,7 @@ async def _observed(
         logger.warning("session_of_another_agent", agent=agent.name, session=str(session.id))
         return
     if epoch < session.report_epoch:
+        FENCED.labels("report").inc()
         return
     if session.ended:
         if not seen.gone:
@@ -110,9 +111,11 @@ async def _observed(
 async def _take_over(unit: Unit, session: Session, epoch: int, seen: SessionObserved) -> None:
     """Note what a living session is now; adopt what its runtime decided by itself."""
     told = rules.told(session, seen, epoch, unit.now)
+    before = session
     if told.values:
         session = await repository.change(unit.connection, session, unit.now, **told.values)
         events.changed(unit, "session", session.id, owner=session.owner)
+    _count(before, session)
     if told.phase_sentence is not None:
         events.happened(
             unit,
@@ -128,7 +131,6 @@ async def _take_over(unit: Unit, session: Session, epoch: int, seen: SessionObse
     if told.order_again:
         await orders.delete(unit, session)
     elif told.adopted is not None:
-        await service.order(unit, session, told.adopted)
         events.happened(
             unit,
             session=session.id,
@@ -138,6 +140,18 @@ async def _take_over(unit: Unit, session: Session, epoch: int, seen: SessionObse
             reason=seen.status.reason,
             message=f"Its runtime holds it to {seen.desired}, and so do we from now on.",
         )
+        await service.order(unit, session, told.adopted)
+
+
+def _count(before: Session, now: Session) -> None:
+    RESTARTS.inc(max(0, now.restarts - before.restarts))
+    if before.phase == now.phase:
+        return
+    if now.phase == Phase.FAILED:
+        FAILURES.inc()
+    first = now.phase == Phase.RUNNING and (now.order_no, now.restarts) == (1, 0)
+    if first and not now.adopted:
+        STARTED.observe(max(0.0, (now.updated_at - now.created_at).total_seconds()))
 
 
 async def _tell_story(unit: Unit, session: Session, seen: SessionObserved) -> None:
@@ -241,6 +255,7 @@ async def inventory(
         if session is not None and session.agent_id == agent_id and not session.ended:
             await _gone(unit, session, reason=gone.reason, message=gone.message)
     if epoch != agent.epoch:
+        FENCED.labels("inventory").inc()
         # It may have waited for the database while newer links told more: no absence is proven.
         return
     there = {item.session: item for item in sessions if not item.gone}
@@ -316,7 +331,15 @@ async def command_results(unit: Unit, agent_id: UUID, results: Sequence[CommandR
         and done.order_no is not None
     ]
     if applied:
-        await repository.applied(unit.connection, agent_id, applied, unit.now)
+        for held in await repository.applied(unit.connection, agent_id, applied, unit.now):
+            events.happened(
+                unit,
+                session=held.session,
+                owner=held.owner,
+                kind="Taken",
+                phase=held.phase,
+                message=f"Its runtime holds order {held.order} from now on.",
+            )
     if gone := [done.subject_id for done in finished if done.kind == "DeleteHome"]:
         await home_service.deleted_by_agent(unit, agent_id, *gone)
     for done in finished:

@@ -413,6 +413,41 @@ async def count_by_phase(connection: AsyncConnection, owner: str | None) -> Mapp
     return {row[0]: row[1] for row in await connection.execute(query)}
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The living sessions in one phase.
+
+    Attributes:
+        count: how many, up to the bound of `depth`.
+        age: seconds since the one was changed that was not for the longest.
+        unassigned: how many of them have no agent.
+    """
+
+    count: int
+    age: float
+    unassigned: int
+
+
+_COUNTED = 20_000
+
+_DEPTH = text(
+    """
+    SELECT one.phase, count(*), coalesce(max(extract(epoch FROM :now - one.updated_at)), 0),
+           count(*) FILTER (WHERE one.agent_id IS NULL)
+    FROM (
+        SELECT phase, updated_at, agent_id FROM sessions WHERE deleted_at IS NULL LIMIT :most
+    ) one
+    GROUP BY one.phase
+    """
+)
+
+
+async def depth(connection: AsyncConnection, now: datetime) -> Mapping[str, Depth]:
+    """Return what there is of living sessions, per phase; of very many, a part."""
+    rows = await connection.execute(_DEPTH, {"now": now, "most": _COUNTED})
+    return {row[0]: Depth(row[1], max(0.0, float(row[2])), row[3]) for row in rows}
+
+
 async def owner_was_on(connection: AsyncConnection, agent: UUID, owner: str) -> bool:
     """Return whether we ever gave this agent a session of this owner."""
     query = select(
@@ -436,15 +471,26 @@ _APPLIED = text(
     UPDATE sessions s SET applied_order = r.order_no, applied_at = :now
     FROM unnest(CAST(:ids AS uuid[]), CAST(:orders AS bigint[])) AS r(id, order_no)
     WHERE s.id = r.id AND s.agent_id = :agent AND s.applied_order < r.order_no
+    RETURNING s.id, s.owner, s.phase, s.applied_order
     """
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A session whose agent durably holds a newer order than before."""
+
+    session: UUID
+    owner: str
+    phase: str
+    order: int
+
+
 async def applied(
     connection: AsyncConnection, agent: UUID, orders: Sequence[tuple[UUID, int]], now: datetime
-) -> None:
-    """Note that this agent durably holds these orders."""
-    await connection.execute(
+) -> Sequence[Held]:
+    """Note that this agent durably holds these orders; return those that are news."""
+    rows = await connection.execute(
         _APPLIED,
         {
             "ids": [identity for identity, _ in orders],
@@ -453,3 +499,4 @@ async def applied(
             "now": now,
         },
     )
+    return [Held(*row) for row in rows]

@@ -147,7 +147,6 @@ async def _give(unit: Unit, session: Session, agent: Candidate, market: Market) 
     )
     if session.home_id is not None:
         await homes.change(unit.connection, session.home_id, unit.now, agent_id=agent.id)
-    await orders.apply(unit, given)
     events.happened(
         unit,
         session=session.id,
@@ -157,6 +156,7 @@ async def _give(unit: Unit, session: Session, agent: Candidate, market: Market) 
         reason=waits.reason if waits else "",
         message=f"Given to the agent {agent.name!r}." + (f" {waits.sentence}" if waits else ""),
     )
+    await orders.apply(unit, given)
     events.changed(unit, "session", session.id, owner=session.owner)
     ASSIGNED.inc()
     return given

@@ -202,7 +202,6 @@ async def patch(
     new = spec.to_dict()
     if new == session.spec:
         return session
-    changed = await order(unit, session, new)
     events.happened(
         unit,
         session=identity,
@@ -212,7 +211,7 @@ async def patch(
         reason=Reason.REQUESTED,
         message=_what_changed(session.spec, new),
     )
-    return changed
+    return await order(unit, session, new)
 
 
 def _check_version(session: Session, expected: int | None) -> None:
@@ -286,7 +285,6 @@ async def end(unit: Unit, session: Session, *, reason: str, message: str) -> Ses
         reason=reason,
         message=message,
     )
-    await orders.delete(unit, session)
     events.happened(
         unit,
         session=session.id,
@@ -296,6 +294,7 @@ async def end(unit: Unit, session: Session, *, reason: str, message: str) -> Ses
         reason=reason,
         message=message,
     )
+    await orders.delete(unit, session)
     events.changed(unit, "session", session.id, owner=session.owner)
     unit.ring_after_commit(Bell.STREAMS)
     return session

@@ -33,6 +33,11 @@ class Ending:
         return str(self.code) if self.code in _CODES else "other"
 
     @property
+    def known_name(self) -> str:
+        """The name, if it is one that we chose; agents may send any."""
+        return self.name if self.name in _NAMES else "other"
+
+    @property
     def reason(self) -> str:
         """The text of the close frame, not cut yet."""
         return f"{self.name}: {self.sentence}" if self.sentence else self.name
@@ -71,6 +76,18 @@ NOT_BINARY: Final = Ending(
     "The stream carries binary messages only.",
 )
 STREAM_CUT: Final = Ending(4010, "stream_cut", "The connection to the desktop was lost.")
+
+_NAMES: Final = frozenset(
+    {
+        *(ending.name for ending in (CLOSED, VIEWER_LEFT, GOING_AWAY, VIEWER_LOST, REPLICA_LOST)),
+        *(ending.name for ending in (UNAVAILABLE, SESSION_ENDED, NOT_RUNNING, REVOKED)),
+        *(ending.name for ending in (AGENT_UNREACHABLE, GATE_REFUSED, TICKET_INVALID)),
+        *(ending.name for ending in (NOT_BINARY, STREAM_CUT)),
+        # What agents of ours refuse a stream for.
+        *("session_unknown", "owner_differs", "gate_not_ready", "gate_not_genuine"),
+        *("gate_closed", "gate_silent", "too_many_viewers"),
+    }
+)
 
 _SAID = re.compile(r"([a-z][a-z0-9_]{0,63})(?:: (.{1,200}))?", re.DOTALL)
 _OURS: Final = range(4000, 5000)

@@ -12,6 +12,7 @@ from porthole_control.db.database import Database, Unit
 from porthole_control.errors import Forbidden
 from porthole_control.failpoints import failpoint
 from porthole_control.link.reports import is_passing
+from porthole_control.metrics import FENCED, STREAMS_REFUSED
 from porthole_control.people import rules as secrets
 from porthole_control.people.guard import Guard
 from porthole_control.sockets import Socket, refuse_pages
@@ -42,6 +43,7 @@ class ViewerEndpoint:
             self._guard.check_origin(HTTPConnection(scope), required=False)
         except Forbidden as error:
             logger.warning("stream_refused", address=socket.address, code=error.code)
+            STREAMS_REFUSED.labels("wrong_origin").inc()
             await socket.refuse(HTTPStatus.FORBIDDEN, error.code, str(error))
             return
         # Browsers are told nothing of a socket that was not opened, so it is, to be told.
@@ -54,10 +56,12 @@ class ViewerEndpoint:
             opened = await self._looking.redeem(ticket, socket.headers.get("origin"))
         except Refusal as refusal:
             logger.info("stream_refused", address=socket.address, code=refusal.ending.name)
+            STREAMS_REFUSED.labels(refusal.ending.known_name).inc()
             return refusal.ending
         except Exception as error:
             if not is_passing(error):
                 raise
+            STREAMS_REFUSED.labels(UNAVAILABLE.known_name).inc()
             return UNAVAILABLE
         log = logger.bind(stream=str(opened.id), session=str(opened.session_id))
         log.info("stream_opened", channel=opened.channel, mode=opened.mode)
@@ -133,6 +137,7 @@ async def judge(unit: Unit, stream: UUID, secret: str) -> UUID | None:
     if row.secret_expires_at is None or row.secret_expires_at <= unit.now:
         raise Forbidden("This secret is too old.", code="secret_expired")
     if row.agent_state == "revoked" or row.agent_epoch != row.current_epoch:
+        FENCED.labels("stream").inc()
         raise Forbidden("The link on which the stream was asked for is over.", code="epoch_over")
     await repository.open_(unit.connection, stream, unit.now)
     return row.replica_id

@@ -15,7 +15,13 @@ from porthole_contract.lifecycle import Phase
 from porthole_control.db.database import Database
 from porthole_control.db.doorbell import Bell, Doorbell
 from porthole_control.failpoints import failpoint
-from porthole_control.metrics import STREAM_BYTES, STREAM_OPENED, STREAMS, STREAMS_ENDED
+from porthole_control.metrics import (
+    STREAM_BYTES,
+    STREAM_OPENED,
+    STREAMS,
+    STREAMS_ENDED,
+    STREAMS_REFUSED,
+)
 from porthole_control.people import rules as secrets
 from porthole_control.sockets import Gone
 from porthole_control.streams import repository
@@ -33,6 +39,7 @@ from porthole_control.streams.endings import (
 )
 from porthole_control.streams.pump import Counts, Leg, pump
 from porthole_control.streams.rendezvous import Meeting, Rendezvous
+from porthole_control.streams.story import Story
 
 logger = structlog.get_logger(__name__)
 
@@ -112,6 +119,7 @@ class Looking:
         ending = GOING_AWAY
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        story = Story(self._database, stream)
         STREAMS.inc()
         first = asyncio.create_task(viewer.hear(), name="viewer-first")
         leaving = asyncio.create_task(_when_set(going_away), name="viewer-leaving")
@@ -122,8 +130,10 @@ class Looking:
                 found = await _first_of(meeting, first)
                 if isinstance(found, Ending):
                     ending = found
+                    STREAMS_REFUSED.labels(found.known_name).inc()
                 else:
                     STREAM_OPENED.observe(loop.time() - begun)
+                    story.opened()
                     failpoint("streams.met")
                     ending = await pump(
                         viewer, found, counts=counts, ended=meeting.ended, first=first
@@ -138,6 +148,7 @@ class Looking:
             STREAM_BYTES.labels("to_viewer").inc(counts.to_viewer)
             STREAM_BYTES.labels("from_viewer").inc(counts.from_viewer)
             await asyncio.shield(self._write_down(stream, ending, counts))
+            await asyncio.shield(story.over(ending, counts, loop.time() - begun))
         return ending
 
     async def _write_down(self, stream: UUID, ending: Ending, counts: Counts) -> None:

@@ -67,6 +67,27 @@ async def of_session(
     return [Seen(*row) for row in await connection.execute(query)]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a session's story says of a stream."""
+
+    session: UUID
+    viewer: str
+    channel: str
+    mode: str
+
+
+async def told_of(connection: AsyncConnection, stream: UUID) -> Told | None:
+    """Return who looks at what by this stream."""
+    query = (
+        select(streams.c.session_id, users.c.name, streams.c.channel, streams.c.mode)
+        .join(users, users.c.id == streams.c.user_id)
+        .where(streams.c.id == stream)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Told(*row)
+
+
 # -- the viewer's leg ------------------------------------------------------------------------
 
 

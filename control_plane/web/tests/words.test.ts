@@ -92,6 +92,10 @@ describe("the story of a session", () => {
     ["Created", "Pending", "Created"],
     ["Assigned", "Pending", "Placed"],
     ["WindowsLost", "Starting", "Windows lost"],
+    ["Queued", "Pending", "Queued"],
+    ["Resent", "Running", "Sent again"],
+    ["Taken", "Pending", "Held by its runtime"],
+    ["StreamOpened", "Running", "Somebody looks"],
     ["", null, ""],
   ])("%s in %s is called %j", (kind, phase, said) => {
     expect(headline({ kind, phase, reason: "" })).toBe(said);
@@ -99,6 +103,9 @@ describe("the story of a session", () => {
   it("is painted in the colour of what happened", () => {
     expect(tone({ kind: "Refused", phase: "Pending", reason: "" })).toBe("bad");
     expect(tone({ kind: "PhaseChanged", phase: "Running", reason: "" })).toBe("lit");
+    expect(tone({ kind: "Sent", phase: "Running", reason: "" })).toBe("idle");
+    expect(tone({ kind: "Resent", phase: "Running", reason: "" })).toBe("wait");
+    expect(tone({ kind: "StreamRefused", phase: "Running", reason: "" })).toBe("bad");
     expect(tone({ kind: "Waiting", phase: "Pending", reason: "NoCapacity" })).toBe("wait");
   });
 });

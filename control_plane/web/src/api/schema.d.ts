@@ -779,6 +779,19 @@ export interface components {
             subject_kind: "session" | "template" | "home";
         };
         /**
+         * CommandSentence
+         * @description What happened to a command.
+         */
+        CommandSentence: {
+            /**
+             * At
+             * @description When; null: it is so now.
+             */
+            at: string | null;
+            /** Message */
+            message: string;
+        };
+        /**
          * CommandState
          * @description Where a command is on its way.
          * @enum {string}
@@ -786,7 +799,7 @@ export interface components {
         CommandState: "pending" | "sent" | "received" | "succeeded" | "failed" | "superseded" | "expired";
         /**
          * CommandWhole
-         * @description A command with what it carries.
+         * @description A command with what it carries, and what became of it.
          */
         CommandWhole: {
             /** Agent */
@@ -840,6 +853,11 @@ export interface components {
              */
             sequence: number;
             state: components["schemas"]["CommandState"];
+            /**
+             * Story
+             * @description What happened to it, in order.
+             */
+            story: components["schemas"]["CommandSentence"][];
             /**
              * Subject Id
              * Format: uuid
@@ -3051,6 +3069,8 @@ export interface operations {
                 state?: components["schemas"]["CommandState"];
                 /** @description Of this session or home. */
                 subject?: string;
+                /** @description For the agent of this name. */
+                agent?: string;
                 /** @description The most items of this page. */
                 limit?: number;
                 /** @description `next` of the page before. */

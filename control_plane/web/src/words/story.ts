@@ -11,7 +11,16 @@ interface Line {
 const WORDS: Readonly<Record<string, string>> = {
   Assigned: "Placed",
   Adopted: "Taken over",
+  Resent: "Sent again",
+  Taken: "Held by its runtime",
+  StreamOpened: "Somebody looks",
+  StreamClosed: "A viewer left",
+  StreamRefused: "A viewer was refused",
 };
+
+/** What happens to orders on their way, and who looks: no news of the phase it is in. */
+const ASIDE = new Set(["Changed", "Queued", "Sent", "Taken", "StreamOpened", "StreamClosed"]);
+const SLOWED = new Set(["Resent", "Superseded", "Expired"]);
 
 /** "WindowsLost" as "Windows lost". */
 export function words(name: string): string {
@@ -27,6 +36,7 @@ export function headline({ kind, phase }: Line): string {
 
 /** The colour of a line: its phase's, if it is about a change of phase. */
 export function tone({ kind, phase, reason }: Line): Tone {
-  if (kind === "Refused") return "bad";
-  return phase === null || kind === "Changed" ? "idle" : look(phase, reason).tone;
+  if (kind === "Refused" || kind === "StreamRefused") return "bad";
+  if (SLOWED.has(kind)) return "wait";
+  return phase === null || ASIDE.has(kind) ? "idle" : look(phase, reason).tone;
 }
