@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from porthole_agent import metrics
 from porthole_agent.belonging import belonging
 from porthole_agent.enrolment import NotEnrolled, enrol
 from porthole_agent.logs import configure
@@ -27,6 +28,7 @@ from porthole_agent.runtimes.local.runtime import LocalRuntime
 from porthole_agent.runtimes.local.settings import LocalSettings
 from porthole_agent.settings import Settings
 from porthole_contract.errors import PortholeError
+from porthole_telemetry.exposition import Exposition, token
 
 _log = structlog.get_logger(__name__)
 
@@ -82,6 +84,24 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    exposition = await _told_metrics(settings)
+    try:
+        await _run(settings, stopping)
+    finally:
+        if exposition is not None:
+            exposition.close()
+
+
+async def _told_metrics(settings: Settings) -> Exposition | None:
+    if settings.metrics is None:
+        return None
+    file = settings.metrics_token_file or settings.folder / "metrics-token"
+    exposition = Exposition(metrics.exposition, token(file))
+    await exposition.open(settings.metrics)
+    return exposition
+
+
+async def _run(settings: Settings, stopping: asyncio.Event) -> None:
     if settings.runtime == "kubernetes":
         # An agent of one machine has no need of all that stands behind this.
         from porthole_agent import replica  # noqa: PLC0415 - see above

@@ -6,11 +6,13 @@ comes again is not begun a second time, its result is said again.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import structlog
 
 from porthole_agent.ledger import Ledger, Subject, Taken
+from porthole_agent.metrics import COMMAND_SECONDS, COMMANDS, COMMANDS_AGAIN, UNFINISHED
 from porthole_agent.runtimes.port import Runtime
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.link.commands import (
@@ -58,8 +60,11 @@ class Desk:
 
     def take(self, command: Command) -> None:
         """Take in a command; its result is said when it is known."""
-        match self._ledger.take(command):
+        taken = self._ledger.take(command)
+        UNFINISHED.set(len(self._ledger))
+        match taken:
             case Taken.DONE:
+                COMMANDS_AGAIN.inc()
                 self._say(self._ledger.result(command.id))
             case Taken.BEGIN:
                 worker = asyncio.create_task(self._work(command.subject), name=f"{command.subject}")
@@ -94,11 +99,15 @@ class Desk:
     async def _work(self, subject: Subject) -> None:
         try:
             while (command := self._ledger.turn(subject)) is not None:
+                begun = time.monotonic()
                 result = await self._carry_out(command)
                 self._ledger.finish(subject, result)
+                COMMANDS.labels(command.body.type, str(result.outcome)).inc()
+                COMMAND_SECONDS.labels(command.body.type).observe(time.monotonic() - begun)
                 self._say(result)
         finally:
             self._ledger.drop(subject)
+            UNFINISHED.set(len(self._ledger))
 
     async def _carry_out(self, command: Command) -> CommandResult:
         try:

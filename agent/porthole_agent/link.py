@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from porthole_agent.desk import Desk
 from porthole_agent.dial import LINK_PATH, websocket_url
 from porthole_agent.enrolment import Identity
+from porthole_agent.metrics import DIALS_FAILED, LINKED, LINKS, SUPERSEDED
 from porthole_agent.news import News
 from porthole_agent.streams import Streams
 from porthole_contract.errors import (
@@ -174,6 +175,7 @@ class Link:
                 failures = 0
                 wait = back_off(0, random.random())  # noqa: S311 - jitter, not a secret
             except Hopeless as error:
+                DIALS_FAILED.inc()
                 _log.error("link_refused", why=str(error))
                 wait = _HOPELESS_RETRY
             except (
@@ -184,12 +186,14 @@ class Link:
                 InvalidURI,
                 ProtocolError,
             ) as error:
+                DIALS_FAILED.inc()
                 if failures == 0 or self.linked:
                     _log.warning("link_lost", why=str(error) or type(error).__name__)
                 failures = 0 if self.linked else failures + 1
                 wait = back_off(failures, random.random())  # noqa: S311 - jitter, not a secret
             finally:
                 self._linked = False
+                LINKED.set(0)
                 self._unlinked.set()
                 self._channel.detach()
                 if self._desk is not None:
@@ -213,6 +217,7 @@ class Link:
             async with asyncio.timeout(_GREETING_WITHIN):
                 await self._greet(socket)
             self._linked = True
+            LINKED.set(1)
             self._unlinked.clear()
             _log.info("linked", epoch=self._channel.epoch, control_plane=self._identity.url)
             reader = asyncio.create_task(self._read(socket), name="link reader")
@@ -250,6 +255,7 @@ class Link:
             peer_received=welcome.received,
             now=asyncio.get_running_loop().time(),
         )
+        LINKS.labels("resumed" if welcome.resumed else "anew").inc()
         self._streams.new_epoch(welcome.epoch)
         if not welcome.resumed:
             # What was received and not dealt with belongs to a conversation that is over;
@@ -282,6 +288,7 @@ class Link:
                         pass
                     case Left(goodbye):
                         self._superseded = goodbye.code == "superseded"
+                        SUPERSEDED.inc(int(self._superseded))
                         raise (
                             RemoteProtocolError if goodbye.retry_after is not None else Hopeless
                         )(f"The control plane said goodbye: {goodbye.message or goodbye.code}")

@@ -51,6 +51,10 @@ class News:
     def __bool__(self) -> bool:
         return bool(self._urgent or self._observed or self._agent)
 
+    def __len__(self) -> int:
+        """How many things are owed."""
+        return len(self._urgent) + len(self._observed) + (self._agent is not None)
+
     def owe(self, item: Any) -> None:
         """Add something that must be said: a result, a refusal, a part of an inventory."""
         self._urgent.append(item)

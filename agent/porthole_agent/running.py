@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal, TypeVar
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from porthole_agent import metrics
 from porthole_agent.desk import Desk
 from porthole_agent.enrolment import Identity
 from porthole_agent.link import Link, always
@@ -18,6 +20,7 @@ from porthole_agent.runtimes.port import Runtime
 from porthole_agent.streams import Streams
 from porthole_agent.watch import Watch
 from porthole_agent.watchdog import Watchdog
+from porthole_contract.lifecycle import LIVE, Phase
 from porthole_contract.stream.grant import SigningKey
 
 _log = structlog.get_logger(__name__)
@@ -86,6 +89,9 @@ async def work(
     news.changed = link.nudge
     desk = Desk(runtime, news.owe)
     link.serve(desk)
+    metrics.OWED.set_function(lambda: len(news))
+    for phase in LIVE:
+        metrics.SESSIONS.labels(str(phase)).set_function(partial(_in_phase, watch, phase))
     watchdog = Watchdog(lambda: link.dialled_at, lambda: link.linked)
     tasks = [
         asyncio.create_task(watch.run(), name="watch"),
@@ -109,3 +115,7 @@ async def work(
             await hand_over()
         await streams.close_all("agent_stopping", "The agent is being restarted.")
         _log.info("stopped", seconds=round(time.monotonic() - started, 1))
+
+
+def _in_phase(watch: Watch, phase: Phase) -> float:
+    return watch.phases().get(phase, 0)

@@ -53,6 +53,13 @@ class Settings(BaseSettings):
     health_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """In a cluster: where `GET /healthz` and `GET /readyz` are answered; 0 is nowhere."""
 
+    metrics: str | None = None
+    """Where `GET /metrics` is answered to who has the token: `unix:PATH` or `HOST:PORT`. None:
+    nowhere."""
+
+    metrics_token_file: Path | None = None
+    """File with that token. None: `agent/metrics-token`, made when missing."""
+
     resync_every: timedelta = timedelta(seconds=60)
     """In a cluster: how often everything is listed anew, whatever its watches say."""
 

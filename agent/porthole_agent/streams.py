@@ -18,6 +18,7 @@ from porthole_agent.admission import UNGRANTED
 from porthole_agent.dial import websocket_url
 from porthole_agent.enrolment import Identity
 from porthole_agent.gates import Commander, open_channel
+from porthole_agent.metrics import STREAM_BYTES, STREAMS, STREAMS_ENDED
 from porthole_agent.runtimes.port import Observation, Runtime
 from porthole_contract.errors import Refused
 from porthole_contract.link.commands import ChangeStream, CloseStream, OpenStream
@@ -94,9 +95,10 @@ class Streams:
             return
         stream = _Stream(item)
         self._open[item.stream] = stream
+        STREAMS.set(len(self._open))
         stream.task = asyncio.create_task(self._carry(stream), name=f"stream {item.stream}")
         # Not in the task: one that is ended before it has begun never runs.
-        stream.task.add_done_callback(lambda _: self._open.pop(item.stream, None))
+        stream.task.add_done_callback(lambda _: self._forget(item.stream))
 
     def change(self, item: ChangeStream) -> None:
         """Change what an open stream may do; one whose gate does not obey is ended."""
@@ -117,6 +119,10 @@ class Streams:
         await asyncio.gather(*tasks, *self._errands, return_exceptions=True)
 
     # Inside ------------------------------------------------------------------------------
+
+    def _forget(self, stream: UUID) -> None:
+        self._open.pop(stream, None)
+        STREAMS.set(len(self._open))
 
     def _end(self, stream: _Stream, code: str, message: str) -> None:
         stream.ending = (code, message)
@@ -142,6 +148,7 @@ class Streams:
     async def _carry(self, stream: _Stream) -> None:
         item = stream.item
         log = _log.bind(stream=str(item.stream), session=str(item.session), channel=item.channel)
+        how = "done"
         try:
             seen = self._checked(item)
             if item.channel == LOGS:
@@ -149,6 +156,7 @@ class Streams:
             else:
                 await self._carry_channel(stream, seen)
         except Refused as error:
+            how = "refused"
             log.info("stream_refused", code=error.code, why=error.sentence)
             self._refuse(
                 StreamRefused(
@@ -156,12 +164,16 @@ class Streams:
                 )
             )
         except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
+            how = "failed"
             log.info("stream_failed", why=str(error) or type(error).__name__)
         except asyncio.CancelledError:
             if stream.ending is None:
                 raise
         except Exception:
+            how = "crashed"
             log.exception("stream_crashed")
+        finally:
+            STREAMS_ENDED.labels(how).inc()
 
     def _checked(self, item: OpenStream) -> Observation:
         seen = self._seen(item.session)
@@ -256,10 +268,13 @@ async def _pump(socket: ClientConnection, reader: StreamReader, writer: StreamWr
     async def down() -> None:
         while data := await reader.read(_CHUNK):
             await socket.send(data)
+            STREAM_BYTES.labels("to_viewer").inc(len(data))
 
     async def up() -> None:
         async for message in socket:
-            writer.write(message if isinstance(message, bytes) else message.encode())
+            data = message if isinstance(message, bytes) else message.encode()
+            writer.write(data)
+            STREAM_BYTES.labels("from_viewer").inc(len(data))
             await writer.drain()
 
     writer.transport.set_write_buffer_limits(high=_CHUNK)

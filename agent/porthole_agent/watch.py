@@ -6,7 +6,8 @@ it who owns one), and takes a complete inventory when one is wanted and every fe
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Literal, TypeVar
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from porthole_agent import news as report
+from porthole_agent.metrics import INVENTORIES
 from porthole_agent.news import News
 from porthole_agent.runtimes import port
 from porthole_contract.errors import PortholeError
@@ -61,6 +63,10 @@ class Watch:
     def seen(self, session: UUID) -> port.Observation | None:
         """Return the last view of a session."""
         return self._sessions.get(session)
+
+    def phases(self) -> Mapping[Phase, int]:
+        """Return how many sessions there are in each phase."""
+        return Counter(one.status.phase for one in self._sessions.values())
 
     def want_inventory(self) -> None:
         """Have everything reported soon."""
@@ -119,6 +125,7 @@ class Watch:
             seen = await self._look(self._runtime.inventory)
             self._sessions = {one.session: one for one in seen.sessions}
             self._tell_overview(seen.overview)
+            INVENTORIES.inc()
             self._news.inventory(report.of_inventory(seen, uuid4()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._every):

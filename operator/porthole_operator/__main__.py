@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
@@ -18,10 +19,12 @@ import structlog
 import uvloop
 
 from porthole_contract.errors import PortholeError
+from porthole_contract.lifecycle import LIVE, Phase
 from porthole_contract.names import OPERATOR
 from porthole_kube.cluster import Cluster
 from porthole_kube.lease import Lease, LeaseLost, Terms
 from porthole_kube.probes import Probes
+from porthole_operator import metrics
 from porthole_operator.apply import Applier
 from porthole_operator.desired.recipe import Site
 from porthole_operator.gates import Gates
@@ -34,6 +37,7 @@ from porthole_operator.settings import Settings
 from porthole_operator.tickets import Tickets
 from porthole_operator.watchfulness import Watchfulness
 from porthole_operator.work import Work
+from porthole_telemetry.exposition import Exposition, token
 
 _UNAVAILABLE = 69
 _TAKEN_OVER = 75
@@ -76,6 +80,7 @@ async def run(settings: Settings) -> None:
     probes = Probes({"/healthz": trouble})
     if settings.health_port:
         await probes.open(settings.health_port)
+    exposition = await _told_metrics(settings)
     cluster = await Cluster.connect(settings.kubeconfig, OPERATOR)
     identity = f"{os.uname().nodename}-{uuid4().hex[:8]}"
     lease = Lease(
@@ -89,10 +94,13 @@ async def run(settings: Settings) -> None:
         if not await _first(lease.acquire(), stopping):
             return
         leads = True
+        metrics.LEADS.set(1)
         _log.info("started", identity=identity, version=version("porthole"))
         await _lead(settings, cluster, lease, watchfulness, identity)
     finally:
         probes.close()
+        if exposition is not None:
+            exposition.close()
         await cluster.close()
         _log.info("stopped")
 
@@ -105,6 +113,9 @@ async def _lead(
     site = _site(settings)
     observer = Observer(cluster, site, gates)
     work = Work(observer, Applier(cluster, identity), gates)
+    metrics.GATES.set_function(lambda: gates.heard)
+    for phase in LIVE:
+        metrics.SESSIONS.labels(str(phase)).set_function(partial(_in_phase, work, phase))
     tickets = Tickets(cluster, settings.namespaces)
     images = Prepull(cluster, site)
     every = settings.resync_every.total_seconds()
@@ -138,6 +149,18 @@ async def _lead(
         stop.set()
         await asyncio.gather(watching, return_exceptions=True)
         await lease.release()
+
+
+async def _told_metrics(settings: Settings) -> Exposition | None:
+    if settings.metrics is None:
+        return None
+    exposition = Exposition(metrics.exposition, token(settings.metrics_token_file))
+    await exposition.open(settings.metrics)
+    return exposition
+
+
+def _in_phase(work: Work, phase: Phase) -> float:
+    return work.phases().get(phase, 0)
 
 
 def _terms(good_for: int) -> Terms:

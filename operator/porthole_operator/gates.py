@@ -71,6 +71,11 @@ class Gates:
         watch = self._watches.get(session)
         return watch is not None and watch.gate.pod == pod
 
+    @property
+    def heard(self) -> int:
+        """How many gates say how they are."""
+        return sum(watch.state is not None for watch in self._watches.values())
+
     def watch(self, session: str, gate: Gate, heard: Callable[[], None]) -> None:
         """Listen to a gate, instead of the one before; `heard` is called when it says news."""
         self.forget(session)

@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Where `GET /healthz` is answered; 0 is nowhere."""
 
+    metrics: str | None = None
+    """Where `GET /metrics` is answered to who has the token: `unix:PATH` or `HOST:PORT`. None:
+    nowhere."""
+
+    metrics_token_file: Path = Path("/run/porthole-metrics/token")
+    """File with that token."""
+
     gate_port: Annotated[int, Field(ge=1, le=65535)] = 7443
     """Where gates listen."""
 

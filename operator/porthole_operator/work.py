@@ -7,7 +7,8 @@ One worker for each Session, so that nothing about one happens at the same time;
 import asyncio
 import contextlib
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -22,7 +23,9 @@ from porthole_kube.errors import Conflicted, Missing
 from porthole_operator.apply import Applier
 from porthole_operator.decide import decide
 from porthole_operator.gates import Gates
+from porthole_operator.metrics import FAILED, LOOK_SECONDS, LOST, STARTED, TROUBLE, WRITES
 from porthole_operator.observe import Observer
+from porthole_operator.plan import Plan
 
 AT_ONCE: Final = 16
 LONGEST_SLEEP: Final = 900.0
@@ -95,6 +98,12 @@ class Work:
             if worker.status.phase not in LASTING:
                 yield key
 
+    def phases(self) -> Mapping[Phase, int]:
+        """Return how many Sessions there are in each phase."""
+        return Counter(
+            worker.status.phase for worker in self._workers.values() if worker.uid is not None
+        )
+
     async def close(self) -> None:
         """End all workers; what is being written is written or not."""
         tasks = [worker.task for worker in self._workers.values() if worker.task is not None]
@@ -113,14 +122,18 @@ class Work:
             worker.wake.clear()
             try:
                 async with self._at_once:
-                    pause = await self._steps(key, worker)
+                    with LOOK_SECONDS.time():
+                        pause = await self._steps(key, worker)
             except (Conflicted, Missing) as error:
+                TROUBLE.labels("fenced").inc()
                 _log.debug("looked_again", session=key[1], why=str(error))
                 pause, retry = retry, min(retry * 2, _LAST_RETRY)
             except PortholeError as error:
+                TROUBLE.labels("cluster").inc()
                 _log.warning("session_not_kept", session=key[1], why=str(error))
                 pause, retry = retry, min(retry * 2, _LAST_RETRY)
             except Exception:  # noqa: BLE001 - a bug must not leave a session without its worker
+                TROUBLE.labels("bug").inc()
                 _log.exception("session_worker_failed", session=key[1])
                 pause, retry = _LAST_RETRY, _LAST_RETRY
             else:
@@ -152,6 +165,7 @@ class Work:
             moment = datetime.now(UTC)
             done = await self._applier.apply(world, decide(subject, world.seen, moment))
             plan = done.plan
+            _count(subject.status, plan, wrote=done.wrote, now=moment)
             worker.status = plan.status
             worker.wrote = done.version or worker.wrote
             if not done.wrote:
@@ -166,3 +180,19 @@ class Work:
             self._gates.forget(worker.uid)
         # Its home may be free now.
         self.home_changed(key[0])
+
+
+def _count(before: ObjectStatus, plan: Plan, *, wrote: bool, now: datetime) -> None:
+    """Count what was done, and what it came to."""
+    after = plan.status
+    if wrote:
+        action = "note" if plan.action is None else type(plan.action).__name__
+        WRITES.labels(action).inc()
+    LOST.inc(max(0, after.restarts - before.restarts))
+    if before.phase is after.phase:
+        return
+    if after.phase is Phase.FAILED:
+        FAILED.inc()
+    begun = after.attempt.begun_at
+    if after.phase is Phase.RUNNING and before.phase in {Phase.STARTING, Phase.WAKING} and begun:
+        STARTED.observe(max(0.0, (now - begun).total_seconds()))

@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import os
 import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -91,6 +92,28 @@ class Exposition:
         if request.split(b" ")[:2] != [b"GET", b"/metrics"]:
             return _response("404 Not Found", b"")
         return _response("200 OK", self._tell())
+
+
+def token(file: Path) -> str:
+    """Return the token in a file, which is made with a new one if it is not there.
+
+    Raises:
+        Refused: it cannot be read or made.
+    """
+    try:
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(made, "w") as opened:
+                opened.write(f"{secrets.token_hex(32)}\n")
+        text = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(
+            "token_unreadable", f"The token of metrics is not in {file}: {error}."
+        ) from error
+    if not text:
+        raise Refused("token_unreadable", f"There is no token of metrics in {file}.")
+    return text
 
 
 def _free(where: str) -> Path:

@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 
 from porthole_agent.failpoints import failpoint
+from porthole_agent.metrics import FENCED, PUT_BACK, UNANSWERED, UNDONE
 from porthole_agent.runtimes import fence
 from porthole_agent.runtimes.kubernetes import manifests, seen
 from porthole_agent.runtimes.kubernetes.judge import PutBack, strays
@@ -218,6 +219,7 @@ class Writing:
 
     async def undo(self, thing: Object) -> None:
         """Delete a session that was made after its deletion."""
+        UNDONE.inc()
         await self._end(thing)
 
     async def _end(self, thing: Object) -> None:
@@ -242,6 +244,7 @@ class Writing:
             without = await self._api.merge(SESSIONS, *key_of(thing), patch)
             written = await self._api.apply(SESSIONS, _ordered(without, verdict.spec))
         self._sessions.put(written)
+        PUT_BACK.inc()
         now = datetime.now(UTC)
         try:
             await self._api.create(
@@ -341,8 +344,9 @@ async def _until_done(attempt: Callable[[], Awaitable[_T]]) -> _T:
         try:
             return await attempt()
         except Conflicted:
-            pass
+            FENCED.inc()
         except (Missing, Unanswered) as error:
+            UNANSWERED.inc()
             _log.warning("order_waits", why=str(error))
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LAST_PAUSE)

@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from porthole_agent.failpoints import failpoint
+from porthole_agent.metrics import HAPPENED, STARTED
 from porthole_agent.runtimes.local.decide import (
     Become,
     Begin,
@@ -261,6 +262,8 @@ class Keeper:
         self.record = with_conditions(record, seen, _now())
         await self._save()
         if entered is Phase.RUNNING:
+            if record.begun_at is not None:
+                STARTED.observe(max(0.0, (_now() - record.begun_at).total_seconds()))
             failpoint("local.create.drawn-recorded")
         elif entered is Phase.HIBERNATED:
             await self._note("stopped")
@@ -388,6 +391,7 @@ class Keeper:
 
     async def _note(self, event: JournalEvent) -> None:
         record = self.record
+        HAPPENED.labels(event).inc()
         await asyncio.to_thread(
             self._site.journal.say,
             event,
