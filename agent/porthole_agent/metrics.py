@@ -5,6 +5,9 @@ Labels are names that we choose; no id of a session or a user is one.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from porthole_contract.lifecycle import LIVE
+from porthole_contract.link.reports import Outcome
+
 REGISTRY = CollectorRegistry()
 
 # -- the link --------------------------------------------------------------------------------
@@ -114,6 +117,21 @@ STREAM_BYTES = Counter(
     ("direction",),
     registry=REGISTRY,
 )
+
+# What may come is told from the start, as 0: nobody can see a rise from nothing at all.
+for _metric, _values in (
+    (LINKS, ("resumed", "anew")),
+    (COMMAND_SECONDS, ("ApplySession", "DeleteSession", "DeleteHome")),
+    (SESSIONS, [str(phase) for phase in LIVE]),
+    (HAPPENED, ("started", "lost", "stopped", "gate_mended", "network_mended", "ended")),
+    (STREAMS_ENDED, ("done", "refused", "failed", "crashed")),
+    (STREAM_BYTES, ("to_viewer", "from_viewer")),
+):
+    for _value in _values:
+        _metric.labels(_value)
+for _kind in ("ApplySession", "DeleteSession", "DeleteHome"):
+    for _outcome in Outcome:
+        COMMANDS.labels(_kind, str(_outcome))
 
 
 def exposition() -> bytes:

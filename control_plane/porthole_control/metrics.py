@@ -8,6 +8,8 @@ stands in the database are the same in every process, as it was when they were l
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from porthole_contract.lifecycle import LASTING, LIVE
+
 REGISTRY = CollectorRegistry()
 
 _QUICK = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -219,6 +221,40 @@ STREAMS_REFUSED = Counter(
     ("reason",),
     registry=REGISTRY,
 )
+
+# What may come is told from the start, as 0: nobody can see a rise from nothing at all.
+_KINDS = ("ApplySession", "DeleteSession", "DeleteHome")
+for _metric, _values in (
+    (COMMANDS, ("pending", "sent", "received")),
+    (OLDEST_COMMAND, ("pending", "sent", "received")),
+    (COMMANDS_QUEUED, _KINDS),
+    (COMMAND_SECONDS, _KINDS),
+    (COMMANDS_RESENT, ("new_link", "forgotten", "failed")),
+    (COMMANDS_ENDED, ("succeeded", "failed", "superseded", "expired")),
+    (AGENTS, ("linked", "draining", "away")),
+    (EPOCHS, ("resumed", "anew")),
+    (
+        LINKS_REFUSED,
+        ("revoked", "too_many", "too_many_links", "too_old", "unavailable", "unproven"),
+    ),
+    (FENCED, ("report", "inventory", "stream")),
+    (REPORTS, ("SessionObserved", "CommandResult", "HomeObserved", "AgentObserved", "Snapshot")),
+    (REPORTS_DROPPED, ("SessionObserved", "CommandResult", "Snapshot")),
+    (
+        CONFLICTS,
+        (
+            *("adopted", "behind", "ended_elsewhere", "impossible_order", "lives_after_its_end"),
+            *("not_its_own", "sent_again", "too_many"),
+        ),
+    ),
+    (SESSIONS, [str(phase) for phase in LIVE]),
+    (SESSIONS_OVERDUE, [str(phase) for phase in LIVE - LASTING]),
+    (STREAM_BYTES, ("to_viewer", "from_viewer")),
+    (STREAMS_ENDED, ("1000", "1001", "other")),
+    (STREAMS_REFUSED, ("agent_unreachable", "session_not_running", "ticket_invalid", "other")),
+):
+    for _value in _values:
+        _metric.labels(_value)
 
 
 def exposition() -> bytes:

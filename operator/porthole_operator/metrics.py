@@ -5,6 +5,8 @@ Labels are names that we choose; no name of a session, an owner or a template is
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from porthole_contract.lifecycle import LIVE
+
 REGISTRY = CollectorRegistry()
 
 LEADS = Gauge(
@@ -57,6 +59,15 @@ GATES = Gauge(
     "Gates that are listened to and say how they are.",
     registry=REGISTRY,
 )
+
+# What may come is told from the start, as 0: nobody can see a rise from nothing at all.
+for _metric, _values in (
+    (SESSIONS, [str(phase) for phase in LIVE]),
+    (WRITES, ("note", "Begin", "Mend", "EndPod", "Sleep", "DeleteSession")),
+    (TROUBLE, ("fenced", "cluster", "bug")),
+):
+    for _value in _values:
+        _metric.labels(_value)
 
 
 def exposition() -> bytes:

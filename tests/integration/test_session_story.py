@@ -74,7 +74,8 @@ async def test_what_is_sent_again_and_what_is_overtaken_is_told(one: Served):
     successor = agent.twin()
     async with successor.linked(one.ws, epoch=agent.channel.epoch):
         await successor.until(lambda: [c for c in successor.commands if c.body.order == 4])
-        successor.say(observed({**session, "order": 4}, phase=Phase.HIBERNATED))
+        seen = {**session, "order": 4, "desired": "Hibernated"}
+        successor.say(observed(seen, phase=Phase.HIBERNATED))
 
         async def last() -> str:
             return (await story(one, session))[-1][0]
