@@ -61,11 +61,13 @@ def wanted(*, database: Iterable[str], server: Iterable[str]) -> tuple[Wanted, .
             given, or there is no control plane here.
     """
     database, server = tuple(database), tuple(server)
-    found = [Wanted(AGENT, ("key.pem",), signing_key)]
+    found = [
+        Wanted(AGENT, ("key.pem",), signing_key),
+        Wanted("porthole-metrics", ("token",), lambda: {"token": _random()}),
+    ]
     if server:
         found += [
             Wanted("porthole-administrator", ("token",), administrator_token),
-            Wanted("porthole-metrics", ("token",), lambda: {"token": _random()}),
             Wanted("porthole-tls", _TLS, lambda: certificate("Porthole", server)),
         ]
     if database:

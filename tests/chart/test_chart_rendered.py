@@ -356,6 +356,10 @@ def test_built_in_templates_come_after_their_kind(rendered):
         ({"controlPlane": {"enabled": False}}, "agent.url has to say"),
         ({"agent": {"url": "https://desks.example"}}, "agent.joinTokenSecret has to name"),
         ({"ingress": {"enabled": True}}, "publicUrl has to have a host name"),
+        ({"monitoring": {"rules": {"enabled": True}}}, "none of the programs tells"),
+        ({"monitoring": {"serviceMonitor": {"interval": "often"}}}, "interval"),
+        ({"traces": {"endpoint": "collector:4318"}}, "endpoint"),
+        ({"traces": {"settings": {"PORTHOLE_X": "1"}}}, "PORTHOLE_X"),
     ],
     ids=str,
 )

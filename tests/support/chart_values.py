@@ -49,6 +49,16 @@ WAYS: dict[str, dict[str, Any]] = {
         "sessionNamespaces": {"names": ["team-a", "team-b"], "create": False},
         "templates": {"builtIn": ["desktop"]},
     },
+    "watched": {
+        "controlPlane": {"metrics": True},
+        "agent": {"metrics": True},
+        "operator": {"metrics": True},
+        "monitoring": {"dashboard": {"enabled": True, "annotations": {"folder": "Desktops"}}},
+        "traces": {
+            "endpoint": "http://collector.example:4318",
+            "settings": {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"},
+        },
+    },
     "small, on node ports": {
         "controlPlane": {
             "replicas": 1,

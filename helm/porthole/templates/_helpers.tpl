@@ -120,6 +120,22 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* Where a program tells its metrics, and where it sends traces: environment; the argument is
+     (dict "root" $ "prefix" "PORTHOLE_…" "values" its section). */}}
+{{- define "porthole.seen" -}}
+{{- if .values.metrics }}
+- {name: {{ .prefix }}METRICS, value: "0.0.0.0:8090"}
+- {name: {{ .prefix }}METRICS_TOKEN_FILE, value: /run/porthole-metrics/token}
+{{- end }}
+{{- end }}
+
+{{- define "porthole.traces" -}}
+{{- with .Values.traces.endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- include "porthole.settings" .Values.traces.settings }}
+{{- end }}
+
 {{/* Settings of people's own, as environment. */}}
 {{- define "porthole.settings" -}}
 {{- range $name, $value := . }}
@@ -201,6 +217,17 @@ spec:
     matchLabels:
       {{- include "porthole.selector" . | nindent 6 }}
   policyTypes: [Ingress]
+{{- end }}
+
+{{/* Who may come to a program that serves nobody else: who collects metrics and has the token. */}}
+{{- define "porthole.collectors" -}}
+{{- if .metrics -}}
+ingress:
+  - from: [{namespaceSelector: {}}]
+    ports: [{port: metrics}]
+{{- else -}}
+ingress: []
+{{- end }}
 {{- end }}
 
 {{/* Hooks that are there while keys are made. */}}

@@ -52,7 +52,7 @@ def test_an_administrators_token_has_the_form_that_tokens_have():
 @pytest.mark.parametrize(
     ("database", "server", "names"),
     [
-        ((), (), {"agent"}),
+        ((), (), {"agent", "metrics"}),
         ((), ("a",), {"agent", "administrator", "metrics", "tls"}),
         (("d",), ("a",), {"agent", "administrator", "metrics", "tls", "database", "database-tls"}),
     ],
