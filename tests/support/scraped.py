@@ -38,7 +38,8 @@ def read(text: str) -> Scrape:
     samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     told = {}
     for family in text_string_to_metric_families(text):
-        told[family.name] = family.documentation
+        if not family.name.endswith("_created"):  # what the library adds to each counter
+            told[family.name] = family.documentation
         for sample in family.samples:
             pairs = tuple(sorted(sample.labels.items()))
             samples.setdefault(sample.name, {})[pairs] = sample.value
