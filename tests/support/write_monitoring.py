@@ -101,7 +101,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Links",
             {"links": "sum(porthole_links)", "contested": "max(porthole_agents_contested)"},
         ),
-        Panel("Epochs begun", _rates("porthole_link_epochs_total", "how")),
+        Panel(
+            "Epochs begun, links ended",
+            {
+                **_rates("porthole_link_epochs_total", "how"),
+                "ended": _sum("porthole_links_ended_total"),
+            },
+        ),
         Panel("Refused", _rates("porthole_links_refused_total", "code")),
         Panel("From heard to written down", _quantiles("porthole_report_lag_seconds"), "s"),
         Panel(
