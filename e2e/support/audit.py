@@ -19,6 +19,7 @@ SPARE: Mapping[tuple[str, str, str], str] = {
     ("agent", "sessions/for-others", "create"): _ASKED + "by the policy on owners",
     ("operator", "sessions/finalizers", "update"): _ASKED + "by owner references that block",
     ("agent", "controllerrevisions", "delete"): "of sessions that never came to be",
+    ("operator", "sessiontickets", "delete"): "of those that lie there when they are old",
     ("operator", "secrets", "patch"): "what an earlier version made, in the shape of this one",
     ("operator", "services", "patch"): "what an earlier version made, in the shape of this one",
     ("operator", "networkpolicies", "patch"): "what an earlier version made, likewise",

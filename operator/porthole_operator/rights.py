@@ -24,7 +24,7 @@ RIGHTS: Final = (
         Scope.SESSIONS,
         GROUP,
         "sessiontickets",
-        ("get", "list", "watch", "create", "patch", "delete"),
+        ("list", "watch", "create", "patch", "delete"),
     ),
     Right(Scope.SESSIONS, GROUP, "sessiontickets/status", ("patch",)),
     # The children; a pod is never changed, the others are never deleted.
