@@ -12,7 +12,8 @@ from websockets.exceptions import InvalidStatus
 
 from porthole_contract.link import channel, codec
 from porthole_contract.link.frames import Hello, Ping
-from porthole_contract.link.greeting import new_key
+from porthole_contract.link.greeting import new_key, prove
+from porthole_contract.link.version import CURRENT
 from porthole_control.link import endpoint, limits
 from tests.support.postgres import TestDatabase
 from tests.support.scripted_agent import SUBPROTOCOL, SaidGoodbye, ScriptedAgent
@@ -190,6 +191,28 @@ async def test_a_newer_link_takes_the_place_of_the_older(one: Served, agent: Scr
         assert (goodbye.code, goodbye.retry_after) == ("superseded", 5.0)
         seen = await shown(one, agent)
         assert (seen["linked"], seen["epoch"], seen["conditions"]) == (True, 2, [])
+
+
+async def test_a_greeting_that_was_too_slow_takes_no_link_away(one: Served, agent: ScriptedAgent):
+    slow = agent.twin()
+    async with dial(one) as socket:
+        nonce = secrets.token_hex(32)
+        version = str(CURRENT)
+        hello = Hello(version=version, agent=slow.id, instance=slow.instance, nonce=nonce)
+        await socket.send(codec.encode(hello))
+        challenge = codec.decode_from_control(await socket.recv())
+        async with agent.linked(one.ws):
+            url = f"{one.ws}/api/v1/agents/link"
+            await socket.send(codec.encode(prove(slow.key, hello, challenge, url)))
+            answer = codec.decode_from_control(await socket.recv())
+            assert (answer.type, answer.code) == ("Goodbye", "try_again")
+            agent.describe()
+
+            async def offered() -> int:
+                return (await one.control_plane.admin.get("/api/v1/templates/desktop")).status_code
+
+            await eventually(offered, 200)
+            assert agent.goodbye is None
 
 
 async def test_so_it_does_on_another_process(

@@ -156,6 +156,8 @@ class Hub:
 
     async def _replace(self, greeted: Greeted, link: Conversation) -> Welcome:
         """End the connection that this process has with the agent, and claim the link."""
+        if link.linked and rules.is_overtaken(greeted.epoch, link.epoch):
+            raise Parting(_NOT_YOUR_TURN)  # and the link that was quicker stays
         had = link.instance if link.linked else None
         epoch = link.epoch
         await link.end_connection(rules.SUPERSEDED)

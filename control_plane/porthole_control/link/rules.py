@@ -55,6 +55,16 @@ def next_epoch(ours: int, theirs: int) -> int:
     return max(ours, theirs) + 1
 
 
+def is_overtaken(offered: int, held: int) -> bool:
+    """Return whether a greeting was offered an epoch that a link has taken since.
+
+    Args:
+        offered: what its challenge said.
+        held: the epoch of the link that there is.
+    """
+    return offered <= held
+
+
 def still_remembered(superseded: Sequence[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     """Return which processes lost their link lately, without those of long ago."""
     return [

@@ -33,6 +33,11 @@ def test_the_next_epoch_is_above_what_both_remember():
     assert rules.next_epoch(3, 7) == 8
 
 
+def test_a_greeting_is_overtaken_by_a_link_that_took_its_epoch():
+    assert rules.is_overtaken(offered=4, held=4)
+    assert not rules.is_overtaken(offered=5, held=4)
+
+
 def test_rivals_are_forgotten_after_a_while():
     def rival(age: float) -> dict:
         return {"instance": str(uuid4()), "at": (NOW - timedelta(seconds=age)).isoformat()}
