@@ -94,6 +94,7 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         Stage("mypy", _tool("mypy"), 120, "lint"),
         Stage("web", (sys.executable, "tests/web.py"), 180, needs=WEB / "package.json"),
         Stage("unit", _pytest(*unit, *extra), 60, pytest=True),
+        Stage("model", _pytest("tests/model", *extra), 30, pytest=True),
         Stage("house", _pytest("tests/house", "tests/compat", *extra), 60, pytest=True),
         Stage("migration", _pytest("tests/migration", *extra), 60, pytest=True),
         _real(

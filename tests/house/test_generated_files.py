@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bench import page
 from porthole_control import openapi
+from tests.support import write_protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,3 +17,10 @@ def test_the_apis_description_is_fresh() -> None:
 def test_the_table_of_what_was_measured_is_fresh() -> None:
     """Make it anew with `python -m bench.page`."""
     assert page.PAGE.read_text() == page.fresh()
+
+
+def test_the_page_about_the_protocol_is_fresh() -> None:
+    """Make it anew with `python -m tests.support.write_protocol`."""
+    page = write_protocol.PAGE.read_text(encoding="utf-8")
+    assert sorted(write_protocol.parts(page)) == sorted(write_protocol.NAMES)
+    assert page == write_protocol.fresh(page)

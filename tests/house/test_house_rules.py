@@ -139,7 +139,7 @@ def test_test_files_have_names_of_their_own() -> None:
         for path in committed()
         if path.suffix == ".py"
         and path.relative_to(ROOT).parts[0] in {"tests", "e2e"}
-        and path.name not in {"conftest.py", "__init__.py"}
+        and path.name not in {"conftest.py", "__init__.py", "__main__.py"}
     )
     assert [name for name, count in names.items() if count > 1] == []
 
