@@ -105,6 +105,7 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         _real("chart", 120, "tests/chart", *extra),
         _real("images", 300, "tests/images", *extra),
         _real("e2e", 600, "e2e", *extra),
+        _real("cluster", 1200, "e2e", "-m", "cluster", *extra),
     )
 
 
