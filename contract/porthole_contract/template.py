@@ -235,6 +235,10 @@ class PinnedTemplate(Frozen):
     """
 
     name: Name
+    """The template's name."""
     revision: Annotated[int, Field(ge=1, lt=2**31)]
+    """The number of the revision."""
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """The SHA-256 of what it says, in lower-case hexadecimal digits."""
     spec: SessionTemplateSpec | None = None
+    """What it says; left out where only the digest travels."""

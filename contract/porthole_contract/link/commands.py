@@ -23,12 +23,19 @@ class ApplySession(Message):
 
     type: Literal["ApplySession"] = "ApplySession"
     session: UUID
+    """Which session."""
     order: Order
+    """The number of this wish; whatever has a lower one is older."""
     name: Name
+    """What its owner calls it."""
     owner: Owner
+    """Whose it is, as the agent's place knows them."""
     spec: SessionSpec
+    """What it is to be."""
     template: PinnedTemplate
+    """What it is made from."""
     home: UUID | None = None
+    """Which of its owner's homes `spec.home` means."""
 
 
 class DeleteSession(Message):
@@ -36,7 +43,9 @@ class DeleteSession(Message):
 
     type: Literal["DeleteSession"] = "DeleteSession"
     session: UUID
+    """Which session."""
     order: Order
+    """The number of this wish."""
 
 
 class DeleteHome(Message):
@@ -44,6 +53,7 @@ class DeleteHome(Message):
 
     type: Literal["DeleteHome"] = "DeleteHome"
     home: UUID
+    """Which home."""
 
 
 Body = Annotated[ApplySession | DeleteSession | DeleteHome, Field(discriminator="type")]
@@ -54,8 +64,11 @@ class Command(Message):
 
     type: Literal["Command"] = "Command"
     id: UUID
+    """The same whenever it is said again; the result repeats it."""
     sequence: Annotated[int, Field(ge=0, lt=2**53)]
+    """Its place among the commands of its subject."""
     body: Body
+    """What is to be done."""
 
     @property
     def subject(self) -> tuple[str, UUID]:
@@ -72,7 +85,9 @@ class TemplateContent(Message):
 
     type: Literal["TemplateContent"] = "TemplateContent"
     digest: str
+    """Of which revision: the SHA-256 that was asked for."""
     spec: SessionTemplateSpec
+    """What it says; an agent checks that it has that digest."""
 
 
 class OpenStream(Message):
@@ -84,14 +99,23 @@ class OpenStream(Message):
 
     type: Literal["OpenStream"] = "OpenStream"
     stream: UUID
+    """Which stream; part of what is dialled."""
     session: UUID
+    """Whose gate it is to be joined to."""
     owner: Owner
+    """Whose session it is said to be."""
     protocol: str
+    """What is spoken on the channel, `rfb` for a screen."""
     channel: str
+    """The channel's name at the gate: `vnc`, `logs`."""
     mode: Literal["control", "view"]
+    """What the viewer may do."""
     url: Annotated[str, Field(max_length=2048)]
+    """Where the control plane takes it to be dialled."""
     secret: Annotated[str, Field(min_length=1, max_length=512, repr=False)]
+    """Goes into the dial-back as its bearer token."""
     expires_at: Moment
+    """When the secret is worth nothing any more, on the control plane's clock."""
 
 
 class ChangeStream(Message):
@@ -99,8 +123,11 @@ class ChangeStream(Message):
 
     type: Literal["ChangeStream"] = "ChangeStream"
     stream: UUID
+    """Which stream."""
     session: UUID
+    """Whose it is."""
     mode: Literal["control", "view"]
+    """What its viewer may do from now on."""
 
 
 class CloseStream(Message):
@@ -108,9 +135,13 @@ class CloseStream(Message):
 
     type: Literal["CloseStream"] = "CloseStream"
     stream: UUID
+    """Which stream."""
     session: UUID
+    """Whose it is."""
     code: str
+    """Why, as a word; becomes part of the WebSocket's close frame."""
     message: Sentence = ""
+    """Why, as a sentence."""
 
 
 class WantInventory(Message):

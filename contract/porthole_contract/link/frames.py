@@ -27,13 +27,21 @@ class Hello(Message):
 
     type: Literal["Hello"] = "Hello"
     version: Annotated[str, Field(max_length=16)]
+    """`MAJOR.MINOR` of this protocol, the newest that the agent speaks."""
     agent: UUID
+    """Which agent: what enrolment answered."""
     instance: UUID
+    """Which process of it: made at each start, and kept as long as that runs."""
     nonce: Nonce
+    """Fresh random bytes, in lower-case hexadecimal digits."""
     conversation: UUID | None = None
+    """The conversation that is remembered; left out by one that was just started."""
     received: Number = 0
+    """The number of the last item of it that was taken."""
     epoch: Number = 0
+    """The greatest epoch that this agent was ever welcomed in."""
     program: Code = ""
+    """Name and version of the program, for people."""
 
 
 class Challenge(Message):
@@ -41,9 +49,13 @@ class Challenge(Message):
 
     type: Literal["Challenge"] = "Challenge"
     version: str
+    """The newest version that the control plane speaks."""
     control_plane: UUID
+    """Which installation: what enrolment answered as `instance`."""
     nonce: Nonce
+    """Fresh random bytes, in lower-case hexadecimal digits."""
     epoch: Annotated[int, Field(ge=1, lt=2**53)]
+    """What this link will have; goes into the proof."""
 
 
 class Proof(Message):
@@ -51,6 +63,7 @@ class Proof(Message):
 
     type: Literal["Proof"] = "Proof"
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
+    """Ed25519, in hexadecimal digits."""
 
 
 class Welcome(Message):
@@ -62,9 +75,13 @@ class Welcome(Message):
 
     type: Literal["Welcome"] = "Welcome"
     conversation: UUID
+    """What both are in from now on."""
     resumed: bool
+    """Whether it is the one that the agent remembers."""
     received: Number = 0
+    """The number of the last item of it that the control plane has taken."""
     epoch: Annotated[int, Field(ge=1, lt=2**53)]
+    """The epoch of this link."""
 
 
 class ControlData(Message):
@@ -72,7 +89,9 @@ class ControlData(Message):
 
     type: Literal["Data"] = "Data"
     seq: Annotated[int, Field(ge=1, lt=2**53)]
+    """The number of the first item."""
     items: Annotated[tuple[ControlItem, ...], Field(min_length=1, max_length=256)]
+    """In their order."""
 
 
 class AgentData(Message):
@@ -80,7 +99,9 @@ class AgentData(Message):
 
     type: Literal["Data"] = "Data"
     seq: Annotated[int, Field(ge=1, lt=2**53)]
+    """The number of the first item."""
     items: Annotated[tuple[AgentItem, ...], Field(min_length=1, max_length=256)]
+    """In their order."""
 
 
 class Ack(Message):
@@ -88,15 +109,19 @@ class Ack(Message):
 
     type: Literal["Ack"] = "Ack"
     upto: Number
+    """The number of the last item that was taken."""
     window: Annotated[int, Field(ge=0, le=4096)]
+    """How many more may be said after that one."""
 
 
 class Ping(Message):
-    """Are you there? `said` is the number of the last item before this frame."""
+    """Are you there? Whoever has heard less than `said` tells has lost something."""
 
     type: Literal["Ping"] = "Ping"
     number: Number
+    """Counts this side's pings; the answer repeats it."""
     said: Number | None = None
+    """The number of the last item before this frame."""
 
 
 class Pong(Message):
@@ -104,6 +129,7 @@ class Pong(Message):
 
     type: Literal["Pong"] = "Pong"
     number: Number
+    """That of the ping."""
 
 
 class Goodbye(Message):
@@ -111,8 +137,11 @@ class Goodbye(Message):
 
     type: Literal["Goodbye"] = "Goodbye"
     code: Code
+    """Why, as a word for programs."""
     message: Sentence = ""
+    """Why, as a sentence for people."""
     retry_after: Annotated[float, Field(ge=0, le=3600)] | None = None
+    """Seconds after which to dial again; left out: it is of no use."""
 
 
 FromAgent = Annotated[

@@ -42,9 +42,13 @@ class CommandResult(Message):
 
     type: Literal["CommandResult"] = "CommandResult"
     command: UUID
+    """The command's id."""
     outcome: Outcome
+    """How it ended."""
     code: Code = ""
+    """If it failed: why, as a word for programs."""
     message: Sentence = ""
+    """Why, as a sentence for people."""
 
 
 MOST_EVENTS = 100
@@ -55,8 +59,11 @@ class ObservedEvent(Message):
     """Something that happened to a session at its runtime, for its history."""
 
     at: Moment
+    """When, on the agent's clock."""
     reason: Code
+    """What, as a word."""
     message: Sentence = ""
+    """What, as a sentence."""
 
 
 class SessionObserved(Message):
@@ -68,25 +75,40 @@ class SessionObserved(Message):
 
     type: Literal["SessionObserved"] = "SessionObserved"
     session: UUID
+    """Which session."""
     name: Name
+    """What it is called there."""
     owner: Owner
+    """Whose it is there."""
     origin: Origin = Origin.API
+    """Who made it: the control plane (`api`) or somebody in the cluster."""
     order: Annotated[int, Field(ge=0, lt=2**53)]
+    """The order that it is held to; 0 if it never had one."""
     desired: Desired = Desired.RUNNING
+    """What it is held to."""
     spec: SessionSpec | None = None
+    """All that it is held to."""
     status: SessionStatus
+    """How it is."""
     gone: bool = False
+    """Whether nothing of it is left."""
     events: Annotated[tuple[ObservedEvent, ...], Field(max_length=MOST_EVENTS)] = ()
+    """What happened to it since it was last told of."""
 
 
 class SessionEnded(Message):
     """A session that is gone and that the agent still remembers: why, and when."""
 
     session: UUID
+    """Which session."""
     order: Annotated[int, Field(ge=0, lt=2**53)]
+    """The order of its end."""
     reason: Code
+    """Why, as a word."""
     message: Sentence = ""
+    """Why, as a sentence."""
     at: Moment
+    """When."""
 
 
 class HomeObserved(Message):
@@ -94,31 +116,47 @@ class HomeObserved(Message):
 
     type: Literal["HomeObserved"] = "HomeObserved"
     home: UUID
+    """Which home."""
     owner: Owner
+    """Whose it is."""
     name: Annotated[str, Field(max_length=63, pattern=NO_NUL)] = ""
+    """What it was made under."""
     size: Bytes
+    """How much fits into it, in bytes."""
     used: Bytes = 0
+    """How much is in it, in bytes."""
     holder: UUID | None = None
+    """The live session that has it."""
     gone: bool = False
+    """Whether it was deleted."""
 
 
 class TemplateOffered(Message):
     """A template that the agent knows by itself, and whether it can run it now."""
 
     name: Name
+    """What it is called there."""
     spec: SessionTemplateSpec
+    """What it says."""
     available: bool = True
+    """Whether it can be run there now."""
     reason: Code = ""
+    """Why not, as a word."""
     message: Sentence = ""
+    """Why not, as a sentence."""
 
 
 class Capacity(Message):
     """What the agent has for sessions, and what of it they use."""
 
     sessions: Count
+    """How many sessions there may be."""
     sessions_used: Count
+    """How many there are."""
     total: ResourceList = ResourceList()
+    """What there is for them."""
     used: ResourceList = ResourceList()
+    """What they were promised of it."""
 
 
 class AgentObserved(Message):
@@ -126,12 +164,19 @@ class AgentObserved(Message):
 
     type: Literal["AgentObserved"] = "AgentObserved"
     place: UUID
+    """Which machine or cluster it speaks for; always the same one."""
     runtime: Literal["kubernetes", "local"]
+    """How sessions are run there."""
     program: Code = ""
+    """Name and version of the program, for people."""
     capacity: Capacity
+    """What there is room for."""
     protocols: tuple[Protocol, ...] = (Protocol.VNC,)
+    """Which of the viewers' protocols its sessions can have."""
     templates: Annotated[tuple[TemplateOffered, ...], Field(max_length=1000)] = ()
+    """Those that it knows by itself."""
     draining: bool = False
+    """Whether it takes no new sessions."""
 
 
 class InventoryPart(Message):
@@ -142,12 +187,19 @@ class InventoryPart(Message):
 
     type: Literal["InventoryPart"] = "InventoryPart"
     snapshot: UUID
+    """Which inventory: the same in all of its parts."""
     index: Count
+    """Which part, counted from 0."""
     last: bool
+    """Whether no part follows."""
     place: UUID
+    """As in `AgentObserved`."""
     sessions: Annotated[tuple[SessionObserved, ...], Field(max_length=200)] = ()
+    """Those that are there."""
     homes: Annotated[tuple[HomeObserved, ...], Field(max_length=200)] = ()
+    """Those that are there."""
     ended: Annotated[tuple[SessionEnded, ...], Field(max_length=200)] = ()
+    """Those that are not, as far as they are remembered."""
 
 
 class StreamRefused(Message):
@@ -155,8 +207,11 @@ class StreamRefused(Message):
 
     type: Literal["StreamRefused"] = "StreamRefused"
     stream: UUID
+    """Which stream."""
     code: Code
+    """Why, as a word."""
     message: Sentence
+    """Why, as a sentence."""
 
 
 class WantTemplate(Message):
@@ -164,6 +219,7 @@ class WantTemplate(Message):
 
     type: Literal["WantTemplate"] = "WantTemplate"
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """The SHA-256 of the revision, in lower-case hexadecimal digits."""
 
 
 AgentItem = Annotated[

@@ -27,12 +27,12 @@ _CLOSED = 1000
 _POLICY = 1008
 _TRY_AGAIN = 1013
 
-_TOO_MANY = Goodbye(
+TOO_MANY = Goodbye(
     code="too_many",
     message="This agent links again and again. It may come back in a while.",
     retry_after=10.0,
 )
-_UNAVAILABLE = Goodbye(code="unavailable", message="The database does not answer.", retry_after=1.0)
+UNAVAILABLE = Goodbye(code="unavailable", message="The database does not answer.", retry_after=1.0)
 
 
 class LinkEndpoint:
@@ -108,11 +108,11 @@ class LinkEndpoint:
         except Exception as error:
             if not is_passing(error):
                 raise
-            await self._part(socket, _UNAVAILABLE)
+            await self._part(socket, UNAVAILABLE)
         else:
             if self._limits.linked(greeted.agent, asyncio.get_running_loop().time()):
                 return greeted
-            await self._part(socket, _TOO_MANY)
+            await self._part(socket, TOO_MANY)
         return None
 
     async def _serve(self, greeted: Greeted, socket: Socket) -> None:
@@ -125,7 +125,7 @@ class LinkEndpoint:
         except Exception as error:
             if not is_passing(error):
                 raise
-            await self._part(socket, _UNAVAILABLE)
+            await self._part(socket, UNAVAILABLE)
         else:
             await socket.close(_CLOSED)
 

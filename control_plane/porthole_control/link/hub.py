@@ -36,7 +36,7 @@ REMEMBERED_SECONDS = 60.0
 _LOOK_EVERY = 1.0
 _SEEN_EVERY = 5.0
 
-_NOT_YOUR_TURN = Goodbye(
+NOT_YOUR_TURN = Goodbye(
     code="try_again", message="Another link of this agent was quicker.", retry_after=0.5
 )
 
@@ -157,7 +157,7 @@ class Hub:
     async def _replace(self, greeted: Greeted, link: Conversation) -> Welcome:
         """End the connection that this process has with the agent, and claim the link."""
         if link.linked and rules.is_overtaken(greeted.epoch, link.epoch):
-            raise Parting(_NOT_YOUR_TURN)  # and the link that was quicker stays
+            raise Parting(NOT_YOUR_TURN)  # and the link that was quicker stays
         had = link.instance if link.linked else None
         epoch = link.epoch
         await link.end_connection(rules.SUPERSEDED)
@@ -177,7 +177,7 @@ class Hub:
             if known is None or known.state == "revoked":
                 raise Parting(rules.REVOKED)
             if known.epoch != greeted.expected:
-                raise Parting(_NOT_YOUR_TURN)
+                raise Parting(NOT_YOUR_TURN)
             superseded = rules.still_remembered(known.superseded, unit.now)
             contested = rules.is_contested(superseded, hello.instance)
             loser = known.link_instance if known.linked_replica is not None else had
