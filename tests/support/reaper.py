@@ -19,7 +19,7 @@ def adopt() -> None:
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _processes() -> dict[int, tuple[int, str]]:
+def processes() -> dict[int, tuple[int, str]]:
     """Return every process of the machine with its parent and its state."""
     found = {}
     for entry in Path("/proc").iterdir():
@@ -35,7 +35,7 @@ def _processes() -> dict[int, tuple[int, str]]:
 
 def descendants() -> list[int]:
     """Return the process ids of everything that this program started and that still runs."""
-    everything = _processes()
+    everything = processes()
     children: dict[int, list[int]] = {}
     for pid, (parent, _) in everything.items():
         children.setdefault(parent, []).append(pid)
@@ -50,7 +50,7 @@ def descendants() -> list[int]:
 def reap(keep: frozenset[int] = frozenset()) -> None:
     """Collect the orphans that have ended; `keep` are the stages' own, their Popen's business."""
     me = os.getpid()
-    for pid, (parent, state) in _processes().items():
+    for pid, (parent, state) in processes().items():
         if parent == me and state == "Z" and pid not in keep:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)

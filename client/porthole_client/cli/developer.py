@@ -1,4 +1,4 @@
-"""`porthole prepare`, and `porthole test` and `bench`, which are the checkout's own programs."""
+"""`porthole prepare`; and `test`, `bench` and `chaos`, which are the checkout's own programs."""
 
 import os
 import shutil
@@ -21,6 +21,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("prepare", rich_help_panel="Development")(_prepare)
     app.command("test", context_settings=_PASSED_ON, rich_help_panel="Development")(_test)
     app.command("bench", context_settings=_PASSED_ON, rich_help_panel="Development")(_bench)
+    own = {**_PASSED_ON, "help_option_names": []}
+    app.command("chaos", context_settings=own, rich_help_panel="Development")(_chaos)
 
 
 def _become(command: str, program: tuple[str, ...], arguments: list[str]) -> None:
@@ -60,3 +62,15 @@ def _bench(
     if lacking := [name for name in _BASELINES if shutil.which(name) is None]:
         packages.install(lacking, print)
     _become("bench", ("-m", "bench"), arguments or [])
+
+
+def _chaos(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="--minutes N, --seed S; --help tells of more.")
+    ] = None,
+) -> None:
+    """Use Porthole while everything breaks that can break, and judge what happened."""
+    wanted = arguments or []
+    if not {"--help", "--sum"} & set(wanted):
+        prepare((), print)
+    _become("chaos", ("-m", "e2e.chaos.command"), wanted)

@@ -1,0 +1,105 @@
+"""`porthole chaos [--minutes N] [--seed S]`: use Porthole, break what can break, and judge.
+
+Everything is real: replicas of the control plane behind a balancer, agents whose desktops run on
+this machine, a Postgres. What is broken when follows from the seed. The run is cut into segments
+of a few minutes, each with a seed of its own, and every segment appends a line to the log, so
+that runs add up.
+
+The exit code is 0 if nothing happened that should not have, and 1 if something did; then the story
+of each session concerned is told. With `--planted` there is a bug, which is to be found: 0 if it
+was.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from e2e.chaos.faults import POINTS
+from e2e.chaos.part import ROOT
+from e2e.chaos.plan import KINDS
+from e2e.chaos.report import page, told
+from e2e.chaos.segment import Told, Wish, tell
+from tests.support import planted
+
+LOG = ROOT / "e2e" / "chaos.jsonl"
+_LONGEST = 5.0
+_MOST_STORIES = 8
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="porthole chaos")
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long, set-up apart")
+    parser.add_argument("--seed", type=int, default=None, help="of the first segment")
+    parser.add_argument("--log", type=Path, default=LOG, help="to which segments are appended")
+    parser.add_argument("--planted", choices=sorted(planted.BUGS), default="", help="have a bug")
+    parser.add_argument("--only", default="", metavar="KINDS", help="these faults, by commas")
+    parser.add_argument("--keep", action="store_true", help="keep the story and the logs")
+    parser.add_argument("--sum", action="store_true", help="show what the log adds up to")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run segments."""
+    wanted = _arguments()
+    if wanted.sum:
+        print(page(_read(wanted.log)))
+        return 0
+    kinds = tuple(filter(None, wanted.only.split(",")))
+    if unknown := set(kinds) - set(KINDS):
+        print(f"There is no fault {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}.")
+        return 2
+    seed = wanted.seed if wanted.seed is not None else len(_read(wanted.log))
+    lines, failed, left = [], False, wanted.minutes
+    while left > 0.01:
+        minutes = min(left, _LONGEST)
+        print(f"Segment with seed {seed}, {minutes:.1f} minutes", flush=True)
+        done = asyncio.run(tell(_wish(wanted, seed, minutes, kinds)))
+        _show(done)
+        lines.append(done.line)
+        if not wanted.planted and not kinds:
+            with wanted.log.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(done.line) + "\n")
+        failed = failed or bool(done.violations)
+        if failed:
+            break
+        seed, left = seed + 1, left - minutes
+    print(page(lines))
+    if wanted.planted:
+        print(f"{wanted.planted}: {'found' if failed else 'NOT found'}")
+        return 0 if failed else 1
+    return 1 if failed else 0
+
+
+def _wish(wanted: argparse.Namespace, seed: int, minutes: float, kinds: tuple[str, ...]) -> Wish:
+    if wanted.planted:
+        bug = planted.BUGS[wanted.planted]
+        return Wish(
+            seed,
+            minutes,
+            planted=wanted.planted,
+            kinds=bug.kinds,
+            points=(),
+            replicas=bug.replicas,
+            agents=1,
+            keep=wanted.keep,
+        )
+    points = () if kinds else POINTS
+    return Wish(seed, minutes, kinds=kinds or KINDS, points=points, keep=wanted.keep)
+
+
+def _show(done: Told) -> None:
+    for violation in done.violations[:_MOST_STORIES]:
+        print(told(violation, done.begin))
+        print("\n".join(f"        {words}" for words in done.words.get(violation.session, [])))
+    if len(done.violations) > _MOST_STORIES:
+        print(f"... and {len(done.violations) - _MOST_STORIES} more")
+
+
+def _read(log: Path) -> list[dict[str, object]]:
+    return [json.loads(text) for text in log.read_text().splitlines()] if log.exists() else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Those who use it: each with sessions of their own, one call after the other, and a log of them.
+
+A call is repeated until it is answered, as a good client does, and now and then once more
+though it was answered. Whether it had an effect is read in the witness' journal.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from e2e.chaos.place import Deployment, Tail
+from e2e.chaos.story import Buried, Call, Entry, Held
+
+_PATIENCE = 60.0
+"""Seconds that somebody waits for an effect before they go on; the judge decides."""
+_KNOWN_AGAIN_WITHIN = 45.0
+_LOOK_EVERY = 0.02
+
+
+@dataclass
+class Mine:
+    """A session as its user knows it."""
+
+    key: str
+    session: str = ""
+    mark: int = 0
+    desired: str = "Running"
+    ended: bool = False
+    held: Held | None = None
+    buried: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Driver:
+    """All users, and what they know.
+
+    Args:
+        deployment: what they use.
+        seed: of what they do.
+    """
+
+    def __init__(self, deployment: Deployment, seed: int) -> None:
+        self._deployment = deployment
+        self._chance = random.Random(seed)
+        self.mine: dict[str, Mine] = {}
+        self._by_session: dict[str, Mine] = {}
+        self._tails = [Tail(deployment.journal_of(name)) for name in deployment.place_folders]
+        self.stopping = asyncio.Event()
+        self.client = deployment.client()
+
+    async def run(self, lifecycles: int, changers: int) -> None:
+        """Use it until `stopping` is set; what is begun then is brought to its answer."""
+        following = asyncio.create_task(self.follow())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(lifecycles):
+                    group.create_task(self._lives(number))
+                for _ in range(changers):
+                    group.create_task(self._changes())
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def follow(self) -> None:
+        """Take in what places do, until cancelled."""
+        while True:
+            for tail in self._tails:
+                for entry in tail.fresh():
+                    self._take(entry)
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def _take(self, entry: Entry) -> None:
+        match entry:
+            case Held(session=session, key=key):
+                mine = self._by_session.get(session) or self.mine.get(key)
+                if mine is not None:
+                    mine.held = entry
+                    mine.news.set()
+            case Buried(session=session):
+                if (mine := self._by_session.get(session)) is not None:
+                    mine.buried = True
+                    mine.news.set()
+            case _:
+                pass
+
+    # Lives
+
+    async def _lives(self, number: int) -> None:
+        """Have one session after the other, each with a whole life."""
+        await asyncio.sleep(0.7 * number)
+        count = number
+        while not self.stopping.is_set():
+            count += 1
+            mine = await self.create("desktop" if count % 10 == 0 else "sleeper")
+            if mine is None:
+                continue
+            for step in self._chance.choice(_LIVES):
+                if self.stopping.is_set():
+                    break
+                if step == "running":
+                    await self._until(mine, lambda m: m.held is not None and _runs(m.held), 15.0)
+                    continue
+                await self.do(mine, step)
+                # Who is impatient gives the next order while the one before is on its way.
+                if self._chance.random() < 0.7:
+                    await self.effect(mine)
+            if not self.stopping.is_set() or self._chance.random() < 0.5:
+                await self.do(mine, "delete")
+                await self.effect(mine)
+
+    async def _changes(self) -> None:
+        """Have one session, and change it again and again."""
+        while not self.stopping.is_set():
+            mine = await self.create("sleeper")
+            while mine is not None and not self.stopping.is_set() and not mine.ended:
+                if not await self.do(mine, "change"):
+                    break
+                await self.effect(mine)
+                await asyncio.sleep(0.05)
+
+    async def effect(self, mine: Mine) -> bool:
+        """Wait until what was asked for last has happened; False: it has not in time."""
+
+        def done(one: Mine) -> bool:
+            held = one.held
+            if one.ended:
+                return one.buried
+            return held is not None and held.mark >= one.mark and held.desired == one.desired
+
+        return await self._until(mine, done, _PATIENCE)
+
+    async def _until(self, mine: Mine, done: Any, within: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not done(mine) and not self.stopping.is_set():
+                    mine.news.clear()
+                    await mine.news.wait()
+        return bool(done(mine))
+
+    # Calls
+
+    async def create(self, template: str) -> Mine | None:
+        """Ask for a session; None if it was refused, or never answered."""
+        mine = Mine(uuid4().hex)
+        self.mine[mine.key] = mine
+        body = {"template": template, "labels": {"key": mine.key, "mark": "0"}}
+        answer = await self._told("create", mine, "POST", "/sessions", body)
+        if answer is None or answer.status_code != httpx.codes.ACCEPTED:
+            return None
+        if self._chance.random() < 0.3:
+            await self._told("create", mine, "POST", "/sessions", body)
+        return mine
+
+    async def do(self, mine: Mine, step: str) -> bool:
+        """Do one thing with a session; whether it was accepted."""
+        path = f"/sessions/{mine.session}"
+        match step:
+            case "change":
+                mine.mark += 1
+                body: Any = {"labels": {"mark": str(mine.mark)}}
+                answer = await self._told(step, mine, "PATCH", path, body)
+            case "hibernate" | "wake":
+                wanted = "Hibernated" if step == "hibernate" else "Running"
+                answer = await self._told(step, mine, "PATCH", path, {"desired": wanted})
+                if answer is not None and answer.status_code == httpx.codes.ACCEPTED:
+                    mine.desired = wanted
+            case _:
+                answer = await self._told(step, mine, "DELETE", path, None)
+                mine.ended = answer is not None
+        return answer is not None and answer.status_code == httpx.codes.ACCEPTED
+
+    async def _told(
+        self, verb: str, mine: Mine, method: str, path: str, body: Any
+    ) -> httpx.Response | None:
+        """Call until there is an answer, and write it down."""
+        begun = time.monotonic()
+        answer = await self._call(method, path, body, mine.key if verb == "create" else "")
+        outcome = "unknown"
+        if answer is not None:
+            outcome = "accepted" if answer.status_code == httpx.codes.ACCEPTED else "refused"
+            if verb == "create" and outcome == "accepted":
+                mine.session = mine.session or answer.json()["id"]
+                self._by_session[answer.json()["id"]] = mine
+        mark = mine.mark if verb in {"create", "change"} else -1
+        told = answer.json()["id"] if outcome == "accepted" and answer else mine.session
+        ended = time.monotonic()
+        self._deployment.say(Call(begun, ended, verb, mine.key, told, mark, outcome))
+        return answer
+
+    async def _call(self, method: str, path: str, body: Any, key: str) -> httpx.Response | None:
+        headers = {"Idempotency-Key": key} if key else {}
+        begun = time.monotonic()
+        pause = 0.1
+        while time.monotonic() < begun + _PATIENCE:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await self.client.request(method, path, json=body, headers=headers)
+                unknown = answer.status_code == httpx.codes.NOT_FOUND and method != "POST"
+                # A database that was put back knows it again when its agent has told of it.
+                if unknown and time.monotonic() < begun + _KNOWN_AGAIN_WITHIN:
+                    pass
+                elif answer.status_code < 500 and answer.status_code != 429:
+                    return answer
+            await asyncio.sleep(pause * self._chance.uniform(0.5, 1.0))
+            pause = min(2 * pause, 1.0)
+        return None
+
+
+def _runs(held: Held) -> bool:
+    return held.phase == "Running"
+
+
+_LIVES = (
+    ("running", "change", "change"),
+    ("running", "hibernate", "wake", "running", "change"),
+    ("change", "hibernate", "change", "wake"),
+    ("hibernate", "wake", "running"),
+    ("running",),
+    ("change",),
+    (),
+)
+"""What people do between a session's beginning and its end."""

@@ -1,0 +1,245 @@
+"""What stands in front of the replicas: a balancer without stickiness that can spoil links.
+
+Every new connection goes to the next replica that takes it. A connection that asks for the
+agents' link is understood as far as its frames, and these can be lost, doubled, held up, kept
+while the other end believes in the connection, or delivered when the agent has long linked again.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from e2e.chaos.frames import Cutter, Frame
+
+_CHUNK: Final = 65536
+_LINK: Final = b" /api/v1/agents/link"
+_HEAD_ENDS: Final = b"\r\n\r\n"
+_TAKES_WITHIN: Final = 2.0
+_GREETING: Final = 3
+"""Frames of each side that are let through: a greeting is over in two."""
+_BREAKS_AFTER: Final = 1.0
+"""Seconds from a lost frame to the end of its connection: TCP loses nothing in between."""
+
+MODES: Final = ("link-drop", "link-double", "link-delay", "link-half-open", "link-late")
+
+
+class Front:
+    """The balancer.
+
+    Args:
+        upstreams: ports of 127.0.0.1.
+        seed: of what is spoilt.
+    """
+
+    def __init__(self, upstreams: Sequence[int], seed: int) -> None:
+        self.port = 0
+        self._upstreams = list(upstreams)
+        self._turn = 0
+        self._chance = random.Random(seed)
+        self._spoilt: dict[str, int] = dict.fromkeys(MODES, 0)
+        self._links: set[Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def spoiling(self, mode: str) -> AsyncIterator[None]:
+        """Spoil every link in this way for as long as the context lasts."""
+        self._spoilt[mode] += 1
+        if mode == "link-late":
+            for link in list(self._links):
+                link.cut_agent()
+        try:
+            yield
+        finally:
+            self._spoilt[mode] -= 1
+
+    def cut(self) -> None:
+        """Break every link."""
+        for link in list(self._links):
+            link.abort()
+
+    def spoils(self, mode: str) -> bool:
+        """Whether links are spoilt in this way now."""
+        return self._spoilt[mode] > 0
+
+    def happens(self, chance: float) -> bool:
+        """Throw the dice."""
+        return self._chance.random() < chance
+
+    def uniform(self, least: float, most: float) -> float:
+        """Return a number between."""
+        return self._chance.uniform(least, most)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far: asyncio.StreamWriter | None = None
+        try:
+            head = await reader.readuntil(_HEAD_ENDS)
+            far_reader, far = await self._next()
+            far.write(head)
+            if _LINK in head.split(b"\r\n", 1)[0]:
+                link = Link(self, (reader, writer), (far_reader, far))
+                self._links.add(link)
+                try:
+                    await link.carry()
+                finally:
+                    self._links.discard(link)
+            else:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(_pump(reader, far))
+                    both.create_task(_pump(far_reader, writer))
+        except* (OSError, EOFError, asyncio.LimitOverrunError):
+            pass  # one end is gone, so the other one goes
+        finally:
+            for end in (writer, far):
+                if end is not None:
+                    end.transport.abort()
+
+    async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for _ in self._upstreams:
+            port = self._upstreams[self._turn % len(self._upstreams)]
+            self._turn += 1
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_TAKES_WITHIN):
+                    return await asyncio.open_connection("127.0.0.1", port)
+        raise ConnectionRefusedError
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._serve(reader, writer)
+        self._tasks.discard(task)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, upstreams: Sequence[int], seed: int) -> AsyncIterator["Front"]:
+        """Carry for as long as the context lasts."""
+        front = cls(upstreams, seed)
+        server = await asyncio.start_server(front._accept, "127.0.0.1", 0)
+        front.port = server.sockets[0].getsockname()[1]
+        try:
+            yield front
+        finally:
+            server.close()
+            for task in list(front._tasks):
+                task.cancel()
+            await asyncio.gather(*front._tasks, return_exceptions=True)
+
+
+class Link:
+    """One link of an agent, between its two ends."""
+
+    def __init__(
+        self,
+        front: Front,
+        agent: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        control: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        self._front = front
+        self._agent = agent
+        self._control = control
+        self._breaks: asyncio.TimerHandle | None = None
+        self._is_late = False
+
+    def abort(self) -> None:
+        """Break both connections."""
+        for _, writer in (self._agent, self._control):
+            writer.transport.abort()
+
+    def cut_agent(self) -> None:
+        """Break the agent's connection alone; what it had said comes to the other end late."""
+        self._is_late = True
+        self._agent[1].transport.abort()
+
+    async def carry(self) -> None:
+        """Carry frames until an end is gone."""
+        up = asyncio.create_task(self._up())
+        down = asyncio.create_task(self._direction(self._control, self._agent[1], is_http=True))
+        try:
+            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            while self._front.spoils("link-half-open"):
+                await asyncio.sleep(0.1)
+            if self._is_late and not up.done():
+                await asyncio.wait({up}, timeout=10.0)
+        finally:
+            if self._breaks is not None:
+                self._breaks.cancel()
+            for task in (up, down):
+                task.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
+            self.abort()
+
+    async def _up(self) -> None:
+        """Carry what the agent says; its frames are kept in between, should they come late."""
+        held: asyncio.Queue[bytes] = asyncio.Queue()
+        reading = asyncio.create_task(self._hold(held))
+        writer = self._control[1]
+        while not reading.done() or not held.empty():
+            try:
+                async with asyncio.timeout(0.1):
+                    data = await held.get()
+            except TimeoutError:
+                continue
+            if self._is_late:
+                await asyncio.sleep(self._front.uniform(0.5, 2.0))
+            writer.write(data)
+            await writer.drain()
+
+    async def _hold(self, held: "asyncio.Queue[bytes]") -> None:
+        reader, _ = self._agent
+        cutter, count = Cutter(), 0
+        with contextlib.suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                for frame in cutter.feed(data):
+                    count += 1
+                    for part in await self._spoilt(frame, count):
+                        if self._front.spoils("link-late") and count > _GREETING:
+                            await asyncio.sleep(0.05)
+                        held.put_nowait(part)
+
+    async def _direction(
+        self,
+        source: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        writer: asyncio.StreamWriter,
+        *,
+        is_http: bool,
+    ) -> None:
+        reader, _ = source
+        if is_http:
+            writer.write(await reader.readuntil(_HEAD_ENDS))
+        cutter, count = Cutter(), 0
+        while data := await reader.read(_CHUNK):
+            for frame in cutter.feed(data):
+                count += 1
+                for part in await self._spoilt(frame, count):
+                    writer.write(part)
+            await writer.drain()
+
+    async def _spoilt(self, frame: Frame, count: int) -> list[bytes]:
+        """Return what becomes of a frame."""
+        front = self._front
+        if not frame.is_data or count <= _GREETING:
+            return [frame.whole]
+        if front.spoils("link-half-open"):
+            return []
+        if front.spoils("link-drop") and front.happens(0.3):
+            if self._breaks is None:
+                loop = asyncio.get_running_loop()
+                self._breaks = loop.call_later(_BREAKS_AFTER, self.abort)
+            return []
+        if front.spoils("link-delay"):
+            await asyncio.sleep(front.uniform(0.05, 1.0))
+        if front.spoils("link-double") and front.happens(0.5):
+            return [frame.whole, frame.whole]
+        return [frame.whole]
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_CHUNK):
+        writer.write(data)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()

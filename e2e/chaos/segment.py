@@ -1,0 +1,197 @@
+"""One segment: everything up, used, broken as planned, healed, looked at, judged, down."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from e2e.chaos.checker import Violation, check
+from e2e.chaos.driver import Driver, Mine
+from e2e.chaos.faults import POINTS, Faults
+from e2e.chaos.machine import left, on_disk, scan
+from e2e.chaos.place import Deployment, a_deployment
+from e2e.chaos.plan import HEALED, KINDS, LEAD, plan
+from e2e.chaos.report import summary
+from e2e.chaos.story import Entry, Note, Shown, read
+
+LIFECYCLES, CHANGERS = 3, 3
+_SCAN_EVERY = 3.0
+_SETTLES_WITHIN = 90.0
+_ENDS_WITHIN = 90.0
+_PASSING = {"Starting", "Waking", "Hibernating", "Terminating", "Pending"}
+
+
+@dataclass
+class Told:
+    """How a segment went."""
+
+    line: dict[str, Any]
+    violations: list[Violation]
+    begin: float
+    words: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a segment is to be like; 0 replicas or agents: as many as its seed says."""
+
+    seed: int
+    minutes: float
+    planted: str = ""
+    kinds: tuple[str, ...] = KINDS
+    points: tuple[str, ...] = POINTS
+    replicas: int = 0
+    agents: int = 0
+    keep: bool = False
+
+
+async def tell(wish: Wish) -> Told:
+    """Run one segment."""
+    folder = Path(tempfile.mkdtemp(prefix="porthole-chaos-", dir="/var/tmp"))
+    replicas = wish.replicas or 1 + wish.seed % 3
+    agents = wish.agents or 1 + wish.seed // 3 % 2
+    try:
+        async with a_deployment(
+            folder, wish.seed, replicas=replicas, agents=agents, planted=wish.planted
+        ) as deployment:
+            driver = Driver(deployment, wish.seed)
+            async with driver.client:
+                found = await _used(deployment, driver, wish)
+        for one in left(deployment):
+            deployment.say(one)
+        entries = read(deployment.journals())
+        found += check(entries)
+        violations = list({(one.kind, one.session, one.sentence): one for one in found}.values())
+        line = summary(wish.seed, wish.minutes, entries, violations)
+        line |= {"replicas": replicas, "agents": agents}
+        words = {one.session: deployment.words(one.session) for one in violations if one.session}
+        return Told(line, violations, entries[0].at, words)
+    finally:
+        if wish.keep:
+            print(f"The story and the logs are in {folder}", flush=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _used(deployment: Deployment, driver: Driver, wish: Wish) -> list[Violation]:
+    seconds = wish.minutes * 60
+    planned = plan(wish.seed, seconds, points=wish.points, kinds=wish.kinds)
+    faults = Faults(deployment, driver)
+    using = asyncio.create_task(driver.run(LIFECYCLES, CHANGERS))
+    scanning = asyncio.create_task(_scan(deployment, driver))
+    try:
+        await asyncio.sleep(min(LEAD, seconds / 4) / 2)
+        await deployment.back_up()
+        begun = time.monotonic() - min(LEAD, seconds / 4) / 2
+        deployment.say(Note(time.monotonic() + 0.5, "calm"))
+        striking = []
+        for one in planned:
+            await asyncio.sleep(max(0.0, begun + one.at - time.monotonic()))
+            striking.append(asyncio.create_task(faults.do(one)))
+            if using.done():
+                break
+        await asyncio.gather(*striking)
+        deployment.say(Note(time.monotonic(), "healed"))
+        await asyncio.sleep(min(HEALED, seconds / 4) / 2)
+        driver.stopping.set()
+        await using
+        await _settle(deployment, driver)
+        entries = read(deployment.journals())
+        found = check(entries)
+        await _end_all(driver)
+        deployment.say(Note(time.monotonic(), "end"))
+    finally:
+        for task in (using, scanning):
+            task.cancel()
+        await asyncio.gather(using, scanning, return_exceptions=True)
+    return found
+
+
+async def _scan(deployment: Deployment, driver: Driver) -> None:
+    while True:
+        sessions = [one.session for one in driver.mine.values() if one.session]
+        deployment.say(await asyncio.to_thread(scan, sessions))
+        await asyncio.sleep(_SCAN_EVERY)
+
+
+async def _settle(deployment: Deployment, driver: Driver) -> None:
+    """Wait until everything has become of what was asked for, or long enough; then look."""
+    end = time.monotonic() + _SETTLES_WITHIN
+    following = asyncio.create_task(driver.follow())
+    try:
+        while time.monotonic() < end:
+            shown = await _shown(driver)
+            held = {one.session: one for one in on_disk(deployment) if hasattr(one, "phase")}
+            if all(_is_settled(mine, shown.get(mine.session), held) for mine in _known(driver)):
+                break
+            await asyncio.sleep(0.5)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    for entry in (*on_disk(deployment), *(await _shown(driver)).values()):
+        deployment.say(entry)
+    sessions = [one.session for one in driver.mine.values() if one.session]
+    deployment.say(scan(sessions))
+    deployment.say(Note(time.monotonic(), "end"))
+
+
+def _known(driver: Driver) -> list[Mine]:
+    return [one for one in driver.mine.values() if one.session]
+
+
+def _is_settled(mine: Mine, shown: Shown | None, held: dict[str, Any]) -> bool:
+    there = held.get(mine.session)
+    if mine.ended or there is None:
+        return there is None and shown is not None and shown.phase == "Terminated"
+    return (
+        shown is not None
+        and there.phase not in _PASSING
+        and there.mark >= mine.mark
+        and there.desired == mine.desired
+        and (shown.phase, shown.desired, shown.mark) == (there.phase, there.desired, there.mark)
+    )
+
+
+async def _shown(driver: Driver) -> dict[str, Shown]:
+    """Return what the API shows of every session."""
+    found: dict[str, Shown] = {}
+    for mine in _known(driver):
+        try:
+            answer = await driver.client.get(f"/sessions/{mine.session}")
+        except httpx.HTTPError:
+            continue
+        at = time.monotonic()
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            found[mine.session] = Shown(at, mine.session, "(nothing)", "", -1)
+        elif answer.is_success:
+            said = answer.json()
+            mark = int(said["labels"].get("mark", "-1"))
+            told = Shown(at, mine.session, said["phase"], said["desired"], mark)
+            found[mine.session] = told
+    return found
+
+
+async def _end_all(driver: Driver) -> None:
+    """End every session that lives, and wait until that has happened."""
+    driver.stopping.clear()
+    following = asyncio.create_task(driver.follow())
+    try:
+        living = [one for one in _known(driver) if not one.ended]
+        await asyncio.gather(*(driver.do(one, "delete") for one in living))
+        async with asyncio.timeout(_ENDS_WITHIN):
+            await asyncio.gather(*(driver.effect(one) for one in living))
+    except TimeoutError:
+        pass
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def read_entries(folder: Path) -> list[Entry]:
+    """Return the story in a folder that was kept."""
+    return read(sorted(folder.glob("*.jsonl")))
