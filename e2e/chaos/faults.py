@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from e2e.chaos.driver import Driver
 from e2e.chaos.front import MODES
-from e2e.chaos.machine import pids_of
+from e2e.chaos.scanning import pids_of
 from e2e.chaos.part import Part
 from e2e.chaos.place import Deployment, serves, until
 from e2e.chaos.plan import FAILPOINT, Planned

@@ -13,7 +13,7 @@ import httpx
 from e2e.chaos.checker import Violation, check
 from e2e.chaos.driver import Driver, Mine
 from e2e.chaos.faults import POINTS, Faults
-from e2e.chaos.machine import left, on_disk, scan
+from e2e.chaos.scanning import left, on_disk, scan
 from e2e.chaos.place import Deployment, a_deployment
 from e2e.chaos.plan import HEALED, KINDS, LEAD, plan
 from e2e.chaos.report import summary
