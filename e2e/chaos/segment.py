@@ -13,10 +13,10 @@ import httpx
 from e2e.chaos.checker import Violation, check
 from e2e.chaos.driver import Driver, Mine
 from e2e.chaos.faults import POINTS, Faults
-from e2e.chaos.scanning import left, on_disk, scan
 from e2e.chaos.place import Deployment, a_deployment
 from e2e.chaos.plan import HEALED, KINDS, LEAD, plan
 from e2e.chaos.report import summary
+from e2e.chaos.scanning import left, on_disk, scan
 from e2e.chaos.story import Entry, Note, Shown, read
 
 LIFECYCLES, CHANGERS = 3, 3

@@ -130,6 +130,7 @@ def _skew(path: str, program: str) -> None:
     for name, module in list(sys.modules.items()):
         if name.startswith("porthole_") and getattr(module, "datetime", None) is datetime:
             module.datetime = Skewed  # type: ignore[attr-defined]
+    del sys.modules[f"{program}.__main__"]  # it is run, and not imported
 
 
 def main(words: Sequence[str]) -> None:
