@@ -1,10 +1,12 @@
 """One segment: everything up, used, broken as planned, healed, looked at, judged, down."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from e2e.chaos.plan import HEALED, KINDS, LEAD, plan
 from e2e.chaos.report import summary
 from e2e.chaos.scanning import left, on_disk, scan
 from e2e.chaos.story import Entry, Note, Shown, read
+from e2e.support.told import commit
 
 LIFECYCLES, CHANGERS = 3, 3
 _SCAN_EVERY = 3.0
@@ -68,7 +71,8 @@ async def tell(wish: Wish) -> Told:
         found += check(entries)
         violations = list({(one.kind, one.session, one.sentence): one for one in found}.values())
         line = summary(wish.seed, wish.minutes, entries, violations)
-        line |= {"replicas": replicas, "agents": agents}
+        line |= {"replicas": replicas, "agents": agents, "load": round(os.getloadavg()[0], 1)}
+        line |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit()}
         words = {one.session: deployment.words(one.session) for one in violations if one.session}
         return Told(line, violations, entries[0].at, words)
     finally:
