@@ -23,6 +23,11 @@ _GREETING: Final = 3
 _BREAKS_AFTER: Final = 1.0
 """Seconds from a lost frame to the end of its connection: TCP loses nothing in between."""
 
+_KEPT_FOR: Final = 0.8
+_LATE_BY: Final = 2.5
+"""Seconds for which frames are kept before the agent's connection breaks, and until they come."""
+
+
 MODES: Final = ("link-drop", "link-double", "link-delay", "link-half-open", "link-late")
 
 
@@ -49,7 +54,7 @@ class Front:
         self._spoilt[mode] += 1
         if mode == "link-late":
             for link in list(self._links):
-                link.cut_agent()
+                link.be_late()
         try:
             yield
         finally:
@@ -142,17 +147,18 @@ class Link:
         self._agent = agent
         self._control = control
         self._breaks: asyncio.TimerHandle | None = None
-        self._is_late = False
+        self._late_until = 0.0
 
     def abort(self) -> None:
         """Break both connections."""
         for _, writer in (self._agent, self._control):
             writer.transport.abort()
 
-    def cut_agent(self) -> None:
-        """Break the agent's connection alone; what it had said comes to the other end late."""
-        self._is_late = True
-        self._agent[1].transport.abort()
+    def be_late(self) -> None:
+        """Keep what the agent says, break its connection, and deliver it when it has linked anew."""
+        loop = asyncio.get_running_loop()
+        self._late_until = loop.time() + _LATE_BY
+        self._breaks = loop.call_later(_KEPT_FOR, self._agent[1].transport.abort)
 
     async def carry(self) -> None:
         """Carry frames until an end is gone."""
@@ -162,7 +168,7 @@ class Link:
             await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
             while self._front.spoils("link-half-open"):
                 await asyncio.sleep(0.1)
-            if self._is_late and not up.done():
+            if self._late_until and not up.done():
                 await asyncio.wait({up}, timeout=10.0)
         finally:
             if self._breaks is not None:
@@ -183,8 +189,9 @@ class Link:
                     data = await held.get()
             except TimeoutError:
                 continue
-            if self._is_late:
-                await asyncio.sleep(self._front.uniform(0.5, 2.0))
+            late = self._late_until - asyncio.get_running_loop().time()
+            if late > 0:
+                await asyncio.sleep(late)
             writer.write(data)
             await writer.drain()
 
@@ -196,8 +203,6 @@ class Link:
                 for frame in cutter.feed(data):
                     count += 1
                     for part in await self._spoilt(frame, count):
-                        if self._front.spoils("link-late") and count > _GREETING:
-                            await asyncio.sleep(0.05)
                         held.put_nowait(part)
 
     async def _direction(
