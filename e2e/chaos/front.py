@@ -155,7 +155,7 @@ class Link:
             writer.transport.abort()
 
     def be_late(self) -> None:
-        """Keep what the agent says, break its connection, and deliver it when it has linked anew."""
+        """Keep what the agent says, break its connection, and deliver it afterwards."""
         loop = asyncio.get_running_loop()
         self._late_until = loop.time() + _LATE_BY
         self._breaks = loop.call_later(_KEPT_FOR, self._agent[1].transport.abort)
