@@ -44,6 +44,8 @@ CHANGED_WITHIN = 10.0
 """Seconds in which a change has to reach its place when nothing is broken."""
 HARMLESS = {"doorbells"}
 """Faults that excuse no waiting: what is missed is found by looking again."""
+_MAY_FAIL_AFTER = 6
+"""Losses after which a session may be given up."""
 _GONE_WITHIN = 15.0
 _STRUCK_BEFORE = 30.0
 """A desktop that is found lost may have been struck so long before."""
@@ -299,6 +301,8 @@ class _Judge:
             yield "lost", "it was put to sleep, and its desktop runs"
         elif last.phase == "Running" and self._scans and not self._lives(subject.session):
             yield "lost", "it counts as Running, and no desktop of it runs"
+        elif last.phase == "Failed" and last.restarts < _MAY_FAIL_AFTER:
+            yield "lost", f"it was given up after {last.restarts} losses"
         elif last.phase in DEADLINES:
             yield "overdue", f"it is {last.phase} in the end, when nothing has been broken for long"
         shown = subject.shown

@@ -71,15 +71,15 @@ class Faults:
     async def do(self, planned: Planned) -> None:
         """Do one fault; what could not be done is not written down."""
         begun = time.monotonic()
-        whom = None
+        kind = planned.kind
         try:
             whom = await self._done[planned.kind](planned)
         except (psycopg.Error, OSError, TimeoutError, AssertionError) as error:
             # What another fault has broken at the same time cannot be broken once more.
             print(f"{planned.kind} was not done to its end: {error!r}"[:300], flush=True)
-            whom = "nobody"
+            kind, whom = f"{kind} (in part)", "somebody"
         for who in (whom or "").split():
-            fault = Fault(begun, time.monotonic(), planned.kind, who, planned.point)
+            fault = Fault(begun, time.monotonic(), kind, who, planned.point)
             self._of.say(fault)
 
     def _agent(self, planned: Planned) -> Part:

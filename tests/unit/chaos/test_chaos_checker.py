@@ -116,6 +116,10 @@ def test_what_the_place_says_runs_does_run() -> None:
     assert kinds(*A_LIFE, Alive(80, ()), THE_END) == ["lost"]
 
 
+def test_what_is_given_up_has_failed_often() -> None:
+    assert kinds(*A_LIFE, held(9, 4, "Failed", mark=1), Alive(80, ()), THE_END) == ["lost"]
+
+
 def test_what_sleeps_does_not_run() -> None:
     assert kinds(*A_LIFE[:11], Alive(80, (S,)), THE_END) == ["lost"]
 
