@@ -37,6 +37,7 @@ async def look_after_waiting(parts: Parts) -> None:
 async def keep_time(parts: Parts) -> None:
     """Say that this replica lives, and end what has waited for too long, every few seconds."""
     while True:
+        await keep_going("clock", parts.database.set_clock)
         await keep_going("deadlines", lambda: _past_deadlines(parts))
         await keep_going("presence", lambda: _presence(parts))
         await asyncio.sleep(_WAITING_SECONDS)

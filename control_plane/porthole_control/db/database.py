@@ -8,7 +8,8 @@ transaction: NOTIFY takes a lock that all committing transactions would queue fo
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -18,15 +19,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from porthole_control.db.clock import DatabaseClock
 from porthole_control.db.connecting import connect
 from porthole_control.db.doorbell import Bell, Doorbell
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the present moment, aware."""
-    return datetime.now(UTC)
 
 
 def _dump(value: Any) -> str:
@@ -77,7 +72,8 @@ class Database:
         conninfo: returns libpq's connection string; asked for every new connection.
         doorbell: rung after commits; None rings nothing.
         pool_size: connections kept open; as many again may be opened for a moment.
-        clock: where `Unit.now` comes from.
+
+    `Unit.now` is the database's time, whatever clock this machine has.
     """
 
     def __init__(
@@ -86,7 +82,6 @@ class Database:
         *,
         doorbell: Doorbell | None = None,
         pool_size: int = 10,
-        clock: Clock = utc_now,
     ) -> None:
         async def open_one() -> psycopg.AsyncConnection[Any]:
             # A transaction that stalls would hold back the cursor of all live lists.
@@ -94,6 +89,11 @@ class Database:
             options += " -c statement_timeout=30s"
             connection = await connect(conninfo(), name="porthole", options=options)
             set_json_loads(from_json, connection)
+            try:
+                await self._ask_time(connection)
+            except BaseException:
+                await connection.close()
+                raise
             return connection
 
         self.engine: AsyncEngine = create_async_engine(
@@ -111,7 +111,21 @@ class Database:
         self._pool = pool
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._doorbell = doorbell
-        self._clock = clock
+        self._clock = DatabaseClock()
+
+    async def _ask_time(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        asked = monotonic()
+        row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
+        await connection.rollback()
+        if row is not None:
+            self._clock.told(row[0], asked=asked, answered=monotonic())
+
+    async def set_clock(self) -> None:
+        """Look at the database's clock again: no two clocks go alike for ever."""
+        async with self._autocommit.connect() as connection:
+            asked = monotonic()
+            moment = await connection.scalar(text("SELECT clock_timestamp()"))
+            self._clock.told(moment, asked=asked, answered=monotonic())
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit]:
