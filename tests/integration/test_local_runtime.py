@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from porthole_agent.runtimes.local import keeper
 from porthole_agent.runtimes.local.containers import cgroup_folders
 from porthole_agent.runtimes.local.homes import attached
 from porthole_agent.runtimes.local.makers import container_name
@@ -32,6 +34,25 @@ def folder(tmp_path):
     yield tmp_path / "agent"
     left = Leftovers.of(tmp_path).new_since(before)
     assert not left, json.dumps(left, indent=1)
+
+
+class AnHourAhead(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + timedelta(hours=1)
+
+
+async def test_a_clock_that_is_set_hurries_nobody(folder, monkeypatch):
+    async with a_runtime(folder) as place:
+        session = await place.create(lifetime="30m")
+        await place.until(session, Phase.STARTING, Phase.RUNNING)
+        monkeypatch.setattr(keeper, "datetime", AnHourAhead)
+        running = await place.until(session, Phase.RUNNING)
+        assert running.status.restarts == 0
+        await asyncio.sleep(1)  # several looks
+        still = await place.now(session)
+        assert still is not None
+        assert still.status.phase is Phase.RUNNING
 
 
 async def test_a_desktop_is_drawn_typed_into_put_to_sleep_and_woken(folder):

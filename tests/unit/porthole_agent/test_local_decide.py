@@ -25,6 +25,7 @@ from porthole_agent.runtimes.local.decide import (
     changed,
     decide,
     lose,
+    moved,
 )
 from porthole_agent.runtimes.local.record import Deletion, Record
 from porthole_contract.conditions import Reason
@@ -378,3 +379,23 @@ def test_each_start_is_one_and_each_restart_a_loss(happenings):  # noqa: C901 - 
         world.settle()
         assert world.now - before < timedelta(minutes=5)
     assert len(set(world.started)) == len(world.started)
+
+
+class TestAClockThatWasSet:
+    @pytest.mark.parametrize("hours", [1, -1])
+    def test_what_is_on_its_way_has_as_long_as_before(self, hours: int) -> None:
+        record = a_record(Phase.STARTING, since=timedelta(seconds=5))
+        jump = timedelta(hours=hours)
+        was = decide(record, alive(record), NOW)
+        now = decide(moved(record, jump), alive(record), NOW + jump)
+        assert isinstance(was, Wait)
+        assert isinstance(now, Wait)
+        assert was.until is not None
+        assert now.until == was.until + jump
+
+    def test_losses_count_as_long_as_before(self) -> None:
+        record = a_record(Phase.RUNNING, losses=(NOW,), last_activity_at=NOW)
+        jump = timedelta(hours=1)
+        after = moved(record, jump)
+        assert (after.losses, after.last_activity_at) == ((NOW + jump,), NOW + jump)
+        assert after.created_at == record.created_at

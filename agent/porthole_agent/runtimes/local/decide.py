@@ -8,7 +8,7 @@ A lost desktop is begun again, sooner or later, as `porthole_contract.losses` sa
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from porthole_agent.runtimes.local.record import Deletion, Record
@@ -145,6 +145,16 @@ def changed(record: Record, order: int, now: datetime) -> Record:
     return record.happen(
         Event.CHANGED, Reason.REQUESTED, "Its spec was changed; it is tried again.", now
     ).evolve(losses=(), not_before=None)
+
+
+def moved(record: Record, by: timedelta) -> Record:
+    """Return the record after the machine's clock was set: as long ago as before, by that clock."""
+    moments = {
+        name: moment + by
+        for name in ("begun_at", "phase_since", "not_before", "started_at", "last_activity_at")
+        if (moment := getattr(record, name)) is not None
+    }
+    return record.evolve(losses=tuple(moment + by for moment in record.losses), **moments)
 
 
 def _ending(record: Record, seen: Seen, now: datetime) -> Record | None:

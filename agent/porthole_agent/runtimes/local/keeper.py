@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -31,6 +32,7 @@ from porthole_agent.runtimes.local.decide import (
     changed,
     decide,
     lose,
+    moved,
 )
 from porthole_agent.runtimes.local.gatewatch import GateWatch
 from porthole_agent.runtimes.local.journal import Event as JournalEvent
@@ -57,6 +59,10 @@ _AFTER_A_BUG: Final = 5.0
 _ACTIVITY_STEP: Final = timedelta(seconds=15)
 """How much later the last activity must be before it is told."""
 
+_CLOCK_WAS_SET: Final = timedelta(seconds=1)
+"""How far the machine's clock and its monotonic one part between two looks if nobody sets it; a
+machine that slept is the same as one whose clock was set."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -78,6 +84,7 @@ class Keeper:
         self._viewers = 0
         self._trusted = True
         self._mended_at: datetime | None = None
+        self._looked_at: tuple[datetime, float] | None = None
         self._told: Observation | None = None
         self._told_home: Home | None = None
         self._saved = record
@@ -181,7 +188,7 @@ class Keeper:
     async def _step(self) -> float:
         """Do one thing; return how many seconds to wait before the next."""
         seen = await self._look()
-        now = _now()
+        now = self._moment()
         action = decide(self.record, seen, now)
         if not isinstance(action, Become | Lose):
             self.looked.set()
@@ -207,6 +214,17 @@ class Keeper:
             case Remove():
                 await self._remove()
         return 0.0
+
+    def _moment(self) -> datetime:
+        """Return the present moment; if the clock was set, what is on record goes along."""
+        now, steady = _now(), monotonic()
+        if self._looked_at is not None:
+            before, at = self._looked_at
+            jump = now - before - timedelta(seconds=steady - at)
+            if abs(jump) > _CLOCK_WAS_SET:
+                self.record = moved(self.record, jump)
+        self._looked_at = now, steady
+        return now
 
     def _pause(self, until: datetime | None, now: datetime) -> float:
         phase = self.record.phase
