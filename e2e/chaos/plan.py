@@ -45,7 +45,7 @@ LEAD = 20.0
 HEALED = 25.0
 """Seconds at the end in which nothing is begun."""
 CALM = 7.0
-"""Seconds of calm after a classic fault that comes alone."""
+"""Seconds of calm after a classic fault that comes alone; less in a segment that is short."""
 _GAP = 2.5
 _SHARE_OF_FAILPOINTS = 0.45
 
@@ -82,6 +82,7 @@ def plan(
     """
     chance = random.Random(seed)
     at, end = min(LEAD, seconds / 4), seconds - min(HEALED, seconds / 4)
+    calm = min(CALM, seconds / 40)
     classic = [kind for kind in CLASSIC if kind in kinds]
     others = _dealt(kinds, chance)
     named = _turn(points, seed, round(seconds / _GAP * _SHARE_OF_FAILPOINTS))
@@ -93,10 +94,10 @@ def plan(
         if classic and at >= breaks[0]:
             breaks.pop(0)
             busy = max((one.at + one.lasts for one in planned), default=at)
-            at = max(at, busy) + CALM / 2
+            at = max(at, busy) + calm / 2
             one = _one(classic.pop(), at, chance)
             planned.append(one)
-            at += one.lasts + CALM + 0.1
+            at += one.lasts + calm + 0.1
             continue
         is_point = points and (not kinds or chance.random() < _SHARE_OF_FAILPOINTS)
         if is_point:
