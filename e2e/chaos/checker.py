@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from e2e.chaos.story import (
+from e2e.chaos.entries import (
     Alive,
     Begun,
     Buried,

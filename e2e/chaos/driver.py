@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import httpx
 
+from e2e.chaos.entries import Buried, Call, Entry, Held
 from e2e.chaos.place import Deployment, Tail
-from e2e.chaos.story import Buried, Call, Entry, Held
 
 _PATIENCE = 60.0
 """Seconds that somebody waits for an effect before they go on; the judge decides."""

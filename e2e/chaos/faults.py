@@ -14,12 +14,12 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from e2e.chaos.driver import Driver
+from e2e.chaos.entries import Fault
 from e2e.chaos.front import MODES
 from e2e.chaos.part import Part
 from e2e.chaos.place import Deployment, serves, until
 from e2e.chaos.plan import FAILPOINT, Planned
 from e2e.chaos.scanning import pids_of
-from e2e.chaos.story import Fault
 from e2e.support.viewers import viewer
 from porthole_agent import failpoints as agent_points
 from porthole_control import failpoints as control_points

@@ -20,9 +20,6 @@ _HEAD_ENDS: Final = b"\r\n\r\n"
 _TAKES_WITHIN: Final = 2.0
 _GREETING: Final = 3
 """Frames of each side that are let through: a greeting is over in two."""
-_BREAKS_AFTER: Final = 1.0
-"""Seconds from a lost frame to the end of its connection: TCP loses nothing in between."""
-
 _KEPT_FOR: Final = 0.8
 _LATE_BY: Final = 2.5
 """Seconds for which frames are kept before the agent's connection breaks, and until they come."""
@@ -231,9 +228,6 @@ class Link:
         if front.spoils("link-half-open"):
             return []
         if front.spoils("link-drop") and front.happens(0.3):
-            if self._breaks is None:
-                loop = asyncio.get_running_loop()
-                self._breaks = loop.call_later(_BREAKS_AFTER, self.abort)
             return []
         if front.spoils("link-delay"):
             await asyncio.sleep(front.uniform(0.05, 1.0))

@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import psycopg
 
+from e2e.chaos.entries import Entry, Restored, line, read_line
 from e2e.chaos.front import Front
 from e2e.chaos.part import ROOT, Part
 from e2e.chaos.start import CLOCK, DEAF, JOURNAL, PLACE, PLANTED
-from e2e.chaos.story import Entry, Restored, line, read_line
 from porthole_contract.failpoints import VARIABLE
 from porthole_control.db import layout
 from tests.support.ports import free_port

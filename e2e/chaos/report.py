@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2e.chaos.checker import Violation
+from e2e.chaos.entries import Buried, Call, Entry, Fault, Held, Note, Restored
 from e2e.chaos.plan import CALM, CLASSIC
-from e2e.chaos.story import Buried, Call, Entry, Fault, Held, Note, Restored
 
 _SETTLED = 2.0
 """Seconds after a fault until what follows counts as after it."""

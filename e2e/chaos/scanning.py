@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from e2e.chaos.entries import Alive, Buried, Entry, Held, Left
 from e2e.chaos.place import Deployment, records
-from e2e.chaos.story import Alive, Buried, Entry, Held, Left
 from tests.support.leftovers import Leftovers
 
 _GROUPS = Path("/sys/fs/cgroup")

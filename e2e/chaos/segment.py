@@ -14,12 +14,12 @@ import httpx
 
 from e2e.chaos.checker import Violation, check
 from e2e.chaos.driver import Driver, Mine
+from e2e.chaos.entries import Entry, Note, Shown, read
 from e2e.chaos.faults import POINTS, Faults
 from e2e.chaos.place import Deployment, a_deployment
 from e2e.chaos.plan import HEALED, KINDS, LEAD, plan
 from e2e.chaos.report import summary
 from e2e.chaos.scanning import left, on_disk, scan
-from e2e.chaos.story import Entry, Note, Shown, read
 from e2e.support.told import commit
 
 LIFECYCLES, CHANGERS = 3, 3

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from e2e.chaos.story import Begun, Buried, Entry, Held, line
+from e2e.chaos.entries import Begun, Buried, Entry, Held, line
 
 JOURNAL = "PORTHOLE_CHAOS_JOURNAL"
 PLACE = "PORTHOLE_CHAOS_PLACE"

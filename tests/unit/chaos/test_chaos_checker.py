@@ -3,7 +3,7 @@
 import pytest
 
 from e2e.chaos.checker import Violation, check
-from e2e.chaos.story import (
+from e2e.chaos.entries import (
     Alive,
     Begun,
     Buried,

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from e2e.chaos.checker import Violation
+from e2e.chaos.entries import Buried, Call, Fault, Held, Note
 from e2e.chaos.plan import CALM, CLASSIC, HEALED, KINDS, LEAD, plan
 from e2e.chaos.report import effects, page, rates, summary, told
-from e2e.chaos.story import Buried, Call, Fault, Held, Note
 
 POINTS = tuple(f"point-{number}" for number in range(46))
 
