@@ -13,6 +13,7 @@ was.
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run segments."""
+    # Whoever ends us lets us take down what we have put up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = _arguments()
     if wanted.sum:
         print(page(_read(wanted.log)))
