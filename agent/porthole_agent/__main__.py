@@ -28,6 +28,8 @@ from porthole_agent.runtimes.local.runtime import LocalRuntime
 from porthole_agent.runtimes.local.settings import LocalSettings
 from porthole_agent.settings import Settings
 from porthole_contract.errors import PortholeError
+from porthole_telemetry import tracing
+from porthole_telemetry.exporting import tracer
 from porthole_telemetry.exposition import Exposition, token
 
 _log = structlog.get_logger(__name__)
@@ -41,8 +43,16 @@ def main() -> int:
     """Run the agent, enrol it, or end what it has left."""
     settings = Settings()
     configure(settings.log_format, settings.log_level)
+    try:
+        return _do(settings)
+    finally:
+        tracing.process().close()
+
+
+def _do(settings: Settings) -> int:
     match sys.argv[1:]:
         case []:
+            tracing.use(tracer("porthole-agent"))
             return uvloop.run(_guarded(run(settings)))
         case ["end"]:
             return uvloop.run(_guarded(end(settings)))

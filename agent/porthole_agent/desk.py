@@ -24,6 +24,7 @@ from porthole_contract.link.commands import (
 )
 from porthole_contract.link.reports import CommandResult, Outcome, WantTemplate
 from porthole_contract.template import PinnedTemplate
+from porthole_telemetry import tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +101,12 @@ class Desk:
         try:
             while (command := self._ledger.turn(subject)) is not None:
                 begun = time.monotonic()
-                result = await self._carry_out(command)
+                live = _span(command)
+                result = await self._carry_out(command, live.traceparent)
+                live.end(
+                    "" if result.outcome is not Outcome.FAILED else result.message,
+                    porthole_outcome=str(result.outcome),
+                )
                 self._ledger.finish(subject, result)
                 COMMANDS.labels(command.body.type, str(result.outcome)).inc()
                 COMMAND_SECONDS.labels(command.body.type).observe(time.monotonic() - begun)
@@ -109,9 +115,9 @@ class Desk:
             self._ledger.drop(subject)
             UNFINISHED.set(len(self._ledger))
 
-    async def _carry_out(self, command: Command) -> CommandResult:
+    async def _carry_out(self, command: Command, traceparent: str | None) -> CommandResult:
         try:
-            await self._effect(command)
+            await self._effect(command, traceparent)
         except PortholeError as error:
             _log.info("command_failed", command=str(command.id), code=error.code, why=str(error))
             return CommandResult(
@@ -130,21 +136,23 @@ class Desk:
             )
         return CommandResult(command=command.id, outcome=Outcome.SUCCEEDED)
 
-    async def _effect(self, command: Command) -> None:
+    async def _effect(self, command: Command, traceparent: str | None) -> None:
         match command.body:
             case ApplySession() as body:
                 try:
-                    await self._apply(body, body.template)
+                    await self._apply(body, body.template, traceparent)
                 except Refused as error:
                     if error.code != _CONTENT_MISSING or body.template.spec is not None:
                         raise
-                    await self._apply(body, await self._whole(body.template))
+                    await self._apply(body, await self._whole(body.template), traceparent)
             case DeleteSession() as body:
                 await self._runtime.delete(body.session, body.order)
             case DeleteHome() as body:
                 await self._runtime.delete_home(body.home)
 
-    async def _apply(self, body: ApplySession, template: PinnedTemplate) -> None:
+    async def _apply(
+        self, body: ApplySession, template: PinnedTemplate, traceparent: str | None
+    ) -> None:
         await self._runtime.apply(
             body.session,
             body.order,
@@ -153,6 +161,7 @@ class Desk:
             spec=body.spec,
             template=template,
             home=body.home,
+            traceparent=traceparent,
         )
 
     async def _whole(self, template: PinnedTemplate) -> PinnedTemplate:
@@ -189,3 +198,15 @@ class Desk:
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + _CONTENT_WITHIN
+
+
+def _span(command: Command) -> tracing.Live:
+    """Begin the span of a command."""
+    given = getattr(command.body, "traceparent", None)
+    return tracing.process().begin(
+        f"carry out {command.body.type}",
+        given,
+        "consumer",
+        porthole_subject=str(command.subject[1]),
+        porthole_command=str(command.id),
+    )

@@ -134,6 +134,7 @@ def of_session(seen: port.Observation) -> SessionObserved:
         status=seen.status,
         gone=seen.status.phase is Phase.TERMINATED,
         events=seen.events,
+        traceparent=seen.traceparent,
     )
 
 

@@ -50,9 +50,13 @@ def gate_config(
     listen: str,
     health: str,
     desktop_uid: int,
+    traceparent: str | None = None,
 ) -> dict[str, Any]:
-    """Return the gate's `config.json`; `desktop_uid` must own the desktop's sockets."""
-    return {
+    """Return the gate's `config.json`.
+
+    `desktop_uid` must own the desktop's sockets; `traceparent` is what its start is a part of.
+    """
+    config = {
         "version": 1,
         "session": str(session),
         "fingerprint": fingerprint,
@@ -66,3 +70,5 @@ def gate_config(
         "issuers": [issuer.to_dict() for issuer in issuers],
         "limits": {},
     }
+    # Left out where there is none: a gate of the version before does not know it.
+    return config if traceparent is None else {**config, "traceparent": traceparent}

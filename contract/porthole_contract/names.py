@@ -27,6 +27,8 @@ ANNOTATION_HOME_HOLDER = f"{GROUP}/home-holder"
 ANNOTATION_OWNER = f"{GROUP}/owner"
 ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_FINGERPRINT = f"{GROUP}/gate-fingerprint"
+ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"
+"""What the order that a session holds is a part of, as W3C Trace Context writes it."""
 ANNOTATION_SHAPE = f"{GROUP}/shape"
 ANNOTATION_OWNERS = f"{GROUP}/owners"
 """On a namespace: whose sessions people may make in it besides their own, one line of

@@ -4,6 +4,7 @@ A traceparent (W3C Trace Context) travels with an order: in the command, in an a
 Session, in the gate's configuration. Whoever cannot read one does without: no order fails for it.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -52,6 +53,14 @@ class Traceparent:
         if text.startswith("00") and len(text) != TRACEPARENT_LENGTH:
             return None
         return cls(trace, span, bool(int(flags, 16) & _SAMPLED))
+
+    def child(self, *words: object) -> "Traceparent":
+        """Return the place of a part whose name is its id: the same for the same words.
+
+        So a part can be told of before it ends, and by whoever sees it end.
+        """
+        text = "/".join((self.trace, self.span, *map(str, words)))
+        return Traceparent(self.trace, hashlib.sha256(text.encode()).hexdigest()[:16], self.sampled)
 
     def __str__(self) -> str:
         return f"00-{self.trace}-{self.span}-{int(self.sampled):02x}"

@@ -20,6 +20,8 @@ from porthole_control.app import create_app
 from porthole_control.probes import internal_app
 from porthole_control.serving import Listener, bind_tcp, bind_unix, serve
 from porthole_control.settings import Settings, split_address
+from porthole_telemetry import tracing
+from porthole_telemetry.exporting import tracer
 
 logger = structlog.get_logger("porthole_control")
 
@@ -39,6 +41,7 @@ def main() -> int:
         return 2
     logs.configure(form=settings.log_format, level=settings.log_level)
     try:
+        tracing.use(tracer("porthole-control-plane"))
         uvloop.run(_run(settings))
     except PortholeError as error:
         sys.stderr.write(f"{error}\n")
@@ -46,6 +49,8 @@ def main() -> int:
     except TimeoutError:
         sys.stderr.write("The database does not answer. Is it started?\n")
         return 1
+    finally:
+        tracing.process().close()
     return 0
 
 

@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from porthole_control.metrics import REQUESTS
 from porthole_control.problems import problem
 from porthole_control.sockets import Socket
+from porthole_telemetry import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ _HEADERS = (
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", _PERMISSIONS),
 )
+_LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _MOST_HEADERS = 100
 _MOST_HEADER_BYTES = 32 * 1024
@@ -161,6 +163,7 @@ class Edge:
     ) -> None:
         began = time.perf_counter()
         status = 0
+        live = _span(scope)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -171,12 +174,14 @@ class Edge:
 
         try:
             if refusal is None:
-                await self._app(scope, _Body(receive, self._limits), send_with_headers)
+                with tracing.process().current(live):
+                    await self._app(scope, _Body(receive, self._limits), send_with_headers)
             else:
                 response = problem(Request(scope), refusal.status, refusal.code, refusal.sentence)
                 await response(scope, receive, send_with_headers)
         finally:
             self._record(scope, status, time.perf_counter() - began)
+            _end(live, scope, status)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
@@ -190,6 +195,24 @@ class Edge:
             status=status,
             milliseconds=round(seconds * 1000, 1),
         )
+
+
+def _span(scope: Scope) -> tracing.Live:
+    """Begin the span of a request that changes something, or that belongs to somebody's trace.
+
+    Whatever is only looked at would be most of what is collected, and tells nothing.
+    """
+    given = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
+    changes = scope["method"] not in _LOOKS and scope["path"].startswith("/api/")
+    return tracing.process().begin(
+        scope["method"], given, "server", root=changes, http_method=scope["method"]
+    )
+
+
+def _end(live: tracing.Live, scope: Scope, status: int) -> None:
+    route = getattr(scope.get("route"), "path", "other")
+    error = f"It was answered with {status}." if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+    live.end(error, name=f"{scope['method']} {route}", http_route=route, http_status=status)
 
 
 class _Body:

@@ -37,6 +37,8 @@ from porthole_operator.settings import Settings
 from porthole_operator.tickets import Tickets
 from porthole_operator.watchfulness import Watchfulness
 from porthole_operator.work import Work
+from porthole_telemetry import tracing
+from porthole_telemetry.exporting import tracer
 from porthole_telemetry.exposition import Exposition, token
 
 _UNAVAILABLE = 69
@@ -50,6 +52,7 @@ def main() -> int:
     settings = Settings()
     configure(settings.log_format, settings.log_level)
     try:
+        tracing.use(tracer("porthole-operator"))
         uvloop.run(run(settings))
     except LeaseLost as error:
         _log.error("lease_lost", why=str(error))
@@ -57,6 +60,8 @@ def main() -> int:
     except PortholeError as error:
         sys.stderr.write(f"{error}\n")
         return _UNAVAILABLE
+    finally:
+        tracing.process().close()
     return 0
 
 

@@ -147,10 +147,11 @@ class Applier:
         assert recipe is not None, "what cannot be made is not begun"
         failpoint("operator.start.decided")
         keys = _keys(world)
+        start = world.subject.start(plan.status.attempt.number)
         await asyncio.gather(
             self._keep_revision(world),
             self._hold_home(world, recipe),
-            self._ensure(world, secret(recipe, keys), "operator.start.secret-made"),
+            self._ensure(world, secret(recipe, keys, start), "operator.start.secret-made"),
             self._ensure(world, service(recipe), "operator.start.service-made"),
             self._ensure(world, network_policy(recipe), "operator.start.policy-made"),
         )

@@ -25,7 +25,9 @@ from porthole_contract.stream.control import HEARTBEAT, Lines, State, read_news
 from porthole_contract.stream.grant import Claims, SigningKey, issue, nonce
 from porthole_contract.stream.pinning import is_the_gate, pinned_tls
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
+from porthole_contract.trace import Span
 from porthole_operator.status import GATE_PORT
+from porthole_telemetry import tracing
 
 _SILENT_FOR: Final = HEARTBEAT.total_seconds() * 2.4
 _WITHIN: Final = 5.0
@@ -40,13 +42,17 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Where a gate is and how it is known; `key` signs the observer's grants for it."""
+    """Where a gate is and how it is known; `key` signs the observer's grants for it.
+
+    `trace`: whose spans of it are handed on; None: nobody's.
+    """
 
     session: UUID
     pod: str
     address: str
     fingerprint: str
     key: SigningKey
+    trace: str | None = None
 
 
 class Gates:
@@ -101,6 +107,7 @@ class _Watch:
     ) -> None:
         self.gate = gate
         self.state: State | None = None
+        self._spans = tracing.Strangers(gate.trace)
         self._port = port
         self._tls = tls
         self._heard = heard
@@ -146,6 +153,8 @@ class _Watch:
                     news = read_news(line)
                     if isinstance(news, State):
                         yield news
+                    elif isinstance(news, Span):
+                        self._spans.take(news)
                 async with asyncio.timeout(_SILENT_FOR):
                     rest = await reader.read(_CHUNK)
                 if not rest:

@@ -239,7 +239,9 @@ class Observer:
         keys = await self.keys(subject)
         if keys is None or keys.gate.fingerprint != pod.fingerprint:
             return
-        gate = Gate(subject.id, pod.uid, pod.address, pod.fingerprint, keys.observer)
+        order = subject.traceparent
+        trace = None if order is None else order.trace
+        gate = Gate(subject.id, pod.uid, pod.address, pod.fingerprint, keys.observer, trace)
         self._gates.watch(subject.uid, gate, heard)
 
     async def _namespace_uid(self, namespace: str) -> UUID:

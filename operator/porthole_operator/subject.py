@@ -19,11 +19,13 @@ from porthole_contract.names import (
     ANNOTATION_ORIGIN,
     ANNOTATION_SESSION_ID,
     ANNOTATION_TEMPLATE_DIGEST,
+    ANNOTATION_TRACEPARENT,
     ORIGIN_API,
     ORIGIN_KUBECTL,
     home_id,
 )
 from porthole_contract.session import ObjectStatus, SessionSpec
+from porthole_contract.trace import Traceparent
 
 _ORDER: Final = re.compile(r"[0-9]{1,15}")
 
@@ -72,6 +74,16 @@ class Subject:
     def digest(self) -> str | None:
         """The template's revision that an agent asks for."""
         return self.annotations.get(ANNOTATION_TEMPLATE_DIGEST)
+
+    @property
+    def traceparent(self) -> Traceparent | None:
+        """What its order is a part of."""
+        return Traceparent.read(self.annotations.get(ANNOTATION_TRACEPARENT))
+
+    def start(self, attempt: int) -> Traceparent | None:
+        """Return the place of an attempt to start it, in whose trace it is."""
+        order = self.traceparent
+        return None if order is None else order.child(self.uid, attempt)
 
     @property
     def home(self) -> UUID | None:

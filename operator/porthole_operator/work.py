@@ -19,6 +19,7 @@ from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError
 from porthole_contract.lifecycle import LASTING, Phase
 from porthole_contract.session import ObjectStatus
+from porthole_contract.trace import Span
 from porthole_kube.errors import Conflicted, Missing
 from porthole_operator.apply import Applier
 from porthole_operator.decide import decide
@@ -26,6 +27,8 @@ from porthole_operator.gates import Gates
 from porthole_operator.metrics import FAILED, LOOK_SECONDS, LOST, STARTED, TROUBLE, WRITES
 from porthole_operator.observe import Observer
 from porthole_operator.plan import Plan
+from porthole_operator.subject import Subject
+from porthole_telemetry import tracing
 
 AT_ONCE: Final = 16
 LONGEST_SLEEP: Final = 900.0
@@ -166,6 +169,7 @@ class Work:
             done = await self._applier.apply(world, decide(subject, world.seen, moment))
             plan = done.plan
             _count(subject.status, plan, wrote=done.wrote, now=moment)
+            _trace(subject, plan, moment)
             worker.status = plan.status
             worker.wrote = done.version or worker.wrote
             if not done.wrote:
@@ -196,3 +200,23 @@ def _count(before: ObjectStatus, plan: Plan, *, wrote: bool, now: datetime) -> N
     begun = after.attempt.begun_at
     if after.phase is Phase.RUNNING and before.phase in {Phase.STARTING, Phase.WAKING} and begun:
         STARTED.observe(max(0.0, (now - begun).total_seconds()))
+
+
+def _trace(subject: Subject, plan: Plan, now: datetime) -> None:
+    """Tell of a start that has come to a picture; its gate tells of its part itself."""
+    before, after = subject.status, plan.status
+    begun, attempt = after.attempt.begun_at, after.attempt.number
+    order, place = subject.traceparent, subject.start(attempt)
+    drawn = after.phase is Phase.RUNNING and before.phase in {Phase.STARTING, Phase.WAKING}
+    if not drawn or begun is None or order is None or place is None or not place.sampled:
+        return
+    span = Span(
+        trace=place.trace,
+        span=place.span,
+        parent=order.span,
+        name="start pod",
+        start=int(begun.timestamp() * 1e9),
+        end=int(max(now, begun).timestamp() * 1e9),
+        attributes={"porthole.session": str(subject.id), "porthole.attempt": attempt},
+    )
+    tracing.process().record(span)

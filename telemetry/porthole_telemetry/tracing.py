@@ -17,6 +17,7 @@ Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Value = bool | int | float | str
 
 _MOST = 256
+_MOST_OF_A_STRANGER = 64
 
 _current: ContextVar[str | None] = ContextVar("porthole_traceparent", default=None)
 
@@ -38,11 +39,12 @@ class Live:
         self._span = span
         self.traceparent = traceparent
 
-    def end(self, error: str = "", **attributes: Value) -> None:
+    def end(self, error: str = "", *, name: str | None = None, **attributes: Value) -> None:
         """Note that it is over; a second end counts for nothing.
 
         Args:
             error: why it failed, in a sentence.
+            name: what it turned out to be; None: what it was begun as.
             attributes: what is known of it by now.
         """
         span, self._span = self._span, None
@@ -50,6 +52,7 @@ class Live:
             self._tracer.record(
                 span.model_copy(
                     update={
+                        "name": (name or span.name)[:100],
                         "end": max(time.time_ns(), span.start),
                         "error": error[:500],
                         "attributes": {**span.attributes, **_short(attributes)},
@@ -152,6 +155,37 @@ class Tracer:
 
 OFF = Tracer()
 """Makes no spans."""
+
+_process = OFF
+
+
+def process() -> Tracer:
+    """Return what makes the spans of this process."""
+    return _process
+
+
+def use(tracer: Tracer) -> None:
+    """Have this process's spans made by `tracer` from now on."""
+    global _process  # noqa: PLW0603 - one for the process, as its metrics are
+    _process = tracer
+
+
+class Strangers:
+    """Takes spans of a program that is not believed: of one trace, and only so many.
+
+    Args:
+        trace: the trace that it belongs to; None: nothing is taken.
+    """
+
+    def __init__(self, trace: str | None) -> None:
+        self._trace = trace
+        self._left = _MOST_OF_A_STRANGER
+
+    def take(self, span: Span) -> None:
+        """Hand on a span, if it may be one of its."""
+        if self._left > 0 and span.trace == self._trace and span.start <= span.end:
+            self._left -= 1
+            process().record(span)
 
 
 def _short(attributes: Mapping[str, Value]) -> dict[str, Value]:

@@ -28,7 +28,7 @@ class Observation:
 
     `spec` is what it is held to now: a session that was hibernated for being idle has
     `desired: Hibernated` here under the order that asked for `Running`. `events` are what
-    happened to it since it was last told of.
+    happened to it since it was last told of; `traceparent` came with the order.
     """
 
     session: UUID
@@ -39,6 +39,7 @@ class Observation:
     status: SessionStatus
     origin: Origin = Origin.API
     events: tuple[ObservedEvent, ...] = ()
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,13 @@ class Runtime(Protocol):
         spec: SessionSpec,
         template: PinnedTemplate,
         home: UUID | None = None,
+        traceparent: str | None = None,
     ) -> None:
         """Hold a session to `spec`; returns when that order is durable.
 
         `home` says which of its owner's homes `spec.home` means, which is made if it is not
-        here; without it the home of that name is taken or made.
+        here; without it the home of that name is taken or made. `traceparent` is what the
+        session's start is a part of, for whoever collects traces.
 
         An order that is not newer than the one held changes nothing and succeeds; so does
         any order up to that of a deletion.

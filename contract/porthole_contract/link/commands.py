@@ -14,12 +14,16 @@ from pydantic import Field
 from porthole_contract.model import Message, Moment, Sentence
 from porthole_contract.session import Name, Owner, SessionSpec
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
+from porthole_contract.trace import TraceparentText
 
 Order = Annotated[int, Field(ge=1, lt=2**53)]
 
 
 class ApplySession(Message):
-    """Make the session what `spec` says. A newer order supersedes, an older one is nothing."""
+    """Make the session what `spec` says. A newer order supersedes, an older one is nothing.
+
+    `traceparent` (W3C Trace Context) says what it is a part of, for whoever collects traces.
+    """
 
     type: Literal["ApplySession"] = "ApplySession"
     session: UUID
@@ -36,6 +40,8 @@ class ApplySession(Message):
     """What it is made from."""
     home: UUID | None = None
     """Which of its owner's homes `spec.home` means."""
+    traceparent: TraceparentText | None = None
+    """What the wish is a part of, as W3C Trace Context writes it."""
 
 
 class DeleteSession(Message):
@@ -46,6 +52,8 @@ class DeleteSession(Message):
     """Which session."""
     order: Order
     """The number of this wish."""
+    traceparent: TraceparentText | None = None
+    """What the wish is a part of, as W3C Trace Context writes it."""
 
 
 class DeleteHome(Message):

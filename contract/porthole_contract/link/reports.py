@@ -18,6 +18,7 @@ from porthole_contract.session import (
     SessionStatus,
 )
 from porthole_contract.template import SessionTemplateSpec
+from porthole_contract.trace import TraceparentText
 
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -71,6 +72,7 @@ class SessionObserved(Message):
 
     `gone` says that nothing of it is left. `desired` is what it is held to under `order`; it
     differs from what was ordered when the runtime itself has put an idle session to sleep.
+    `traceparent` is that of the order which it is held to.
     """
 
     type: Literal["SessionObserved"] = "SessionObserved"
@@ -94,6 +96,8 @@ class SessionObserved(Message):
     """Whether nothing of it is left."""
     events: Annotated[tuple[ObservedEvent, ...], Field(max_length=MOST_EVENTS)] = ()
     """What happened to it since it was last told of."""
+    traceparent: TraceparentText | None = None
+    """What its order is a part of, as W3C Trace Context writes it."""
 
 
 class SessionEnded(Message):

@@ -7,6 +7,7 @@ Diary:
     1.0  the first: greeting, Data, Ack, Ping, Pong, Goodbye; sessions, homes, streams.
     1.1  conditions of the type ChildrenReady; towards 1.0 they are left out (`skew`).
     1.2  a Ping says how far the items before it went; who does not say it is not asked.
+    1.3  orders and sessions carry a traceparent; who does not know one ignores it.
 """
 
 import re
@@ -42,7 +43,7 @@ class Version:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = Version(1, 2)
+CURRENT = Version(1, 3)
 
 
 def agree(theirs: str) -> Version:

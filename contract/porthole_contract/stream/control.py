@@ -17,9 +17,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 from porthole_contract.errors import LocalProtocolError, RemoteProtocolError
 from porthole_contract.model import Message
 from porthole_contract.stream.closing import CloseReason
+from porthole_contract.trace import Span
 
-VERSION: Final = "1.0"
-"""1.0: state, closed, done; set_mode, kick, stop_desktop, start_program."""
+VERSION: Final = "1.1"
+"""1.0: state, closed, done; set_mode, kick, stop_desktop, start_program.
+1.1: span, for observers: what the gate did, for whoever collects traces."""
 HEARTBEAT: Final = timedelta(seconds=5)
 LONGEST_LINE: Final = 65536
 """Bytes, with the line feed."""
@@ -114,7 +116,7 @@ class StartProgram(Message):
 
 
 _T = TypeVar("_T")
-News = State | Closed | Done
+News = State | Closed | Done | Span
 Order = SetMode | Kick | StopDesktop | StartProgram
 
 _NEWS: TypeAdapter[News] = TypeAdapter(Annotated[News, Field(discriminator="type")])

@@ -15,18 +15,20 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from porthole_contract.errors import LocalProtocolError
-from porthole_contract.link.commands import Body, Command
+from porthole_contract.link.commands import ApplySession, Body, Command, DeleteSession
 from porthole_control.background import keep_going
 from porthole_control.commands import repository, story
 from porthole_control.commands.repository import Claimed
 from porthole_control.commands.rules import CommandState
 from porthole_control.db.database import Database
 from porthole_control.db.doorbell import Bell, Doorbell
+from porthole_control.db.ids import moment_of
 from porthole_control.events import service as events
 from porthole_control.failpoints import failpoint
 from porthole_control.link import repository as links
 from porthole_control.link.conversation import Conversation
 from porthole_control.metrics import COMMANDS_RESENT, COMMANDS_SENT
+from porthole_telemetry import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -216,4 +218,20 @@ class Dispatcher:
 
 def _command(row: Claimed) -> Command:
     body = _BODY.validate_python({**row.payload, "type": row.kind})
+    if isinstance(body, ApplySession | DeleteSession) and body.traceparent is not None:
+        body = body.model_copy(update={"traceparent": _queued(row, body.traceparent)})
     return Command(id=row.id, sequence=row.sequence, body=body)
+
+
+def _queued(row: Claimed, traceparent: str) -> str | None:
+    """Tell how long a command has been in the queue; return what its agent's work is a part of."""
+    live = tracing.process().begin(
+        f"send {row.kind}",
+        traceparent,
+        "producer",
+        start=moment_of(row.id),
+        porthole_session=str(row.subject_id),
+        porthole_attempt=row.attempts,
+    )
+    live.end()
+    return live.traceparent

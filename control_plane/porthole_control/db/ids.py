@@ -15,3 +15,8 @@ def new_id() -> UUID:
     value |= 0b10 << 62
     value |= random & ((1 << 62) - 1)
     return UUID(int=value)
+
+
+def moment_of(identity: UUID) -> int:
+    """Return when an id of `new_id` was made, in nanoseconds since the epoch."""
+    return (identity.int >> 80) * 1_000_000

@@ -8,6 +8,7 @@ from porthole_control.db.database import Unit
 from porthole_control.db.doorbell import Bell
 from porthole_control.events import service as events
 from porthole_control.sessions.repository import Session
+from porthole_telemetry import tracing
 
 UNKNOWN_DIGEST = "0" * 64
 """The digest of a template that we have never seen: a session from elsewhere has one."""
@@ -32,13 +33,15 @@ async def apply(unit: Unit, session: Session) -> None:
             digest=session.template_digest or UNKNOWN_DIGEST,
         ),
         home=session.home_id,
+        traceparent=tracing.current(),
     )
     await _enqueue(unit, session, body)
 
 
 async def delete(unit: Unit, session: Session) -> None:
     """Order a session's agent to end it; the caller has locked the session's row."""
-    await _enqueue(unit, session, DeleteSession(session=session.id, order=session.order_no))
+    body = DeleteSession(session=session.id, order=session.order_no, traceparent=tracing.current())
+    await _enqueue(unit, session, body)
 
 
 async def _enqueue(unit: Unit, session: Session, body: ApplySession | DeleteSession) -> None:

@@ -6,6 +6,7 @@ ended only if the agent certainly had it before. What we do not know is adopted,
 remember that it was to end: then its end is ordered again.
 """
 
+import time
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -36,6 +37,7 @@ from porthole_control.homes import service as home_service
 from porthole_control.metrics import CONFLICTS, FAILURES, FENCED, RESTARTS, STARTED
 from porthole_control.sessions import orders, owners, repository, rules, service
 from porthole_control.sessions.repository import Session
+from porthole_telemetry import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -110,12 +112,15 @@ async def _observed(
 
 async def _take_over(unit: Unit, session: Session, epoch: int, seen: SessionObserved) -> None:
     """Note what a living session is now; adopt what its runtime decided by itself."""
+    heard = time.time_ns()
     told = rules.told(session, seen, epoch, unit.now)
     before = session
     if told.values:
         session = await repository.change(unit.connection, session, unit.now, **told.values)
         events.changed(unit, "session", session.id, owner=session.owner)
     _count(before, session)
+    if before.phase != session.phase and session.phase == Phase.RUNNING:
+        _traced(seen, heard)
     if told.phase_sentence is not None:
         events.happened(
             unit,
@@ -152,6 +157,18 @@ def _count(before: Session, now: Session) -> None:
     first = now.phase == Phase.RUNNING and (now.order_no, now.restarts) == (1, 0)
     if first and not now.adopted:
         STARTED.observe(max(0.0, (now.updated_at - now.created_at).total_seconds()))
+
+
+def _traced(seen: SessionObserved, heard: int) -> None:
+    """Tell of the end of the way: it can be looked at now."""
+    live = tracing.process().begin(
+        "session runs",
+        seen.traceparent,
+        "consumer",
+        start=heard,
+        porthole_session=str(seen.session),
+    )
+    live.end()
 
 
 async def _tell_story(unit: Unit, session: Session, seen: SessionObserved) -> None:

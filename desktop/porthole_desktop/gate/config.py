@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from porthole_contract.errors import Invalid
 from porthole_contract.stream.grant import Issuer
+from porthole_contract.trace import TraceparentText
 
 VERSION = 1
 
@@ -67,6 +68,8 @@ class Config(_Settings):
     """Who owns the sockets of the desktop; others' are not opened."""
     issuers: Annotated[tuple[Issuer, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
+    traceparent: TraceparentText | None = None
+    """What its start is a part of, for whoever collects traces; None: nobody does."""
 
 
 def read(path: Path) -> Config:

@@ -36,6 +36,11 @@ class Controller:
         self._heartbeat: asyncio.TimerHandle | None = None
         self._over = False
 
+    @property
+    def observes(self) -> bool:
+        """Whether it only hears."""
+        return self._admission.mode is Mode.OBSERVE and not self._over
+
     def begin(self, rest: bytes) -> None:
         """Tell the state; `rest` is what the peer said already."""
         self._side.owner = self

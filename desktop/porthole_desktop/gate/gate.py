@@ -20,6 +20,7 @@ from porthole_desktop.gate.controller import Controller
 from porthole_desktop.gate.people import Idleness
 from porthole_desktop.gate.relay import Around, Stream
 from porthole_desktop.gate.side import Side
+from porthole_desktop.gate.spans import Spans
 from porthole_desktop.gate.supervisor import Supervisor
 
 GATHER: Final = 0.05
@@ -52,6 +53,7 @@ class Gate:
             issuers=config.issuers,
             most_nonces=config.limits.nonces,
         )
+        self._spans = Spans(config.traceparent)
         self._streams: dict[UUID, Stream] = {}
         self._controllers: set[Controller] = set()
         self._commander: Controller | None = None
@@ -96,6 +98,7 @@ class Gate:
                 self._commander = controller
                 self._epoch = admission.epoch
             controller.begin(rest)
+            self._tell_spans()
             return
         stream = Stream(side, admission, datetime.now(UTC), self._around)
         self._streams[stream.id] = stream
@@ -121,6 +124,10 @@ class Gate:
 
     def changed(self) -> None:
         """Tell all control channels, soon."""
+        if self.supervisor.heard:
+            self._spans.supervised()
+        if self.supervisor.drawn:
+            self._spans.drawn()
         if self._telling is None:
             self._telling = asyncio.get_running_loop().call_later(GATHER, self._tell)
 
@@ -180,3 +187,11 @@ class Gate:
             state = self.state()
             for controller in list(self._controllers):
                 controller.tell(state)
+            self._tell_spans()
+
+    def _tell_spans(self) -> None:
+        """Hand spans to one who observes; nobody collects them twice."""
+        observer = next((one for one in self._controllers if one.observes), None)
+        if observer is not None:
+            for span in self._spans.take():
+                observer.tell(span)

@@ -41,6 +41,7 @@ class Supervisor:
         asked: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
+        self.heard = False
         self.drawn = False
         self.stopping = False
         self._path = path
@@ -108,6 +109,8 @@ class Supervisor:
                         protocol.check_hello(message)
                         greeted = True
                         self._writer = writer
+                        self.heard = True
+                        self._changed()
                 await asyncio.sleep(_BREATH)
         finally:
             self._writer = None

@@ -19,6 +19,7 @@ from porthole_contract.configuration import gate_config, supervisor_config
 from porthole_contract.stream.channels import SERVED, Channel, Mode
 from porthole_contract.stream.grant import Issuer, SigningKey
 from porthole_contract.ticket import SECRET_TICKET_KEY, TICKET_ISSUER
+from porthole_contract.trace import Traceparent
 from porthole_operator.desired.gate import HEALTH_PORT
 from porthole_operator.desired.recipe import (
     DESKTOP_UID,
@@ -126,8 +127,8 @@ class Certificate:
         return cls(certificate, key, _fingerprint(shown))
 
 
-def secret(recipe: Recipe, keys: Keys) -> dict[str, Any]:
-    """Return the Secret."""
+def secret(recipe: Recipe, keys: Keys, start: Traceparent | None = None) -> dict[str, Any]:
+    """Return the Secret; `start` is what the gate's own start is a part of."""
     desktop = supervisor_config(
         recipe.subject.name, recipe.effective, gate_uid=GATE_UID, stop_seconds=STOP_SECONDS
     )
@@ -138,6 +139,7 @@ def secret(recipe: Recipe, keys: Keys) -> dict[str, Any]:
         listen=f"tcp:0.0.0.0:{GATE_PORT}",
         health=f"tcp:0.0.0.0:{HEALTH_PORT}",
         desktop_uid=DESKTOP_UID,
+        traceparent=None if start is None else str(start),
     )
     data = {
         "desktop.json": _json(desktop),

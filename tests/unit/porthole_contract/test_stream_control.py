@@ -12,6 +12,7 @@ from porthole_contract.errors import LocalProtocolError, Refused, RemoteProtocol
 from porthole_contract.stream import control
 from porthole_contract.stream.channels import Channel, Mode, check_served
 from porthole_contract.stream.closing import CloseReason
+from porthole_contract.trace import Span
 
 VIEWER = control.Viewer(
     stream=uuid4(), channel="vnc", mode="view", since=datetime(2026, 5, 1, tzinfo=UTC), sent=5
@@ -52,7 +53,7 @@ def test_the_lines_are_those_that_were_promised() -> None:
     name = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
     viewer = control.Viewer.model_validate({**dict(VIEWER), "stream": name})
     said: list[control.News | control.Order] = [
-        control.State(session=name, drawn=True, idle_seconds=1.5, viewers=(viewer,)),
+        control.State(version="1.0", session=name, drawn=True, idle_seconds=1.5, viewers=(viewer,)),
         control.Closed(viewer=viewer, reason=CloseReason.KICKED, message="Bye."),
         control.Done(id=7),
         control.SetMode(id=1, stream=name, mode="view"),
@@ -61,6 +62,25 @@ def test_the_lines_are_those_that_were_promised() -> None:
         control.StartProgram(id=4, program="Terminal"),
     ]
     assert b"".join(map(control.encode, said)) == golden
+
+
+def test_what_1_1_has_besides_is_as_it_was_promised() -> None:
+    golden = (Path(__file__).parents[2] / "compat" / "stream" / "control-1.1.jsonl").read_bytes()
+    name = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+    span = Span(
+        trace="4bf92f3577b34da6a3ce929d0e0e4736",
+        span="00f067aa0ba902b8",
+        parent="00f067aa0ba902b7",
+        name="gate waits for the picture",
+        start=1_893_499_200_000_000_000,
+        end=1_893_499_201_000_000_000,
+    )
+    said: list[control.News] = [
+        control.State(session=name, drawn=True, idle_seconds=1.5),
+        span,
+    ]
+    assert b"".join(map(control.encode, said)) == golden
+    assert [control.read_news(line) for line in golden.splitlines()] == said
 
 
 def test_types_of_a_newer_version_are_skipped_and_rubbish_is_refused() -> None:

@@ -14,6 +14,7 @@ from porthole_contract.names import (
     ANNOTATION_ORIGIN,
     ANNOTATION_SESSION_ID,
     ANNOTATION_TEMPLATE_DIGEST,
+    ANNOTATION_TRACEPARENT,
     GROUP,
     LABEL_MANAGED_BY,
     LABEL_PART_OF,
@@ -49,6 +50,7 @@ def session(
     spec: SessionSpec,
     digest: str | None,
     home: UUID | None,
+    traceparent: str | None = None,
     before: Object | None = None,
 ) -> Object:
     """Return what is applied for an order to a session of ours.
@@ -61,6 +63,7 @@ def session(
         spec: what it should be.
         digest: of the template's revision that it is pinned to; None: of none that we know.
         home: which of its owner's homes `spec.home` means; None: the one of that name.
+        traceparent: what the order is a part of; None: nobody collects that.
         before: the object that is changed, as it was read; None: it is made.
     """
     plain = spec.to_dict()
@@ -71,6 +74,7 @@ def session(
         ANNOTATION_ORDER: str(order),
         ANNOTATION_TEMPLATE_DIGEST: digest,
         ANNOTATION_HOME_ID: None if home is None else str(home),
+        ANNOTATION_TRACEPARENT: traceparent,
         ANNOTATION_APPLIED: applied if len(applied.encode()) <= LONGEST_APPLIED else None,
     }
     return _session(

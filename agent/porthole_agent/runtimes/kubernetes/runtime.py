@@ -194,11 +194,13 @@ class KubernetesRuntime:
         spec: SessionSpec,
         template: PinnedTemplate,
         home: UUID | None = None,
+        traceparent: str | None = None,
     ) -> None:
         """Hold a session to `spec`; see the port."""
         check_name(name)
         check_owner(owner)
-        await self._writing.apply(Wanted(session, order, name, owner, spec, template, home))
+        wanted = Wanted(session, order, name, owner, spec, template, home, traceparent)
+        await self._writing.apply(wanted)
 
     async def delete(self, session: UUID, order: int) -> None:
         """End a session; see the port."""

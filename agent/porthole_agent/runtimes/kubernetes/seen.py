@@ -20,6 +20,7 @@ from porthole_contract.names import (
     ANNOTATION_ORIGIN,
     ANNOTATION_OWNER,
     ANNOTATION_SESSION_ID,
+    ANNOTATION_TRACEPARENT,
     LABEL_HOME,
     ORIGIN_API,
     home_object,
@@ -27,6 +28,7 @@ from porthole_contract.names import (
 from porthole_contract.quantities import parse_quantity
 from porthole_contract.session import SessionSpec, SessionStatus
 from porthole_contract.template import Profile, SessionTemplate, SessionTemplateSpec
+from porthole_contract.trace import Traceparent
 from porthole_kube.objects import annotation, is_ending, uid_of
 
 HIGHEST_ORDER: Final = 2**53 - 1
@@ -90,7 +92,14 @@ def observation(thing: Object) -> Observation | None:
         spec=spec,
         status=status,
         origin=Origin.API if is_ours(thing) else Origin.KUBECTL,
+        traceparent=_traceparent(thing),
     )
+
+
+def _traceparent(thing: Object) -> str | None:
+    """Return what the order of a session is a part of; what cannot be read is nothing."""
+    found = Traceparent.read(annotation(thing, ANNOTATION_TRACEPARENT))
+    return None if found is None else str(found)
 
 
 def _readable_spec(thing: Object) -> SessionSpec | None:

@@ -29,6 +29,7 @@ from porthole_contract.names import (
     ANNOTATION_HOME_HOLDER,
     ANNOTATION_HOME_ID,
     ANNOTATION_TEMPLATE_DIGEST,
+    ANNOTATION_TRACEPARENT,
     session_name,
 )
 from porthole_contract.session import SessionSpec
@@ -59,6 +60,7 @@ class Wanted:
     spec: SessionSpec
     template: PinnedTemplate
     home: UUID | None
+    traceparent: str | None = None
 
 
 class Writing:
@@ -157,6 +159,7 @@ class Writing:
                 spec=wanted.spec,
                 digest=content.digest(),
                 home=wanted.home,
+                traceparent=wanted.traceparent,
             ),
         )
         failpoint("kubernetes.create.session-made")
@@ -181,6 +184,7 @@ class Writing:
                 spec=wanted.spec,
                 digest=annotation(found, ANNOTATION_TEMPLATE_DIGEST),
                 home=wanted.home,
+                traceparent=wanted.traceparent,
                 before=found,
             )
         else:
@@ -325,6 +329,7 @@ def _ordered(thing: Object, spec: SessionSpec) -> Object:
         spec=spec,
         digest=annotation(thing, ANNOTATION_TEMPLATE_DIGEST),
         home=None if home is None else UUID(home),
+        traceparent=annotation(thing, ANNOTATION_TRACEPARENT),
         before=thing,
     )
 

@@ -18,6 +18,8 @@ from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
 from porthole_contract.stream.control import HEARTBEAT, Lines, State, read_news
 from porthole_contract.stream.grant import SigningKey
 from porthole_contract.stream.preface import Request
+from porthole_contract.trace import Span
+from porthole_telemetry import tracing
 
 _SILENT_FOR: Final = HEARTBEAT.total_seconds() * 2.4
 _FIRST_RETRY: Final = 0.02
@@ -34,6 +36,7 @@ class GateWatch:
         fingerprint: of its certificate.
         key: signs the observer's grants.
         heard: called after each change of `state`.
+        trace: whose spans of the gate are handed on; None: nobody's.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class GateWatch:
         *,
         key: SigningKey,
         heard: Callable[[], None],
+        trace: str | None = None,
     ) -> None:
         self._session = session
         self._folder = folder
@@ -52,6 +56,7 @@ class GateWatch:
         self._fingerprint = fingerprint
         self._key = key
         self._heard = heard
+        self._spans = tracing.Strangers(trace)
         self._task: asyncio.Task[None] | None = None
         self.state: State | None = None
 
@@ -108,6 +113,8 @@ class GateWatch:
                     news = read_news(line)
                     if isinstance(news, State):
                         yield news
+                    elif isinstance(news, Span):
+                        self._spans.take(news)
                 rest = await _read(reader)
                 if not rest:
                     return

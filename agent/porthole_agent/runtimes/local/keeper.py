@@ -9,6 +9,7 @@ that is written.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -47,6 +48,8 @@ from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import OCCUPIED, Event, Phase
 from porthole_contract.session import Desired, SessionSpec
 from porthole_contract.template import PinnedTemplate
+from porthole_contract.trace import Span, Traceparent
+from porthole_telemetry import tracing
 
 _LOOKED_AT_EVERY: Final = 0.25
 """Seconds between two looks at a session that may be running."""
@@ -132,14 +135,20 @@ class Keeper:
         """Look again now."""
         self._wake.set()
 
-    async def change(self, order: int, spec: SessionSpec, template: PinnedTemplate) -> None:
+    async def change(
+        self,
+        order: int,
+        spec: SessionSpec,
+        template: PinnedTemplate,
+        traceparent: str | None = None,
+    ) -> None:
         """Hold it to a newer order; returns when that is durable."""
         record = self.record
         if order <= record.order:
             return
         if template.spec is None:
             template = record.template
-        held = record.evolve(spec=spec, template=template)
+        held = record.evolve(spec=spec, template=template, traceparent=traceparent)
         self.record = changed(held, order, _now())
         await self._save()
         self.wake()
@@ -282,6 +291,7 @@ class Keeper:
         if entered is Phase.RUNNING:
             if record.begun_at is not None:
                 STARTED.observe(max(0.0, (_now() - record.begun_at).total_seconds()))
+                self._trace_start(record, record.begun_at)
             failpoint("local.create.drawn-recorded")
         elif entered is Phase.HIBERNATED:
             await self._note("stopped")
@@ -420,6 +430,24 @@ class Keeper:
             reason=record.reason,
         )
 
+    def _trace_start(self, record: Record, begun_at: datetime) -> None:
+        """Tell of the start that has come to a picture; its gate tells of its part itself."""
+        place, order = record.start, Traceparent.read(record.traceparent)
+        if place is not None and order is not None and place.sampled:
+            span = Span(
+                trace=place.trace,
+                span=place.span,
+                parent=order.span,
+                name="start desktop",
+                start=int(begun_at.timestamp() * 1e9),
+                end=time.time_ns(),
+                attributes={
+                    "porthole.session": str(record.session),
+                    "porthole.restarts": record.restarts,
+                },
+            )
+            tracing.process().record(span)
+
     def _active(self, at: datetime) -> None:
         """Note when somebody last used it, if that is news."""
         before = self.record.last_activity_at
@@ -435,6 +463,7 @@ class Keeper:
                 record.fingerprint,
                 key=self._site.house.key,
                 heard=self.wake,
+                trace=None if record.start is None else record.start.trace,
             )
             self._watch.start()
 

@@ -88,6 +88,7 @@ def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
         listen="unix:/run/gate/gate.sock",
         health="unix:/run/gate/health.sock",
         desktop_uid=record.desktop_uid,
+        traceparent=None if record.start is None else str(record.start),
     )
 
 

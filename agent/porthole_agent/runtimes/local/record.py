@@ -12,6 +12,7 @@ from porthole_contract.lifecycle import Event, Phase, advance
 from porthole_contract.model import Message
 from porthole_contract.session import SessionSpec
 from porthole_contract.template import PinnedTemplate
+from porthole_contract.trace import Traceparent
 
 
 class Deletion(Message):
@@ -28,7 +29,8 @@ class Record(Message):
     `phase_since`: when the phase was entered. `begun_at`: when the processes of the present
     attempt were begun; None while there is none. `not_before`: the end of a back-off.
     `losses`: the moments of losses that count against it, oldest first. `asked_home`: the
-    home that the order named; `home`: the one that it holds or will hold.
+    home that the order named; `home`: the one that it holds or will hold. `traceparent` came
+    with the order.
     """
 
     version: Literal[1] = 1
@@ -56,10 +58,17 @@ class Record(Message):
     started_at: datetime | None = None
     last_activity_at: datetime | None = None
     deletion: Deletion | None = None
+    traceparent: str | None = None
 
     def evolve(self, **changes: object) -> Self:
         """Return a copy with `changes`, which are already what the fields want."""
         return self.model_copy(update=changes)
+
+    @property
+    def start(self) -> Traceparent | None:
+        """The place of the present attempt to start it, in whose trace it is."""
+        order = Traceparent.read(self.traceparent)
+        return None if order is None else order.child(self.session, self.restarts)
 
     def happen(self, event: Event, reason: str, message: str, now: datetime) -> Self:
         """Return the record after `event`.

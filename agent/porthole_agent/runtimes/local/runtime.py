@@ -163,6 +163,7 @@ class LocalRuntime:
         spec: SessionSpec,
         template: PinnedTemplate,
         home: UUID | None = None,
+        traceparent: str | None = None,
     ) -> None:
         """Hold a session to `spec`; see the port."""
         failpoint("local.create.received")
@@ -188,13 +189,14 @@ class LocalRuntime:
                         desktop_uid=site.take_uid(),
                         gate_uid=site.take_uid(),
                         asked_home=home,
+                        traceparent=traceparent,
                     )
                 )
                 return
         if keeper.record.owner != owner:
             raise Refused("owner_changed", "The session belongs to somebody else.")
         if verdict is fence.Apply.CHANGE:
-            await keeper.change(order, spec, self._whole(template))
+            await keeper.change(order, spec, self._whole(template), traceparent)
 
     async def delete(self, session: UUID, order: int) -> None:
         """End a session; see the port."""

@@ -68,6 +68,7 @@ def observation(record: Record, viewers: int) -> Observation:
             restarts=record.restarts,
             home=record.home,
         ),
+        traceparent=record.traceparent,
     )
 
 
