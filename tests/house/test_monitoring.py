@@ -1,6 +1,10 @@
 """What ships for those who watch is fresh, and each alert has a page that says what to do."""
 
+import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +66,21 @@ def test_panels_do_not_lie_upon_one_another():
         taken |= cells
         numbers.add(panel["id"])
     assert len(numbers) == len(write_monitoring.dashboard()["panels"])
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
+def test_prometheus_own_tool_has_nothing_to_say_against_it(tmp_path: Path):
+    panels = [
+        {"record": f"panel:{panel['id']}:{target['refId']}", "expr": target["expr"]}
+        for panel in write_monitoring.dashboard()["panels"]
+        for target in panel.get("targets", ())
+    ]
+    told = json.dumps({"groups": [{"name": "panels", "rules": panels}]})
+    asked_for = tmp_path / "panels.yaml"
+    asked_for.write_text(told.replace("$__rate_interval", "5m"), encoding="utf-8")
+    command = ["promtool", "check", "rules", str(write_monitoring.FILES / "rules.yaml")]
+    done = subprocess.run([*command, str(asked_for)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_an_expression_is_read_as_it_is_meant():

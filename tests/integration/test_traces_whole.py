@@ -16,6 +16,7 @@ from tests.support.local_runtime import CANNOT
 from tests.support.otlp import Collector, collecting
 from tests.support.postgres import TestDatabase
 from tests.support.processes import Process
+from tests.support.scraped import Scrape, read
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -32,6 +33,34 @@ def collector() -> Iterator[Collector]:
 
 def to(collector: Collector) -> dict[str, str]:
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+
+
+def metrics_at(folder: Path) -> dict[str, str]:
+    return {"PORTHOLE_AGENT_METRICS": f"unix:{folder}/m.sock"}
+
+
+def scrape(folder: Path) -> Scrape:
+    """Scrape the agent, with the token that it has made."""
+    token = (folder / "a" / "agent" / "metrics-token").read_text().strip()
+    transport = httpx.HTTPTransport(uds=str(folder / "m.sock"))
+    with httpx.Client(transport=transport, base_url="http://it") as client:
+        assert client.get("/metrics").status_code == 401
+        shown = {"Authorization": f"Bearer {token}"}
+        return read(client.get("/metrics", headers=shown).raise_for_status().text)
+
+
+def _the_agent_has_counted(told: Scrape) -> None:
+    assert told.value("porthole_agent_linked") == 1
+    assert told.value("porthole_agent_links_total", how="anew") == 1
+    for kind in ("ApplySession", "DeleteSession"):
+        done = {"kind": kind, "outcome": "succeeded"}
+        assert told.value("porthole_agent_commands_total", **done) == 1
+    assert told.value("porthole_agent_local_events_total", event="started") == 1
+    assert told.value("porthole_agent_local_events_total", event="ended") == 1
+    assert told.value("porthole_agent_local_start_seconds_count") == 1
+    assert told.value("porthole_agent_inventories_total") >= 1
+    assert told.value("porthole_agent_commands_unfinished") == 0
+    assert sum(told.samples["porthole_agent_sessions"].values()) == 0
 
 
 @contextmanager
@@ -84,9 +113,10 @@ def test_a_session_is_one_trace_from_the_call_to_the_gate_and_back(
     test_database: TestDatabase, tmp_path: Path, collector: Collector
 ):
     otlp = to(collector)
+    told = []
     with (
         control_plane(test_database, tmp_path / "c", **otlp) as (url, headers),
-        agent(tmp_path / "a", url, headers, **otlp) as log,
+        agent(tmp_path / "a", url, headers, **otlp, **metrics_at(tmp_path)) as log,
         httpx.Client(base_url=url, headers=headers) as api,
     ):
 
@@ -106,6 +136,8 @@ def test_a_session_is_one_trace_from_the_call_to_the_gate_and_back(
         wait_until(lambda: wanted <= {span.name for span in collector.spans}, 30)
         api.delete(path).raise_for_status()
         wait_until(lambda: api.get(path).json()["phase"] == "Terminated", 60)
+        told.append(scrape(tmp_path))
+    _the_agent_has_counted(told[0])
     trace = collector.of_trace(CLIENT)
     way = [
         ("POST /api/v1/sessions", "porthole-control-plane"),

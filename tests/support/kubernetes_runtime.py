@@ -156,6 +156,7 @@ class Place:
         template: PinnedTemplate | None = None,
         home_id: UUID | None = None,
         runtime: KubernetesRuntime | None = None,
+        traceparent: str | None = None,
         **spec: Any,
     ) -> None:
         await (runtime or self.runtime).apply(
@@ -166,6 +167,7 @@ class Place:
             spec=SessionSpec.model_validate({"owner": owner, "template": "desktop", **spec}),
             template=template or pinned(),
             home=home_id,
+            traceparent=traceparent,
         )
 
     # The cluster

@@ -3,6 +3,7 @@
 import pytest
 
 from porthole_contract.trace import Span, Traceparent
+from porthole_telemetry import tracing
 from porthole_telemetry.exporting import is_wanted
 from porthole_telemetry.exposition import Exposition
 from porthole_telemetry.tracing import OFF, Tracer, current
@@ -112,3 +113,30 @@ def test_metrics_are_told_to_who_has_the_token(head: bytes, status: bytes):
     answer = Exposition(lambda: b"a_metric 1\n", "right")._answer(head)
     assert answer.split(b" ")[1] == status
     assert (b"a_metric" in answer) is (status == b"200")
+
+
+def test_a_stranger_tells_of_one_trace_and_not_for_ever(
+    taken: list[Span], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tracing, "_process", Tracer(taken.append))
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    span = Span(trace=trace, span="1" * 16, name="paint", start=1, end=2)
+    strangers = tracing.Strangers(trace)
+    strangers.take(span.model_copy(update={"trace": "f" * 32}))
+    strangers.take(span.model_copy(update={"start": 3}))
+    assert taken == []
+    for _ in range(1000):
+        strangers.take(span)
+    assert len(taken) == 64
+    taken.clear()
+    tracing.Strangers(None).take(span)
+    assert taken == []
+
+
+def test_the_place_of_a_part_is_the_same_for_the_same_words():
+    above = Traceparent.read(PARENT)
+    assert above is not None
+    assert above.child("one", 0) == above.child("one", 0)
+    assert above.child("one", 0) != above.child("one", 1)
+    assert above.child("one").trace == above.trace
+    assert Traceparent.read(str(above.child("one"))) == above.child("one")
