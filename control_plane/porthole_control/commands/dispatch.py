@@ -38,6 +38,7 @@ _BODY: TypeAdapter[Any] = TypeAdapter(Body)
 _POLL_SECONDS: Final = 1.0
 _RECEIVED_SECONDS: Final = 0.05
 _FORGOTTEN_SECONDS: Final = 30.0
+_STORY_SECONDS: Final = 0.1
 _AT_ONCE: Final = 4
 """Claims under way; more would only wait for one another in the database."""
 _FEW: Final = 8
@@ -65,6 +66,7 @@ class Dispatcher:
         self._hungry: set[UUID] = set()
         self._received: dict[UUID, tuple[Conversation, set[UUID]]] = {}
         self._news = asyncio.Event()
+        self._telling: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     # Told by links -----------------------------------------------------------------------
@@ -137,8 +139,7 @@ class Dispatcher:
                 self._hungry.discard(link.agent)
                 return
             failpoint("commands.claimed")
-            remarks = (story.sent(row, link.name, epoch) for row in claimed)
-            await events.remark(self._database, *(line for line in remarks if line is not None))
+            await self._tell(link, epoch, claimed)
             # The commands of a link that has ended meanwhile are found by the next one.
             if link.linked and link.epoch == epoch:
                 await self._order(link, claimed)
@@ -147,6 +148,19 @@ class Dispatcher:
                 self._hungry.add(link.agent)
             else:
                 self._hungry.discard(link.agent)
+
+    async def _tell(self, link: Conversation, epoch: int, claimed: Sequence[Claimed]) -> None:
+        """Tell sessions' stories what goes out, before it does.
+
+        Who holds a session up holds up its story, and not the queue.
+        """
+        remarks = [story.sent(row, link.name, epoch) for row in claimed]
+        telling = asyncio.create_task(
+            events.remark(self._database, *(line for line in remarks if line is not None))
+        )
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+        await asyncio.wait({telling}, timeout=_STORY_SECONDS)
 
     async def _order(self, link: Conversation, claimed: Sequence[Claimed]) -> None:
         orders = []
