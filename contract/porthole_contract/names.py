@@ -117,8 +117,17 @@ def home_id(namespace: UUID, owner: str, name: str) -> UUID:
     return uuid5(namespace, f"{owner}/{name}")
 
 
-def revision_object(digest: str) -> str:
-    """Return the name of the object that holds a template's revision of that digest."""
+def revision_object(digest: str, session: str) -> str:
+    """Return the name of the object that keeps a template's revision for a session of that name.
+
+    It is owned by all sessions that it is kept for, and written whole for each that comes and
+    goes. So there are up to 256 of them, and by their names sessions are spread among these.
+    """
+    return f"{shared_revision(digest)}-{hashlib.sha256(session.encode()).hexdigest()[:2]}"
+
+
+def shared_revision(digest: str) -> str:
+    """Return how those names begin; an object of this name kept the revision for all once."""
     return f"template-{digest[:40]}"
 
 

@@ -193,7 +193,7 @@ class Applier:
             if all(one.get("uid") != subject.uid for one in owners):
                 uid = present["metadata"]["uid"]
                 patch = {"metadata": {"uid": uid, "ownerReferences": [owner(subject)]}}
-                name = revision_object(template.pin.digest)
+                name = revision_object(template.pin.digest, subject.name)
                 # As a list with keys, so that two Sessions that begin at once do not collide.
                 await self._cluster.merge(REVISIONS, subject.namespace, name, patch, strategic=True)
         failpoint("operator.start.revision-kept")
@@ -245,7 +245,7 @@ class Applier:
     async def _tell(self, subject: Subject, reason: str, message: str) -> None:
         """Say something in an Event; whether that works changes nothing."""
         try:
-            await self._cluster.create(EVENTS, _event(subject, reason, message, self._instance))
+            await self._cluster.create(EVENTS, event(subject, reason, message, self._instance))
         except PortholeError as error:
             _log.warning("event_not_told", session=subject.name, why=str(error))
 
@@ -277,7 +277,8 @@ def _same(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _event(subject: Subject, reason: str, message: str, instance: str) -> Object:
+def event(subject: Subject, reason: str, message: str, instance: str) -> Object:
+    """Return the Event that says something about a Session, in the name of `instance`."""
     now = _now()
     note = message.encode()[:_LONGEST_NOTE].decode(errors="ignore")
     return {

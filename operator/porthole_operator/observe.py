@@ -184,7 +184,7 @@ class Observer:
     async def _revision(self, subject: Subject, seen: Seen) -> Object | None:
         if seen.template is None:
             return None
-        name = revision_object(seen.template.pin.digest)
+        name = revision_object(seen.template.pin.digest, subject.name)
         return await self._cluster.get(REVISIONS, subject.namespace, name)
 
     async def _home(self, subject: Subject) -> Home | None:

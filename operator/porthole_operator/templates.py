@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from porthole_contract.cluster import Object
 from porthole_contract.conditions import Reason
 from porthole_contract.lifecycle import Phase
-from porthole_contract.names import ORIGIN_API, revision_object
+from porthole_contract.names import ORIGIN_API, revision_object, shared_revision
 from porthole_contract.session import PinnedName
 from porthole_contract.template import SessionTemplate
 from porthole_kube.cluster import Cluster
@@ -55,7 +55,10 @@ class Templates:
         if key in self._known:
             self._known.move_to_end(key)
             return _as_counted(subject, self._known[key])
-        body = await self._cluster.get(REVISIONS, subject.namespace, revision_object(digest))
+        for name in (revision_object(digest, subject.name), shared_revision(digest)):
+            body = await self._cluster.get(REVISIONS, subject.namespace, name)
+            if body is not None:
+                break
         found = _read(None if body is None else body.get("data"))
         if body is None or not isinstance(found, SessionTemplate) or found.spec.digest() != digest:
             return Finding(

@@ -316,7 +316,7 @@ async def _main(kubeconfig: Path, namespace: str, system: str, steps: list[list[
             case "delete":
                 await runtime.delete(UUID(session), order)
             case "kept":
-                name = revision_object(CONTENT.digest())
+                name = revision_object(CONTENT.digest(), "one")
                 while not await _has_owner(api, namespace, name):
                     await asyncio.sleep(0.1)
     await runtime.close()

@@ -28,7 +28,7 @@ def revision(subject: Subject, template: Template) -> dict[str, Any]:
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {
-            "name": revision_object(template.pin.digest),
+            "name": revision_object(template.pin.digest, subject.name),
             "namespace": subject.namespace,
             "labels": {
                 LABEL_TEMPLATE: template.pin.name,

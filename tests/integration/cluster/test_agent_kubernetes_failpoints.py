@@ -78,7 +78,7 @@ async def _lives(place, session):
     if things[0]["spec"]["lifetime"] != "2h":
         faults.append(f"its spec is {things[0]['spec']}")
 
-    name = revision_object(CONTENT.digest())
+    name = revision_object(CONTENT.digest(), "one")
     revision = await place.admin.get(REVISIONS, place.namespace, name)
     owners = [] if revision is None else revision["metadata"].get("ownerReferences", [])
     if [owner["uid"] for owner in owners] != [things[0]["metadata"]["uid"]]:

@@ -46,14 +46,26 @@ async def test_an_order_becomes_a_session_with_its_number_its_id_and_its_home(pl
 
 async def test_the_templates_revision_is_there_first_and_belongs_to_who_uses_it(place):
     await place.create()
-    name = revision_object(CONTENT.digest())
+    name = revision_object(CONTENT.digest(), "one")
     revision = await place.admin.get(REVISIONS, place.namespace, name)
     assert revision["data"]["spec"]["title"] == CONTENT.title
     (owner,) = revision["metadata"]["ownerReferences"]
     assert owner["uid"] == (await place.get())["metadata"]["uid"]
-    await place.create("two")
+    assert revision_object(CONTENT.digest(), "s52") == name
+    await place.create("s52")
     revision = await place.admin.get(REVISIONS, place.namespace, name)
     assert len(revision["metadata"]["ownerReferences"]) == 2
+
+
+async def test_sessions_of_one_template_do_not_all_write_to_one_object(place):
+    names = [f"session-{number}" for number in range(8)]
+    sessions = [await place.create(name) for name in names]
+    held = {revision_object(CONTENT.digest(), name) for name in names}
+    found = await place.admin.list(REVISIONS, place.namespace)
+    assert {one["metadata"]["name"] for one in found} == held
+    assert len(held) > 4
+    owners = [one["metadata"]["ownerReferences"] for one in found]
+    assert sum(map(len, owners)) == len(sessions)
 
 
 async def test_with_the_last_session_its_revision_goes_too(place):
@@ -61,7 +73,8 @@ async def test_with_the_last_session_its_revision_goes_too(place):
     await place.runtime.delete(session, 2)
 
     async def revision():
-        return await place.admin.get(REVISIONS, place.namespace, revision_object(CONTENT.digest()))
+        name = revision_object(CONTENT.digest(), "one")
+        return await place.admin.get(REVISIONS, place.namespace, name)
 
     await eventually(revision, None, within=30)
 

@@ -313,7 +313,7 @@ async def test_all_that_is_granted_is_used_and_nothing_else_is_asked_for(place, 
     await place.runtime.delete_home(home)
     await place.runtime.delete(session, 2)
     await place.runtime._revisions.make(
-        place.namespace, "other", builders.a_template_spec(title="Nobody's")
+        place.namespace, "other", builders.a_template_spec(title="Nobody's"), "nobody"
     )
     await eventually(lambda: revision_count(place), 0, within=60)
 

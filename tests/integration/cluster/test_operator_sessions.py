@@ -3,10 +3,14 @@
 There are no nodes; the test plays them (`place.nodes`).
 """
 
+from uuid import UUID
+
 import pytest
 import pytest_asyncio
 
 from porthole_contract.cluster import Object
+from porthole_contract.names import OPERATOR
+from porthole_kube.cluster import Cluster
 from porthole_kube.kinds import (
     DAEMON_SETS,
     PODS,
@@ -14,6 +18,9 @@ from porthole_kube.kinds import (
     REVISIONS,
 )
 from porthole_operator.kinds import CHILDREN
+from porthole_operator.seen import Template
+from porthole_operator.subject import read_subject
+from porthole_operator.templates import Templates
 from tests.support.operator_cluster import Nodes, an_operator, waiting
 from tests.support.waiting import eventually
 
@@ -170,6 +177,32 @@ async def test_a_changed_template_restarts_nobody_and_is_for_who_comes_next(plac
         return len(found)
 
     await eventually(revisions, 0, within=60)
+
+
+async def test_a_revision_that_one_object_keeps_for_all_is_still_found(place):
+    """As releases before kept it; nobody who runs is asked to begin anew."""
+    await place.apply(template("shared", "desktop-vnc"))
+    await place.apply_session("held", template="shared")
+    await place.reaches("held", phase="Running")
+    (kept,) = await place.admin.list(
+        REVISIONS, place.namespace, labels="porthole.dev/template=shared"
+    )
+    head = kept["metadata"]
+    before = {key: head[key] for key in ("namespace", "labels", "ownerReferences")}
+    before["name"] = head["name"].rpartition("-")[0]
+    writer = await Cluster.connect(place.server.kubeconfig_of(place.user), OPERATOR)
+    await writer.create(REVISIONS, {**kept, "metadata": before})
+    await writer.close()
+    await place.admin.delete(REVISIONS, place.namespace, head["name"], head["uid"])
+    subject = read_subject(await place.get("held"), UUID(int=0))
+    found = await Templates(place.admin).of(subject, None)
+    assert isinstance(found, Template)
+    assert found.pin == subject.status.template
+    # What is begun again is kept where it is now looked for first.
+    await place.nodes.end("held", 75)
+    await place.reaches("held", phase="Running", restarts=1)
+    await place.delete("held")
+    await place.gone("held")
 
 
 async def test_what_somebody_takes_from_beside_it_is_made_again_by_the_next_operator(place):

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from porthole_contract.lifecycle import Phase
-from porthole_contract.names import AGENT
+from porthole_contract.names import AGENT, revision_object
 from porthole_contract.session import Desired
 from porthole_kube.cluster import Cluster
 from porthole_kube.kinds import PODS, REVISIONS
@@ -49,9 +49,8 @@ async def test_an_order_becomes_a_desktop_and_is_told_all_the_way(place, agent):
     claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
     assert claim == f"home-{home.hex}"
     (revision,) = await place.admin.list(REVISIONS, place.namespace)
-    assert pod["metadata"]["annotations"]["porthole.dev/template-digest"].startswith(
-        revision["metadata"]["name"].removeprefix("template-")
-    )
+    digest = pod["metadata"]["annotations"]["porthole.dev/template-digest"]
+    assert revision["metadata"]["name"] == revision_object(digest, "one")
     status = await place.status()
     assert status["template"]["revision"] == 1
 

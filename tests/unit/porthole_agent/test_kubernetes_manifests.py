@@ -7,6 +7,7 @@ from porthole_agent.runtimes.kubernetes import manifests, seen
 from porthole_agent.runtimes.kubernetes.judge import LetBe, judge
 from porthole_agent.runtimes.kubernetes.rights import RIGHTS, rules
 from porthole_contract.cluster import Scope
+from porthole_contract.names import revision_object
 from porthole_contract.session import Desired, EnvVar
 from porthole_contract.testing import builders
 from tests.support.cluster_objects import NAMESPACE, SESSION, UID, a_session
@@ -89,8 +90,9 @@ def test_of_a_session_made_with_kubectl_only_the_wish_and_the_order_are_written(
 
 def test_a_revision_is_named_by_its_content_and_owned_by_who_uses_it() -> None:
     spec = builders.a_template_spec()
-    thing = manifests.revision(NAMESPACE, "desktop", spec, [a_session()])
-    assert thing["metadata"]["name"] == f"template-{spec.digest()[:40]}"
+    held = revision_object(spec.digest(), "one")
+    thing = manifests.revision(NAMESPACE, held, "desktop", spec, [a_session()])
+    assert thing["metadata"]["name"].startswith(f"template-{spec.digest()[:40]}-")
     assert seen.revision_spec(thing) == spec
     (owner,) = thing["metadata"]["ownerReferences"]
     assert (owner["uid"], "controller" in owner) == (str(UID), False)

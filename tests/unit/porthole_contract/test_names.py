@@ -1,6 +1,7 @@
 """Names keep their guarantees, whatever people call things."""
 
 import string
+from collections import Counter
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +13,7 @@ from porthole_contract.names import (
     check_name,
     check_owner,
     home_object,
+    revision_object,
     session_name,
     slug,
 )
@@ -182,3 +184,13 @@ def test_a_session_without_a_name_gets_one(template: str, number: int) -> None:
 def test_the_name_of_a_volume_does_not_tell_the_name_of_the_home() -> None:
     assert home_object(an_id(1)) == "home-" + an_id(1).hex
     assert check_name(home_object(an_id(1)))
+
+
+def test_sessions_of_one_template_are_spread_among_its_objects() -> None:
+    """An object that all of them own is written whole, all its owners, for each that begins."""
+    held = Counter(revision_object("d" * 64, f"session-{number}") for number in range(2000))
+    assert all(check_name(name) for name in held)
+    assert len(held) == 256
+    assert max(held.values()) < 25
+    assert revision_object("d" * 64, "one") == revision_object("d" * 64, "one")
+    assert revision_object("d" * 64, "one") != revision_object("e" * 64, "one")

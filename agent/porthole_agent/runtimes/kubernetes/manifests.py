@@ -20,7 +20,6 @@ from porthole_contract.names import (
     LABEL_PART_OF,
     LABEL_TEMPLATE,
     ORIGIN_API,
-    revision_object,
 )
 from porthole_contract.session import Desired, SessionSpec
 from porthole_contract.template import SessionTemplate, SessionTemplateSpec
@@ -126,19 +125,24 @@ def _session(
 
 
 def revision(
-    namespace: str, name: str, spec: SessionTemplateSpec, users: Sequence[Object] = ()
+    namespace: str,
+    held: str,
+    name: str,
+    spec: SessionTemplateSpec,
+    users: Sequence[Object] = (),
 ) -> Object:
     """Return the object that holds a revision of the template `name`.
 
     Args:
         namespace: where the sessions are that use it.
+        held: what it is called.
         name: of the template.
         spec: what the revision is.
-        users: sessions that use it; when the last one is gone, so is the revision.
+        users: sessions that use it; when the last one is gone, so is the object.
     """
     metadata: dict[str, Any] = {
         "namespace": namespace,
-        "name": revision_object(spec.digest()),
+        "name": held,
         "labels": {
             LABEL_MANAGED_BY: AGENT,
             LABEL_PART_OF: "porthole",

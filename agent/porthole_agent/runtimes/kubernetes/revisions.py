@@ -1,8 +1,8 @@
 """The revisions of templates that sessions are pinned to, kept beside them in the cluster.
 
-A revision is made before the first session that uses it, and names each of them as its
-owner: when the last one is gone, the cluster removes it. One that was made for a session
-that never came is removed after a while.
+A revision is held by an object (by several, if many sessions use it) that is made before the
+first of its sessions, and names each of them as its owner: when the last one is gone, the
+cluster removes it. One that was made for a session that never came is removed after a while.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from porthole_contract.names import (
     LABEL_MANAGED_BY,
     LABEL_TEMPLATE,
     revision_object,
+    shared_revision,
 )
 from porthole_contract.session import TemplateRef
 from porthole_contract.template import SessionTemplateSpec
@@ -62,22 +63,24 @@ class Revisions:
                 return found.spec
         return None
 
-    async def make(self, namespace: str, name: str, spec: SessionTemplateSpec) -> None:
-        """Have a revision in a namespace, before anybody uses it."""
-        digest = spec.digest()
-        if (namespace, digest) in self._there:
+    async def make(
+        self, namespace: str, name: str, spec: SessionTemplateSpec, session: str
+    ) -> None:
+        """Have a revision in a namespace, before the session of that name uses it."""
+        held = revision_object(spec.digest(), session)
+        if (namespace, held) in self._there:
             return
         with contextlib.suppress(Conflicted):  # it is there already; its name says what it is
-            await self._api.create(REVISIONS, manifests.revision(namespace, name, spec))
-        self._remember(namespace, digest, spec)
+            await self._api.create(REVISIONS, manifests.revision(namespace, held, name, spec))
+        self._remember(namespace, held, spec)
 
     async def use(self, namespace: str, name: str, spec: SessionTemplateSpec, user: Object) -> None:
         """Keep a revision for as long as a session is there.
 
         Sessions that begin together are noted together: they all write to the one object.
         """
-        digest = spec.digest()
-        key = (namespace, digest)
+        held = revision_object(spec.digest(), user["metadata"]["name"])
+        key = (namespace, held)
         self._noted_soon.setdefault(key, {})[uid_of(user)] = user
         async with self._noting:
             users = self._noted_soon.pop(key, {})
@@ -85,24 +88,22 @@ class Revisions:
                 self._noted_soon.setdefault(key, {}).update(users)
                 return  # whoever had the lock before us has noted ours as well
             try:
-                await self._note(namespace, name, spec, list(users.values()))
+                await self._note(key, name, spec, list(users.values()))
             except BaseException:
                 del users[uid_of(user)]
                 self._noted_soon.setdefault(key, {}).update(users)
                 raise
-        self._remember(namespace, digest, spec)
+        self._remember(namespace, held, spec)
 
     async def _note(
-        self, namespace: str, name: str, spec: SessionTemplateSpec, users: list[Object]
+        self, key: tuple[str, str], name: str, spec: SessionTemplateSpec, users: list[Object]
     ) -> None:
         patch: Object = {"metadata": {"ownerReferences": [*map(manifests.used_by, users)]}}
         try:
-            await self._api.merge(
-                REVISIONS, namespace, revision_object(spec.digest()), patch, strategic=True
-            )
+            await self._api.merge(REVISIONS, *key, patch, strategic=True)
         except Missing:
             # The last one that used it has just gone.
-            await self._api.create(REVISIONS, manifests.revision(namespace, name, spec, users))
+            await self._api.create(REVISIONS, manifests.revision(*key, name, spec, users))
 
     async def look_after(self, namespace: str, sessions: Iterable[Object]) -> None:
         """Finish what was cut short: uses that were not noted, revisions that nobody uses.
@@ -113,17 +114,18 @@ class Revisions:
         things = await self._api.list(REVISIONS, namespace, labels=LABEL_TEMPLATE)
         there = {thing["metadata"]["name"]: thing for thing in things}
         self._there = {one for one in self._there if one[0] != namespace}
-        for thing in things:
+        for held, thing in there.items():
             spec = seen.revision_spec(thing)
-            if spec is not None and thing["metadata"]["name"] == revision_object(spec.digest()):
-                self._remember(namespace, spec.digest(), spec)
+            if spec is not None and held.startswith(shared_revision(spec.digest())):
+                self._remember(namespace, held, spec)
         used = set()
         for session in sessions:
             digest = annotation(session, ANNOTATION_TEMPLATE_DIGEST)
             if session["metadata"]["namespace"] != namespace or digest is None:
                 continue
-            used.add(revision_object(digest))
-            await self._note_use(there.get(revision_object(digest)), digest, session)
+            held = revision_object(digest, session["metadata"]["name"])
+            used.add(held)
+            await self._note_use(there.get(held), digest, session)
         for name, thing in there.items():
             if name not in used and _is_forgotten(thing):
                 await self._remove(thing)
@@ -147,9 +149,9 @@ class Revisions:
         finally:
             self._there.clear()
 
-    def _remember(self, namespace: str, digest: str, spec: SessionTemplateSpec) -> None:
-        self._contents[digest] = spec
-        self._there.add((namespace, digest))
+    def _remember(self, namespace: str, held: str, spec: SessionTemplateSpec) -> None:
+        self._contents[spec.digest()] = spec
+        self._there.add((namespace, held))
 
 
 def _is_forgotten(thing: Object) -> bool:

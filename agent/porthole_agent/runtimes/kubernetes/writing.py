@@ -147,7 +147,7 @@ class Writing:
                 "template_content_missing",
                 f"The content of the template '{template.name}' is not known here.",
             )
-        await self._revisions.make(self._namespace, template.name, content)
+        await self._revisions.make(self._namespace, template.name, content, name)
         failpoint("kubernetes.create.revision-made")
         made = await self._api.apply(
             SESSIONS,
