@@ -69,6 +69,22 @@ def handlers(
     return registry
 
 
+class _NothingKept(kopf.DiffBaseStorage):
+    """What Kopf compares an object with: nothing, for nobody asks what has changed.
+
+    Otherwise it copies each object deeply, each time that it is told of it.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
 def kopf_settings() -> kopf.OperatorSettings:
     """Return how Kopf is to watch."""
     settings = kopf.OperatorSettings()
@@ -79,6 +95,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.label_selectors["pods"] = LABEL_SESSION
     settings.watching.label_selectors["persistentvolumeclaims"] = LABEL_HOME
     settings.networking.trust_env = False
+    settings.persistence.diffbase_storage = _NothingKept()
     # Handlers do nothing that would have to be waited for when a replica makes room.
     settings.queueing.idle_timeout = 1.0
     settings.queueing.exit_timeout = 0.5

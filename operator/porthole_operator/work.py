@@ -43,9 +43,12 @@ Key = tuple[str, str]
 _log = structlog.get_logger(__name__)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Worker:
-    """One Session's: `status` is what it was left at, `wrote` the version that was last written."""
+    """One Session's: `phase` and `reason` it was left in, `wrote` the version last written.
+
+    There is one for each Session that there is; it keeps no more than it needs.
+    """
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -53,7 +56,8 @@ class _Worker:
     template: str | None = None
     looked_well_at: float = -math.inf
     wrote: str | None = None
-    status: ObjectStatus = field(default_factory=ObjectStatus)
+    phase: Phase = Phase.PENDING
+    reason: str = ""
 
 
 class Work:
@@ -86,26 +90,24 @@ class Work:
     def template_changed(self, namespace: str, name: str) -> None:
         """Look at those that wait for a template."""
         for key, worker in self._in(namespace):
-            if worker.template == name and worker.status.phase in {Phase.PENDING, Phase.FAILED}:
+            if worker.template == name and worker.phase in {Phase.PENDING, Phase.FAILED}:
                 self.wake(*key)
 
     def home_changed(self, namespace: str) -> None:
         """Look at those that wait for a home."""
         for key, worker in self._in(namespace):
-            if worker.status.reason in {Reason.HOME_IN_USE, Reason.HOME_UNREACHABLE}:
+            if worker.reason in {Reason.HOME_IN_USE, Reason.HOME_UNREACHABLE}:
                 self.wake(*key)
 
     def passing(self) -> Iterator[Key]:
         """Return the Sessions that are on their way from one phase to another."""
         for key, worker in list(self._workers.items()):
-            if worker.status.phase not in LASTING:
+            if worker.phase not in LASTING:
                 yield key
 
     def phases(self) -> Mapping[Phase, int]:
         """Return how many Sessions there are in each phase."""
-        return Counter(
-            worker.status.phase for worker in self._workers.values() if worker.uid is not None
-        )
+        return Counter(worker.phase for worker in self._workers.values() if worker.uid is not None)
 
     async def close(self) -> None:
         """End all workers; what is being written is written or not."""
@@ -170,7 +172,7 @@ class Work:
             plan = done.plan
             _count(subject.status, plan, wrote=done.wrote, now=moment)
             _trace(subject, plan, moment)
-            worker.status = plan.status
+            worker.phase, worker.reason = plan.status.phase, plan.status.reason
             worker.wrote = done.version or worker.wrote
             if not done.wrote:
                 if plan.again is None:
