@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from bench import api, browser, commands, desktop, page, relay
+from bench import api, browser, commands, desktop, page, pods, relay, starts
 from bench.figures import Figure, check, keep, show
 from bench.instance import Instance, an_instance
 
@@ -18,16 +18,26 @@ BENCHMARKS: dict[str, Callable[[Instance], Awaitable[list[Figure]]]] = {
     "commands": commands.measure,
     "api": api.measure,
 }
+"""What is measured on a whole instance."""
+
+CLUSTERS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
+    "starts": starts.measure,
+    "pods": pods.measure,
+}
+"""What is measured on clusters: one of its own, or that of `porthole cluster up`."""
 
 
 async def run(names: list[str]) -> list[Figure]:
-    """Run these benchmarks, each on a whole instance of its own."""
+    """Run these benchmarks, each on an instance or a cluster of its own."""
     figures: list[Figure] = []
     for name in names:
         print(f"{name} ...", flush=True)
         begun = time.monotonic()
-        async with an_instance() as instance:
-            found = await BENCHMARKS[name](instance)
+        if name in CLUSTERS:
+            found = await CLUSTERS[name]()
+        else:
+            async with an_instance() as instance:
+                found = await BENCHMARKS[name](instance)
         check(found)
         keep(found)
         page.write()
@@ -39,11 +49,17 @@ async def run(names: list[str]) -> list[Figure]:
 
 def main() -> int:
     """Run what was asked for; 0 if every figure was measured, whatever it is."""
-    names = sys.argv[1:] or list(BENCHMARKS)
-    unknown = [name for name in names if name not in BENCHMARKS]
+    every = [*BENCHMARKS, *CLUSTERS]
+    names = sys.argv[1:] or every
+    unknown = [name for name in names if name not in every]
     if unknown:
-        print(f"There is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}.")
+        print(f"There is no benchmark {unknown[0]!r}; there are {', '.join(every)}.")
         return 2
+    if "pods" in names and not pods.has_cluster():
+        print("`pods` needs the cluster that `porthole cluster up` makes; it is not there.")
+        if sys.argv[1:]:
+            return 2
+        names.remove("pods")
     figures = asyncio.run(run(names))
     if len(names) > 1:
         show(figures)

@@ -114,6 +114,13 @@ class ApiServer:
             self._wait_for("kube-controller-manager", self._has_default_account)
         return time.monotonic() - begun
 
+    def start_beside(self, program: str, *flags: str) -> None:
+        """Start one more program of this cluster, by its path or by its name in `bin`.
+
+        It ends with the rest; its log is called as it is.
+        """
+        self._start(program, *flags)
+
     def stop(self) -> None:
         """End all of it, the last started first."""
         while self._running:
@@ -248,7 +255,8 @@ class ApiServer:
     def _start(self, program: str, *flags: str) -> None:
         # Nothing outlives the tests, however they end.
         bound = ["setpriv", "--pdeathsig", "KILL", "--"]
-        with (self.folder / f"{program}.log").open("wb") as log:
+        name = Path(program).name
+        with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*bound, self.bin / program, *flags],
                 stdin=subprocess.DEVNULL,
@@ -257,7 +265,7 @@ class ApiServer:
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is for the tests, which end it in order
             )
-        self._running.append((program, process))
+        self._running.append((name, process))
 
     def _wait_for(self, program: str, is_ready: Any) -> None:
         deadline = time.monotonic() + _PATIENCE

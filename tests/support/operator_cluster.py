@@ -200,7 +200,7 @@ class Place:
                     {"name": self.system},
                 )
             ),
-            *self._roles(),
+            *roles(self.user, self.namespace, self.system),
             *policies(
                 Installation(
                     name=f"porthole-{self.mark}",
@@ -386,28 +386,30 @@ class Place:
             found.append(f"{event['verb']} {about['resource']}{part}")
         return found
 
-    def _roles(self) -> list[Object]:
-        subject = {"kind": "User", "name": self.user, "apiGroup": "rbac.authorization.k8s.io"}
-        made = []
-        for kind, scope, where in (
-            ("Role", Scope.SESSIONS, {"namespace": self.namespace}),
-            ("Role", Scope.SYSTEM, {"namespace": self.system}),
-            ("ClusterRole", Scope.CLUSTER, {}),
-        ):
-            api = "rbac.authorization.k8s.io/v1"
-            head = {"name": self.user, **where}
-            ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": self.user}
-            made += [
-                {"apiVersion": api, "kind": kind, "metadata": head, "rules": rules(scope)},
-                {
-                    "apiVersion": api,
-                    "kind": f"{kind}Binding",
-                    "metadata": head,
-                    "roleRef": ref,
-                    "subjects": [subject],
-                },
-            ]
-        return made
+
+def roles(user: str, namespace: str, system: str) -> list[Object]:
+    """Everything that an operator of that name is granted, and nothing else."""
+    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
+    made = []
+    for kind, scope, where in (
+        ("Role", Scope.SESSIONS, {"namespace": namespace}),
+        ("Role", Scope.SYSTEM, {"namespace": system}),
+        ("ClusterRole", Scope.CLUSTER, {}),
+    ):
+        api = "rbac.authorization.k8s.io/v1"
+        head = {"name": user, **where}
+        ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": user}
+        made += [
+            {"apiVersion": api, "kind": kind, "metadata": head, "rules": rules(scope)},
+            {
+                "apiVersion": api,
+                "kind": f"{kind}Binding",
+                "metadata": head,
+                "roleRef": ref,
+                "subjects": [subject],
+            },
+        ]
+    return made
 
 
 @asynccontextmanager
