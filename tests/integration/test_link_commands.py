@@ -239,3 +239,21 @@ async def test_commands_that_were_claimed_and_never_sent_are_found(
         await agent.until(lambda: len(agent.commands) == 2)
         await eventually(lambda: states(one), ["succeeded"])
         assert isinstance(agent.heard[-1], Command)
+
+
+async def test_what_was_claimed_and_not_said_when_the_link_ended_comes_at_once_with_the_next(
+    one: Served, agent: ScriptedAgent
+):
+    agent.obedient = False
+    async with agent.linked(one.ws):
+        await create(one)
+        (command,) = await agent.until(lambda: agent.commands)
+        await eventually(lambda: states(one), ["received"])
+        link = hub(one).link(agent.id)
+        assert link is not None
+        # As if it had been claimed, and the link had ended before it was said.
+        link.unfinished.clear()
+    async with agent.linked(one.ws):
+        assert agent.resumed
+        await agent.until(lambda: len(agent.commands) == 2, within=5)
+        assert agent.commands[-1].id == command.id

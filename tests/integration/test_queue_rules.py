@@ -150,9 +150,10 @@ def again() -> tuple[Pure, Real]:
 
 def go_on() -> tuple[Pure, Real]:
     async def real(unit: Unit, case: Case) -> None:
-        await links.go_on(unit.connection, case.agent, before=1, epoch=3)
+        under_way = case.some((1,))
+        await links.go_on(unit.connection, case.agent, before=1, epoch=3, under_way=under_way)
 
-    return lambda rows: (queue.go_on(rows, before=1, epoch=3), None), real
+    return lambda rows: (queue.go_on(rows, before=1, epoch=3, under_way=(1,)), None), real
 
 
 def resend(epoch: int) -> tuple[Pure, Real]:

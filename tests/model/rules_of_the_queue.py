@@ -108,9 +108,13 @@ def requeue(rows: Rows, ids: Collection[int]) -> Rows:
     )
 
 
-def go_on(rows: Rows, *, before: int, epoch: int) -> Rows:
+def go_on(rows: Rows, *, before: int, epoch: int, under_way: Collection[int]) -> Rows:
     """Have what was said on a link count for the next one, which resumes its conversation."""
-    return _each(rows, lambda row: row.epoch == before and row.state in UNDER_WAY, epoch=epoch)
+    return _each(
+        rows,
+        lambda row: row.epoch == before and row.state in UNDER_WAY and row.id in under_way,
+        epoch=epoch,
+    )
 
 
 def resend(rows: Rows, epoch: int) -> Rows:

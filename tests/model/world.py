@@ -389,7 +389,9 @@ class World:
         resumed = replica.channel.can_resume(conversation, had)
         rows = self.db.rows
         if resumed:
-            rows = queue.go_on(rows, before=replica.channel.epoch, epoch=epoch)
+            rows = queue.go_on(
+                rows, before=replica.channel.epoch, epoch=epoch, under_way=replica.unfinished
+            )
         rows = queue.resend(rows, epoch)
         after.db = self.db._replace(epoch=epoch, linked=answered, rows=rows)
         if not answered:

@@ -200,7 +200,11 @@ class Hub:
             )
             if resumed:
                 await repository.go_on(
-                    unit.connection, greeted.agent, before=link.epoch, epoch=greeted.epoch
+                    unit.connection,
+                    greeted.agent,
+                    before=link.epoch,
+                    epoch=greeted.epoch,
+                    under_way=link.unfinished,
                 )
             overtaken = await commands.resend(
                 unit.connection, agent=greeted.agent, epoch=greeted.epoch, now=unit.now

@@ -54,13 +54,24 @@ _REBASE = text(
     """
     UPDATE agent_commands SET epoch = :epoch
     WHERE agent_id = :agent AND epoch = :before AND state IN ('sent', 'received')
+      AND id = ANY(CAST(:under_way AS uuid[]))
     """
 )
 
 
-async def go_on(connection: AsyncConnection, agent: UUID, *, before: int, epoch: int) -> None:
-    """Have what was said on a link count for the next one, which resumes its conversation."""
-    values = {"agent": agent, "before": before, "epoch": epoch}
+async def go_on(
+    connection: AsyncConnection,
+    agent: UUID,
+    *,
+    before: int,
+    epoch: int,
+    under_way: Collection[UUID],
+) -> None:
+    """Have what was said on a link count for the next one, which resumes its conversation.
+
+    Only what is `under_way` was said: a link can end between a claim and that.
+    """
+    values = {"agent": agent, "before": before, "epoch": epoch, "under_way": list(under_way)}
     await connection.execute(_REBASE, values)
     await connection.execute(
         update(streams)
