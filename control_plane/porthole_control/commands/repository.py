@@ -407,6 +407,26 @@ async def withdraw(
     COMMANDS_ENDED.labels("superseded").inc(done.rowcount)
 
 
+_HOLD = text(
+    """
+    SELECT id FROM agent_commands
+    WHERE subject_kind = :kind AND subject_id = :subject AND state = 'pending' FOR UPDATE
+    """
+)
+
+
+async def sent_or_held(
+    connection: AsyncConnection, subject_kind: SubjectKind, subject_id: UUID
+) -> bool:
+    """Return whether anything about a subject was ever sent to an agent.
+
+    If not, nothing will be until the transaction ends: it waits for a claim that is under way,
+    and is not taken by the next.
+    """
+    await connection.execute(_HOLD, {"kind": subject_kind, "subject": subject_id})
+    return await was_sent(connection, subject_kind, subject_id)
+
+
 async def agents_with_work(connection: AsyncConnection, now: datetime) -> Sequence[UUID]:
     """Return agents for whom something is to be sent now."""
     return list(

@@ -120,6 +120,8 @@ async def assign(unit: Unit, session: Session, market: Market) -> Session:
         # It was never told, and another can do it now.
         if not chosen.linked:
             return session
+        if await commands.sent_or_held(unit.connection, "session", session.id):
+            return session  # just now; two agents must not have it
         await commands.withdraw(
             unit.connection, subject_kind="session", subject_id=session.id, now=unit.now
         )

@@ -272,7 +272,7 @@ async def end(unit: Unit, session: Session, *, reason: str, message: str) -> Ses
     if session.agent_id is None or (
         session.agent_linked is None
         and session.phase == Phase.PENDING
-        and not await commands.was_sent(unit.connection, "session", session.id)
+        and not await commands.sent_or_held(unit.connection, "session", session.id)
     ):
         return await ended(unit, session, reason=reason, message=message)
     session = await repository.change(

@@ -1,0 +1,66 @@
+"""Two transactions about one session: whichever comes second sees what the first has done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from porthole_control.commands import repository as commands
+from porthole_control.commands.repository import Claimed
+from porthole_control.sessions import scheduling
+from tests.support.control_plane import Agent, ControlPlane
+
+SESSIONS = "/api/v1/sessions"
+
+
+async def create(control_plane: ControlPlane) -> dict[str, Any]:
+    answer = await control_plane.admin.post(SESSIONS, json={"template": "desktop"})
+    session: dict[str, Any] = answer.raise_for_status().json()
+    return session
+
+
+async def show(control_plane: ControlPlane, session: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, Any] = (await control_plane.admin.get(f"{SESSIONS}/{session['id']}")).json()
+    return seen
+
+
+@asynccontextmanager
+async def claiming(agent: Agent) -> AsyncIterator[Sequence[Claimed]]:
+    """Have a claim under way, which is committed at the end of the block."""
+    async with agent.database.unit() as unit:
+        yield await commands.claim(
+            unit.connection, agent=agent.id, epoch=agent.epoch, credit=10, now=unit.now
+        )
+        await asyncio.sleep(0.3)  # for the other one to come so far that it would be wrong
+
+
+async def test_an_end_that_comes_while_its_session_is_being_sent_is_told_to_its_agent(
+    control_plane: ControlPlane,
+):
+    agent = await control_plane.agent()
+    await agent.unlink()
+    session = await create(control_plane)
+    async with claiming(agent) as claimed:
+        assert len(claimed) == 1
+        ending = asyncio.create_task(control_plane.admin.delete(f"{SESSIONS}/{session['id']}"))
+    assert (await ending).status_code == 202
+    assert (await show(control_plane, session))["phase"] == "Terminating"
+    await agent.finish(*claimed)
+    assert [one.kind for one in await agent.obey()] == ["DeleteSession"]
+    assert (await show(control_plane, session))["phase"] == "Terminated"
+
+
+async def test_a_session_that_is_being_sent_is_not_given_to_another_agent(
+    control_plane: ControlPlane,
+):
+    first = await control_plane.agent("one")
+    await first.unlink()
+    session = await create(control_plane)
+    assert (await show(control_plane, session))["agent"] == "one"
+    async with claiming(first) as claimed:
+        assert len(claimed) == 1
+        second = await control_plane.agent("two")
+        giving = asyncio.create_task(scheduling.assign_waiting(control_plane.database))
+    await giving
+    assert (await show(control_plane, session))["agent"] == "one"
+    assert await second.claim() == []
