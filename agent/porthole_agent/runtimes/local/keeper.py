@@ -434,13 +434,14 @@ class Keeper:
         """Tell of the start that has come to a picture; its gate tells of its part itself."""
         place, order = record.start, Traceparent.read(record.traceparent)
         if place is not None and order is not None and place.sampled:
+            start = int(begun_at.timestamp() * 1e9)
             span = Span(
                 trace=place.trace,
                 span=place.span,
                 parent=order.span,
                 name="start desktop",
-                start=int(begun_at.timestamp() * 1e9),
-                end=time.time_ns(),
+                start=start,
+                end=max(time.time_ns(), start),  # whatever has become of the clock
                 attributes={
                     "porthole.session": str(record.session),
                     "porthole.restarts": record.restarts,
