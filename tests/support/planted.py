@@ -101,6 +101,12 @@ def _nobody_looks_by_themselves() -> None:
 def _any_order_is_the_newest() -> None:
     """A session takes whatever order comes, without a look at its number."""
     keeper = _module("porthole_agent.runtimes.local.keeper")
+    fence = _module("porthole_agent.runtimes.fence")
+
+    def on_apply(order: int, *, held: int | None, ended: int | None) -> Any:
+        if fence.too_late(order, ended):
+            return fence.Apply.NOTHING
+        return fence.Apply.MAKE if held is None else fence.Apply.CHANGE
 
     async def change(self: Any, order: int, spec: Any, template: Any) -> None:
         template = template if template.spec is not None else self.record.template
@@ -110,6 +116,7 @@ def _any_order_is_the_newest() -> None:
         self.wake()
 
     keeper.Keeper.change = change
+    fence.on_apply = on_apply
 
 
 def _orders_come_twice() -> None:
@@ -146,17 +153,17 @@ def _orders_overtake() -> None:
     _any_order_is_the_newest()
     desk = _module("porthole_agent.desk").Desk
     late: set[asyncio.Task[Any]] = set()
+    under_way: set[Any] = set()
 
     async def some_time(self: Any, command: Any) -> None:
         await asyncio.sleep(random.uniform(0.0, _LATER))
         result = await self._carry_out(command)
-        self._unfinished.discard(command.id)
-        self._remember(result)
+        under_way.discard(command.id)
         self._say(result)
 
     def take(self: Any, command: Any) -> None:
-        if command.id not in self._unfinished:
-            self._unfinished.add(command.id)
+        if command.id not in under_way:
+            under_way.add(command.id)
             task = asyncio.create_task(some_time(self, command))
             late.add(task)
             task.add_done_callback(late.discard)
