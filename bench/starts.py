@@ -36,7 +36,7 @@ _MOST = int(os.environ.get("PORTHOLE_BENCH_SESSIONS", "2000"))
 SIZES = tuple(size for size in (200, 500, 1000, 2000) if size <= _MOST)
 """How many sessions there are after each step; those of the steps before go on running."""
 
-_HEARD = (100, 200, 300)
+_HEARD = (100, 200)
 """The same, for those whose gates are heard."""
 _HOMES = 50
 _REST = 12.0
