@@ -58,12 +58,12 @@ def _said_before_it_is_done() -> None:
     carry_out = desk._carry_out
     late: set[asyncio.Task[Any]] = set()
 
-    async def later(self: Any, command: Any) -> None:
+    async def later(self: Any, command: Any, *more: Any) -> None:
         await asyncio.sleep(_LATER)
-        await carry_out(self, command)
+        await carry_out(self, command, *more)
 
-    async def said(self: Any, command: Any) -> Any:
-        task = asyncio.create_task(later(self, command))
+    async def said(self: Any, command: Any, *more: Any) -> Any:
+        task = asyncio.create_task(later(self, command, *more))
         late.add(task)
         task.add_done_callback(late.discard)
         return reports.CommandResult(command=command.id, outcome=reports.Outcome.SUCCEEDED)
@@ -126,14 +126,14 @@ def _orders_come_twice() -> None:
     carry_out = desk._carry_out
     late: set[asyncio.Task[Any]] = set()
 
-    async def again(self: Any, command: Any) -> None:
+    async def again(self: Any, command: Any, *more: Any) -> None:
         await asyncio.sleep(_LATER)
-        await carry_out(self, command)
+        await carry_out(self, command, *more)
 
-    async def once(self: Any, command: Any) -> Any:
-        done = await carry_out(self, command)
+    async def once(self: Any, command: Any, *more: Any) -> Any:
+        done = await carry_out(self, command, *more)
         if command.body.type == "ApplySession":
-            task = asyncio.create_task(again(self, command))
+            task = asyncio.create_task(again(self, command, *more))
             late.add(task)
             task.add_done_callback(late.discard)
         return done
@@ -157,7 +157,7 @@ def _orders_overtake() -> None:
 
     async def some_time(self: Any, command: Any) -> None:
         await asyncio.sleep(random.uniform(0.0, _LATER))
-        result = await self._carry_out(command)
+        result = await self._carry_out(command, None)
         under_way.discard(command.id)
         self._say(result)
 
