@@ -40,7 +40,7 @@ DEADLINES = {"Starting": 120.0, "Waking": 120.0, "Hibernating": 60.0, "Terminati
 GRACE = 20.0
 """Seconds that a busy machine is given on top, and whoever was struck to come back."""
 _AT_REST = {"Pending", "Hibernating", "Hibernated", "Failed"}
-CHANGED_WITHIN = 10.0
+CHANGED_WITHIN = 18.0
 """Seconds in which a change has to reach its place when nothing is broken."""
 HARMLESS = {"doorbells"}
 """Faults that excuse no waiting: what is missed is found by looking again."""

@@ -35,7 +35,7 @@ LASTS = {
     "clock-agent": (4.0, 10.0),
     "clock-replica": (4.0, 10.0),
     "twin": (4.0, 8.0),
-    "doorbells": (4.0, 20.0),
+    "doorbells": (4.0, 28.0),
     FAILPOINT: (8.0, 8.0),
 }
 """Seconds that a fault lasts, from and to; the others are over as soon as they were done. A

@@ -201,10 +201,10 @@ def test_a_phase_that_has_not_passed_in_the_end() -> None:
 
 
 def test_a_change_that_waits() -> None:
-    late = (*A_LIFE, call(10, "change", 2), held(30, 5, mark=2))
+    late = (*A_LIFE, call(10, "change", 2), held(40, 5, mark=2))
     assert kinds(*late) == ["overdue"]
-    assert kinds(*late, Fault(11, 12, "replica-kill", "replica-0")) == []
-    assert kinds(*late, Fault(11, 29, "doorbells", "replicas")) == ["overdue"]
+    assert kinds(*late, Fault(11, 15, "replica-kill", "replica-0")) == []
+    assert kinds(*late, Fault(11, 39, "doorbells", "replicas")) == ["overdue"]
 
 
 def test_what_a_backup_does_not_know_may_be_lost_and_nothing_else() -> None:
