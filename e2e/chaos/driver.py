@@ -80,6 +80,9 @@ class Driver:
             case Held(session=session, key=key):
                 mine = self._by_session.get(session) or self.mine.get(key)
                 if mine is not None:
+                    # A create that was never answered may have been done.
+                    mine.session = mine.session or session
+                    self._by_session.setdefault(session, mine)
                     mine.held = entry
                     mine.news.set()
             case Buried(session=session):
