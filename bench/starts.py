@@ -33,7 +33,7 @@ from tests.support.ports import free_port
 
 _MOST = int(os.environ.get("PORTHOLE_BENCH_SESSIONS", "2000"))
 """Who has less time asks for fewer."""
-SIZES = tuple(size for size in (200, 500, 1000, 2000) if size <= _MOST)
+SIZES = tuple(size for size in (100, 200, 500, 1000, 2000) if size <= _MOST)
 """How many sessions there are after each step; those of the steps before go on running."""
 
 _HEARD = (100, 200)
