@@ -42,6 +42,7 @@ class Session(View):
     phase: Phase
     reason: str = ""
     message: str = ""
+    queue_place: int | None = None
     desired: Desired = Desired.RUNNING
     order: int = 0
     conditions: tuple[Condition, ...] = ()

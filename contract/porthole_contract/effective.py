@@ -98,6 +98,14 @@ def resolve(spec: SessionSpec, template: SessionTemplateSpec) -> Effective:
     )
 
 
+def set_aside(cpu: str | None, memory: str | None) -> tuple[float, int]:
+    """Return cores and bytes that requests come to; None takes what the runtime sets aside."""
+    return (
+        _CPU.request if cpu is None else float(parse_quantity(cpu)),
+        int(_MEMORY.request if memory is None else parse_quantity(memory)),
+    )
+
+
 def _first(*values: T | None) -> T:
     """Return the first that is not None; the last one never is."""
     found = next(value for value in values if value is not None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,13 @@ from porthole_contract.link.reports import (
     SessionObserved,
     TemplateOffered,
 )
-from porthole_contract.session import Desired, SessionSpec, SessionStatus
+from porthole_contract.session import (
+    Desired,
+    Protocol,
+    ResourceList,
+    SessionSpec,
+    SessionStatus,
+)
 from porthole_contract.template import SessionTemplateSpec
 from porthole_control.agents import repository as agent_repository
 from porthole_control.agents import service as agents
@@ -172,6 +178,10 @@ class Agent:
         *,
         templates: Sequence[TemplateOffered] = (TemplateOffered(name="desktop", spec=TEMPLATE),),
         sessions: int = 10,
+        sessions_used: int = 0,
+        total: Mapping[str, str] | None = None,
+        used: Mapping[str, str] | None = None,
+        protocols: Sequence[str] = ("vnc",),
         place: UUID | None = None,
         draining: bool = False,
     ) -> None:
@@ -180,7 +190,13 @@ class Agent:
             place=place or self.place,
             runtime="local",
             program="porthole-agent test",
-            capacity=Capacity(sessions=sessions, sessions_used=0),
+            capacity=Capacity(
+                sessions=sessions,
+                sessions_used=sessions_used,
+                total=ResourceList(**total or {}),
+                used=ResourceList(**used or {}),
+            ),
+            protocols=tuple(Protocol(one) for one in protocols),
             templates=tuple(templates),
             draining=draining,
         )

@@ -103,6 +103,20 @@ def drain(
     desk.out.one(changed, {"name": changed.name, "state": changed.state})
 
 
+@command(app, "remove")
+def remove(
+    desk: Desk,
+    agent: Which,
+    with_sessions: Annotated[
+        bool, typer.Option("--with-sessions", help="End its sessions with it.")
+    ] = False,
+) -> None:
+    """Take away an agent that never comes back; its sessions count as ended, AgentRemoved."""
+    found = _find(desk, agent)
+    desk.porthole.agents.revoke(found.id, with_sessions=with_sessions)
+    desk.out.done([found.name], "Removed")
+
+
 @command(app, "revoke")
 def revoke(desk: Desk, agent: Which) -> None:
     """Take an agent's right to link away; its link and its streams end at once."""

@@ -26,11 +26,19 @@ Timeout = Annotated[
     float, typer.Option("--timeout", help="Seconds to wait at the most.", min=0, show_default=True)
 ]
 
+
+def _reason(session: Session) -> str:
+    """Return why it is as it is; of one that waits for room, its place in the queue."""
+    if session.queue_place is None:
+        return session.reason
+    return f"{session.reason}, number {session.queue_place}"
+
+
 _COLUMNS: Columns[Session] = {
     "name": lambda session: session.name,
     "template": lambda session: session.template,
     "phase": lambda session: session.phase,
-    "reason": lambda session: session.reason,
+    "reason": _reason,
     "agent": lambda session: session.agent,
     "home": lambda session: session.home,
     "viewers": lambda session: session.viewers,
@@ -109,6 +117,10 @@ def create(
     ],
     name: Annotated[str | None, typer.Option("--name", help="What to call it.")] = None,
     on: Annotated[str | None, typer.Option("--agent", help="The agent that must run it.")] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--agent-label", help="What its agent is labelled.", metavar="KEY=VALUE"),
+    ] = None,
     keep: Annotated[
         str | None, typer.Option("--in-home", help="Home to use, made if there is none yet.")
     ] = None,
@@ -123,12 +135,21 @@ def create(
 ) -> None:
     """Ask for a desktop; with --wait, until it can be looked at."""
     spec: dict[str, Any] = {"home": keep, "start": start, "display": _display(size)}
+    if labels:
+        spec["agent_labels"] = dict(_label(one) for one in labels)
     session = desk.porthole.sessions.create(template, name=name, agent=on, **spec)
     if wait:
         session = _wait(desk, session, Phase.RUNNING, timeout)
     _show(desk, session)
     if wait and desk.out.form is Form.TABLE:
         desk.out.note(f"See it with `porthole session open {session.name}`.")
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise Failure(f"{text!r} is no label such as zone=west.", Exit.USAGE)
+    return key, value
 
 
 def _display(size: str | None) -> dict[str, int] | None:

@@ -39,6 +39,12 @@ def drain(agent: UUID | str, *, draining: bool = True) -> Steps[Agent]:
     return Agent.model_validate_json(answer.body)
 
 
-def revoke(agent: UUID | str) -> Steps[None]:
-    """Take an agent's right to link away; its link and its streams end at once."""
-    yield from call(Send("DELETE", f"{PATH}/{agent}"))
+def revoke(agent: UUID | str, *, with_sessions: bool = True) -> Steps[None]:
+    """Take an agent's right to link away; its link, its streams and its sessions end at once.
+
+    Args:
+        agent: which one.
+        with_sessions: False refuses while it has living sessions.
+    """
+    query = {} if with_sessions else {"with_sessions": "false"}
+    yield from call(Send("DELETE", f"{PATH}/{agent}", query=query))

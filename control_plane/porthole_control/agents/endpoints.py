@@ -144,9 +144,22 @@ async def change_agent(
 
 
 @routes.delete(
-    "/agents/{agent_id:uuid}", status_code=204, summary="Revoke an agent", responses=responses(404)
+    "/agents/{agent_id:uuid}",
+    status_code=204,
+    summary="Revoke an agent",
+    responses=responses(404, 409),
 )
-async def revoke_agent(_principal: AgentKeeper, unit: UnitDep, agent_id: UUID) -> Response:
-    """Take an agent's identity away; its link and streams are closed at once."""
-    await service.revoke(unit, agent_id)
+async def revoke_agent(
+    _principal: AgentKeeper,
+    unit: UnitDep,
+    agent_id: UUID,
+    with_sessions: Annotated[
+        bool, Query(description="False: refuse while it has living sessions.")
+    ] = True,
+) -> Response:
+    """Take an agent's identity away; its link and streams are closed at once.
+
+    Its sessions count as ended, with the reason AgentRemoved.
+    """
+    await service.revoke(unit, agent_id, with_sessions=with_sessions)
     return Response(status_code=204)

@@ -1,12 +1,13 @@
 """All SQL about agents."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select, text, tuple_, update
+from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_contract.lifecycle import OCCUPIED
@@ -203,41 +204,65 @@ class Place:
     """What counts when a session needs an agent.
 
     Attributes:
-        sessions: how many it has that use something, or are about to.
+        labels: what its keeper calls it by.
+        sessions: what it has that uses something, or is about to, by what is set aside for it.
     """
 
     id: UUID
     name: str
     state: str
+    labels: dict[str, str]
     linked_replica: UUID | None
     linked_at: datetime | None
     last_seen_at: datetime | None
     capacity: dict[str, Any]
-    sessions: int
+    sessions: Sequence["Taken"] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Sessions of an agent that ask for the same.
+
+    Attributes:
+        cpu: what is set aside for each, as it was written; None: what the runtime takes.
+        memory: likewise.
+        seen: whether the agent has told of them.
+        count: how many.
+    """
+
+    cpu: str | None
+    memory: str | None
+    seen: bool
+    count: int
+
+
+_REQUESTS = sessions.c.spec["resources"]["requests"]
+_CPU, _MEMORY = _REQUESTS["cpu"].astext, _REQUESTS["memory"].astext
+_SEEN = sessions.c.observed_at.is_not(None)
+_USES = or_(
+    sessions.c.phase.in_(sorted(map(str, OCCUPIED))),
+    and_(sessions.c.desired == "Running", sessions.c.phase.in_(["Pending", "Hibernated"])),
+)
+_TAKEN = (
+    select(sessions.c.agent_id, _CPU, _MEMORY, _SEEN, func.count())
+    .where(sessions.c.agent_id.is_not(None), sessions.c.deleted_at.is_(None), _USES)
+    .group_by(sessions.c.agent_id, text("2"), text("3"), text("4"))
+)
 _PLACES = (
-    select(
-        *columns_of(Place, agents, sessions=func.count(sessions.c.id)),
-    )
-    .select_from(agents)
-    .outerjoin(
-        sessions,
-        and_(
-            sessions.c.agent_id == agents.c.id,
-            sessions.c.deleted_at.is_(None),
-            sessions.c.desired == "Running",
-            sessions.c.phase.in_(sorted({str(phase) for phase in OCCUPIED} | {"Pending"})),
-        ),
-    )
+    select(*(agents.c[name] for name in Place.__dataclass_fields__ if name != "sessions"))
     .where(agents.c.state != "revoked")
-    .group_by(agents.c.id)
+    .order_by(agents.c.name)
 )
 
 
 async def places(connection: AsyncConnection) -> Sequence[Place]:
-    """Return all agents that are not revoked, each with its load."""
-    return [Place(*row) for row in await connection.execute(_PLACES)]
+    """Return all agents that are not revoked, each with what it has."""
+    taken = defaultdict[UUID, list[Taken]](list)
+    for agent_id, *row in await connection.execute(_TAKEN):
+        taken[agent_id].append(Taken(*row))
+    return [
+        replace(Place(*row), sessions=taken[row.id]) for row in await connection.execute(_PLACES)
+    ]
 
 
 async def add_join_token(connection: AsyncConnection, **values: Any) -> None:

@@ -4,8 +4,8 @@ Named checks, each with a reason and a sentence: the first one that an agent fai
 it is not the one; if all fail, the one that got furthest says why the session waits.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from porthole_contract.conditions import Reason
@@ -21,6 +21,12 @@ class Candidate:
         sessions: how many it has that use something.
         most: how many it takes; None: it did not say.
         leaving: it says itself that it takes no new ones.
+        protocols: what its desktops speak; None: it did not say.
+        labels: what its keeper calls it by.
+        cpu: cores that are set aside for its sessions.
+        most_cpu: cores that it has for them; None: it did not say.
+        memory: bytes that are set aside for its sessions.
+        most_memory: bytes that it has for them; None: it did not say.
     """
 
     id: UUID
@@ -32,6 +38,33 @@ class Candidate:
     sessions: int
     most: int | None
     leaving: bool = False
+    protocols: Collection[str] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cpu: float = 0
+    most_cpu: float | None = None
+    memory: int = 0
+    most_memory: int | None = None
+
+    def shares(self, wish: "Wish") -> Iterator[float]:
+        """Yield what part of each thing that it has would be taken, with that session too."""
+        if self.most is not None:
+            yield _part(self.sessions + 1, self.most)
+        if self.most_cpu is not None:
+            yield _part(self.cpu + wish.cpu, self.most_cpu)
+        if self.most_memory is not None:
+            yield _part(self.memory + wish.memory, self.most_memory)
+
+    def load(self, wish: "Wish") -> float:
+        """Return the part that would be taken of what it is shortest of: full at 1."""
+        return max(self.shares(wish), default=_part(self.sessions + 1, _USUAL))
+
+
+_USUAL = 10
+"""How many sessions an agent is taken to have room for that has not said it yet."""
+
+
+def _part(taken: float, most: float) -> float:
+    return taken / most if most > 0 else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +77,20 @@ class Wish:
             refuse. If not, only agents that offer it can.
         agent: the one that its creator asked for.
         home_at: the one where its home is.
+        protocol: what it is looked at by; None: whatever there is.
+        labels: what its agent must be called by.
+        cpu: cores that are set aside for it.
+        memory: bytes that are set aside for it.
     """
 
     template: str
     ours: bool
     agent: UUID | None = None
     home_at: UUID | None = None
+    protocol: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cpu: float = 0
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +134,24 @@ def offers_the_template(wish: Wish, agent: Candidate) -> Waits | None:
     return Waits(Reason.TEMPLATE_NOT_OFFERED, why)
 
 
+def speaks_the_protocol(wish: Wish, agent: Candidate) -> Waits | None:
+    """Its desktops must speak what the session is looked at by."""
+    if wish.protocol is None or agent.protocols is None or wish.protocol in agent.protocols:
+        return None
+    return Waits(
+        Reason.TEMPLATE_NOT_OFFERED,
+        f"Agent {agent.name!r} has no desktops over {wish.protocol}.",
+    )
+
+
+def has_the_labels(wish: Wish, agent: Candidate) -> Waits | None:
+    """It must be called by all that was asked for."""
+    missing = [f"{k}={v}" for k, v in wish.labels.items() if agent.labels.get(k) != v]
+    if not missing:
+        return None
+    return Waits(Reason.NO_AGENT, f"No agent that can run it is labelled {', '.join(missing)}.")
+
+
 def takes_new_ones(_wish: Wish, agent: Candidate) -> Waits | None:
     """An agent that is being drained takes nothing new."""
     if agent.state == "enrolled" and not agent.leaving:
@@ -102,20 +161,36 @@ def takes_new_ones(_wish: Wish, agent: Candidate) -> Waits | None:
     )
 
 
-def has_room(_wish: Wish, agent: Candidate) -> Waits | None:
-    """It must have room for one more."""
-    if agent.most is None or agent.sessions < agent.most:
-        return None
-    return Waits(
-        Reason.NO_CAPACITY,
-        f"Agent {agent.name!r} is full: it takes {agent.most} sessions at a time.",
-    )
+def has_room(wish: Wish, agent: Candidate) -> Waits | None:
+    """It must have room for one more: a place, cores and memory."""
+    if agent.most is not None and agent.sessions >= agent.most:
+        return Waits(
+            Reason.NO_CAPACITY,
+            f"Agent {agent.name!r} is full: it takes {agent.most} sessions at a time.",
+        )
+    if agent.most_cpu is not None and agent.cpu + wish.cpu > agent.most_cpu + _ROUNDING:
+        return Waits(
+            Reason.NO_CAPACITY,
+            f"Agent {agent.name!r} is full: of its {agent.most_cpu:g} cores fewer are free than"
+            f" the {wish.cpu:g} that are asked for.",
+        )
+    if agent.most_memory is not None and agent.memory + wish.memory > agent.most_memory:
+        return Waits(
+            Reason.NO_CAPACITY,
+            f"Agent {agent.name!r} is full: of its {agent.most_memory // 2**20} MiB of memory"
+            f" less is free than the {wish.memory // 2**20} that are asked for.",
+        )
+    return None
 
+
+_ROUNDING = 1e-6
 
 CHECKS: tuple[Check, ...] = (
     asked_for,
     where_the_home_is,
     offers_the_template,
+    speaks_the_protocol,
+    has_the_labels,
     takes_new_ones,
     has_room,
 )
@@ -124,23 +199,29 @@ CHECKS: tuple[Check, ...] = (
 def choose(wish: Wish, agents: Sequence[Candidate]) -> Candidate | Waits:
     """Return the agent that takes a session, or why it waits.
 
-    Among those that pass all checks a linked one is preferred, then the least loaded. If
-    none of them is linked, the session is given to one all the same: its command waits in
-    the queue, and `assign_waiting` moves it if another agent comes first.
+    Among those that pass all checks it is the linked one that would be the least loaded,
+    measured by what it has. A session waits for room on a linked agent rather than for one
+    that is silent. If no linked one could ever take it, it is given to a silent one: its
+    command waits in the queue, and `assign_waiting` moves it if another agent comes first.
     """
     furthest: tuple[int, Waits] = (
         -1,
         Waits(Reason.NO_AGENT, "No agent is enrolled that could run it."),
     )
     fit: list[Candidate] = []
+    full: Waits | None = None
     for agent in agents:
         for depth, check in enumerate(CHECKS):
             waits = check(wish, agent)
             if waits is not None:
                 furthest = max(furthest, (depth, waits), key=lambda pair: pair[0])
+                if agent.linked and check is has_room:
+                    full = full or waits
                 break
         else:
             fit.append(agent)
+    if full is not None and not any(agent.linked for agent in fit):
+        return full
     if not fit:
         return furthest[1]
-    return min(fit, key=lambda agent: (not agent.linked, agent.sessions, agent.name))
+    return min(fit, key=lambda a: (not a.linked, a.load(wish), a.sessions, a.name))

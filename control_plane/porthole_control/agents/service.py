@@ -208,15 +208,22 @@ async def change(
     return await get(unit, identity)
 
 
-async def revoke(unit: Unit, identity: UUID) -> None:
+async def revoke(unit: Unit, identity: UUID, *, with_sessions: bool = True) -> None:
     """Take an agent's identity away: its key, link and streams are worth nothing from now on.
 
     Raises:
         NotFound: there is none.
+        Conflict: it has sessions, and they are not to end with it.
     """
     agent = await repository.locked(unit.connection, identity)
     if agent is None or agent.state == "revoked":
         raise NotFound("agent", identity)
+    there = 0 if with_sessions else len(await repository.living_sessions(unit.connection, identity))
+    if there:
+        raise Conflict(
+            "agent_has_sessions",
+            f"The agent {agent.name!r} has {there} sessions, which would count as ended with it.",
+        )
     await repository.change(
         unit.connection,
         identity,
@@ -255,6 +262,7 @@ async def observed(unit: Unit, identity: UUID, seen: AgentObserved) -> None:
             "total": seen.capacity.total.to_dict(),
             "used": seen.capacity.used.to_dict(),
             "draining": seen.draining,
+            "protocols": [str(protocol) for protocol in seen.protocols],
         },
     }
     news = await _take_in_offers(unit, identity, seen)

@@ -112,6 +112,7 @@ async def create_session(
             spec={k: v for k, v in given.items() if k not in _NOT_SPEC},
             name=body.name,
             agent=body.agent,
+            agent_labels=body.agent_labels,
             start_deadline=body.start_deadline,
         )
         most = parts.settings.sessions_per_owner
@@ -127,7 +128,7 @@ async def create_session(
     return _json(answer.body, answer.status, headers)
 
 
-_NOT_SPEC = frozenset({"template", "name", "agent", "start_deadline"})
+_NOT_SPEC = frozenset({"template", "name", "agent", "agent_labels", "start_deadline"})
 
 
 @routes.get(

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Select,
     Update,
     and_,
     any_,
     bindparam,
+    case,
     exists,
     func,
     insert,
@@ -26,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from porthole_contract.conditions import Reason
 from porthole_contract.lifecycle import Phase
 from porthole_contract.session import SessionSpec
 from porthole_control.agents.tables import agents
@@ -41,6 +44,7 @@ class Session:
 
     Attributes:
         spec: JSON of the contract's SessionSpec.
+        queue_place: its place among those that wait for room, from 1; None: it does not.
     """
 
     id: UUID
@@ -57,6 +61,7 @@ class Session:
     desired: str
     order_no: int
     wanted_agent_id: UUID | None
+    wanted_labels: dict[str, str]
     agent_id: UUID | None
     agent: str | None
     agent_linked: UUID | None
@@ -86,6 +91,7 @@ class Session:
     updated_at: datetime
     deleted_at: datetime | None
     version: int
+    queue_place: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -102,6 +108,32 @@ class Session:
         return SessionSpec.model_validate(self.spec)
 
 
+def _waits_for_room(of: FromClause) -> ColumnElement[bool]:
+    return and_(
+        of.c.deleted_at.is_(None),
+        of.c.phase == "Pending",
+        of.c.agent_id.is_(None),
+        of.c.reason == str(Reason.NO_CAPACITY),
+    )
+
+
+_EARLIER = sessions.alias("earlier")
+_QUEUE_PLACE = case(
+    (
+        _waits_for_room(sessions),
+        select(func.count() + 1)
+        .select_from(_EARLIER)
+        .where(
+            _waits_for_room(_EARLIER),
+            tuple_(_EARLIER.c.created_at, _EARLIER.c.id)
+            < tuple_(sessions.c.created_at, sessions.c.id),
+        )
+        .correlate(sessions)
+        .scalar_subquery(),
+    ),
+    else_=None,
+)
+
 # In the order of the dataclass: building it by position is what makes lists cheap.
 _COLUMNS = columns_of(
     Session,
@@ -111,6 +143,7 @@ _COLUMNS = columns_of(
     agent_linked_at=agents.c.linked_at,
     agent_last_seen_at=agents.c.last_seen_at,
     home=homes.c.name,
+    queue_place=_QUEUE_PLACE,
 )
 
 
@@ -296,6 +329,51 @@ async def waiting(
     return await _all(connection, query)
 
 
+_TURN = 4_201_930_416
+"""Who holds this advisory lock gives sessions to agents, and nobody else does meanwhile."""
+
+
+async def take_turn(connection: AsyncConnection) -> None:
+    """Wait until nobody else gives sessions away; the turn ends with the transaction.
+
+    Take it before any row is locked: who has the turn waits for rows.
+    """
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TURN})
+
+
+async def queue(
+    connection: AsyncConnection, *, after: Place | None = None, limit: int
+) -> Sequence[tuple[UUID, str]]:
+    """Return id and owner of those that wait for room, first come first."""
+    query = (
+        select(sessions.c.id, sessions.c.owner)
+        .where(_waits_for_room(sessions))
+        .order_by(sessions.c.created_at, sessions.c.id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(sessions.c.created_at, sessions.c.id) > tuple_(*after))
+    return [(row[0], row[1]) for row in await connection.execute(query)]
+
+
+async def wait_for(connection: AsyncConnection, agent: UUID) -> bool:
+    """Return whether any wait for room that this agent may give."""
+    asked = or_(sessions.c.wanted_agent_id.is_(None), sessions.c.wanted_agent_id == agent)
+    query = select(exists().where(_waits_for_room(sessions), asked))
+    return bool((await connection.execute(query)).scalar_one())
+
+
+async def queue_place(connection: AsyncConnection, session: Session) -> int:
+    """Return the place of one that waits for room, from 1."""
+    here = tuple_(session.created_at, session.id)
+    query = (
+        select(func.count())
+        .select_from(sessions)
+        .where(_waits_for_room(sessions), tuple_(sessions.c.created_at, sessions.c.id) <= here)
+    )
+    return (await connection.execute(query)).scalar_one()
+
+
 _COUNT_LIVE = (
     select(func.count())
     .select_from(sessions)
@@ -338,6 +416,7 @@ _FRESH: dict[str, Any] = {
     "adopted": False,
     "namespace": "",
     "home_assigned": False,
+    "wanted_labels": {},
     "reason": "",
     "message": "",
     "conditions": [],
@@ -368,6 +447,8 @@ async def change(
 ) -> Session:
     """Update columns of a session whose row is locked; return it as it is now."""
     values |= {"updated_at": now, "version": session.version + 1}
+    if values.keys() & {"phase", "agent_id", "reason"}:
+        session = replace(session, queue_place=None)
     new = {f"new_{name}": value for name, value in values.items()}
     await connection.execute(_changing(frozenset(values)), {"identity": session.id, **new})
     return replace(session, **values)

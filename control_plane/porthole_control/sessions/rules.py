@@ -234,6 +234,14 @@ _SENTENCES: Final = {
 }
 
 
+def message_of(session: Session) -> str:
+    """Return why a session is as it is; of one that waits for room, its place in the queue."""
+    if session.queue_place is None:
+        return session.message
+    place = f"It is number {session.queue_place} of those that wait for room."
+    return f"{session.message} {place}".strip()
+
+
 def all_conditions(session: Session) -> list[dict[str, Any]]:
     """Return what the agent reported and what only we know: one condition of each type."""
     reported = {condition["type"]: condition for condition in session.conditions}
@@ -251,7 +259,7 @@ def own_conditions(session: Session) -> list[dict[str, Any]]:
             ConditionType.SCHEDULED,
             session.agent_id is not None,
             Reason.ACCEPTED if session.agent_id is not None else session.reason,
-            "" if session.agent_id is not None else session.message,
+            "" if session.agent_id is not None else message_of(session),
             session.created_at,
         )
     ]

@@ -1,17 +1,20 @@
 """Giving sessions to agents: at once if it can be, else later and by itself."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
 from uuid import UUID
 
 from porthole_contract.conditions import Reason
+from porthole_contract.effective import set_aside
 from porthole_contract.lifecycle import Phase
+from porthole_contract.quantities import parse_quantity
 from porthole_control.agents import repository as agents
 from porthole_control.agents.repository import Place
 from porthole_control.agents.rules import Candidate, Waits, Wish, choose
 from porthole_control.commands import repository as commands
 from porthole_control.db.database import Database, Unit
+from porthole_control.db.doorbell import Bell
 from porthole_control.events import service as events
 from porthole_control.homes import repository as homes
 from porthole_control.metrics import ASSIGNED
@@ -30,10 +33,13 @@ class Market:
     """
 
     def __init__(self, found: Sequence[Place]) -> None:
-        self.agents = found
-        self._loads = {agent.id: agent.sessions for agent in found}
         self._offers: dict[str, Sequence[templates.Offer]] = {}
         self._ours: dict[str, bool] = {}
+        self._look(found)
+
+    def _look(self, found: Sequence[Place]) -> None:
+        self.agents = found
+        self._taken = {agent.id: _taken(agent) for agent in found}
 
     @classmethod
     async def open(cls, unit: Unit, *names: str) -> "Market":
@@ -41,6 +47,14 @@ class Market:
         market = cls(await agents.places(unit.connection))
         await market.look_at(unit, names)
         return market
+
+    async def take_turn(self, unit: Unit) -> None:
+        """Wait until nobody else gives sessions away, and look at all agents again.
+
+        Until the transaction ends nobody else does, on whatever replica.
+        """
+        await repository.take_turn(unit.connection)
+        self._look(await agents.places(unit.connection))
 
     async def look_at(self, unit: Unit, names: Collection[str]) -> None:
         """Look at what agents say about these templates, too."""
@@ -72,16 +86,22 @@ class Market:
                 linked=agent.linked_replica is not None,
                 offers=said[agent.id].offered if agent.id in said else None,
                 why_not=said[agent.id].message if agent.id in said else "",
-                sessions=self._loads[agent.id],
+                sessions=self._taken[agent.id].sessions,
                 most=_most(agent.capacity),
                 leaving=agent.capacity.get("draining") is True,
+                protocols=agent.capacity.get("protocols"),
+                labels=agent.labels,
+                cpu=self._taken[agent.id].cpu,
+                most_cpu=_amount(agent.capacity, "total", "cpu"),
+                memory=int(self._taken[agent.id].memory),
+                most_memory=_whole(_amount(agent.capacity, "total", "memory")),
             )
             for agent in self.agents
         ]
 
-    def given(self, agent: UUID) -> Place:
+    def given(self, agent: UUID, wish: Wish) -> Place:
         """Note that an agent was given a session; return what is known of it."""
-        self._loads[agent] += 1
+        self._taken[agent] += _Amounts(1, wish.cpu, wish.memory)
         return next(place for place in self.agents if place.id == agent)
 
 
@@ -90,29 +110,70 @@ def _most(capacity: dict[str, Any]) -> int | None:
     return most if isinstance(most, int) else None
 
 
-async def assign(unit: Unit, session: Session, market: Market) -> Session:
+def _amount(capacity: dict[str, Any], kind: str, name: str) -> float | None:
+    said = (capacity.get(kind) or {}).get(name)
+    return None if said is None else float(parse_quantity(said))
+
+
+def _whole(amount: float | None) -> int | None:
+    return None if amount is None else int(amount)
+
+
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """Sessions, cores and bytes."""
+
+    sessions: int = 0
+    cpu: float = 0
+    memory: float = 0
+
+    def __add__(self, other: "_Amounts") -> "_Amounts":
+        return _Amounts(
+            self.sessions + other.sessions, self.cpu + other.cpu, self.memory + other.memory
+        )
+
+    def __or__(self, other: "_Amounts") -> "_Amounts":
+        """Return the greater of each."""
+        return _Amounts(
+            max(self.sessions, other.sessions),
+            max(self.cpu, other.cpu),
+            max(self.memory, other.memory),
+        )
+
+
+def _taken(agent: Place) -> _Amounts:
+    """Return what of an agent is taken: what it said, what it has not heard of yet besides.
+
+    What it said may be older than what we know of its sessions, so it is never less than that.
+    """
+    capacity = agent.capacity
+    used = capacity.get("sessions_used")
+    said = _Amounts(
+        used if isinstance(used, int) else 0,
+        _amount(capacity, "used", "cpu") or 0,
+        _amount(capacity, "used", "memory") or 0,
+    )
+    known = unheard = _Amounts()
+    for some in agent.sessions:
+        cpu, memory = set_aside(some.cpu, some.memory)
+        amount = _Amounts(some.count, some.count * cpu, some.count * memory)
+        known += amount
+        if not some.seen:
+            unheard += amount
+    return (said + unheard) | known
+
+
+async def assign(unit: Unit, session: Session, market: Market, *, is_new: bool = False) -> Session:
     """Give a session to an agent if one can take it; else say why it waits.
 
-    The caller has locked the session's row, and the market has looked at its template.
+    The caller has taken its turn and locked the session's row, and the market has looked at
+    its template. A session that is new goes behind those that wait for the same room.
     Returns the session as it is then.
     """
-    home_at: UUID | None = None
-    if session.home_id is not None:
-        home = await homes.locked(unit.connection, session.home_id)
-        assert home is not None
-        home_at = home.agent_id
-        other = await repository.home_promised(unit.connection, session.home_id, but=session.id)
-        if other is not None:
-            sentence = f"Its home {home.name!r} is used by the session {other!r}."
-            return await _wait(unit, session, Waits(Reason.HOME_IN_USE, sentence))
-    wish = Wish(
-        template=session.template,
-        ours=session.template_revision is not None and market.is_ours(session.template),
-        agent=session.wanted_agent_id,
-        home_at=home_at,
-    )
-    chosen = choose(wish, market.candidates(session.template))
+    wish, chosen = await _chosen(unit, session, market, is_new=is_new)
     if isinstance(chosen, Waits):
+        if chosen.reason is Reason.NO_CAPACITY and session.agent_id is not None:
+            return session  # it has a place already, where its agent is silent
         return await _wait(unit, session, chosen)
     if chosen.id == session.agent_id:
         return session if chosen.linked else await _wait(unit, session, _out_of_reach(chosen))
@@ -125,10 +186,54 @@ async def assign(unit: Unit, session: Session, market: Market) -> Session:
         await commands.withdraw(
             unit.connection, subject_kind="session", subject_id=session.id, now=unit.now
         )
-    return await _give(unit, session, chosen, market)
+    return await _give(unit, session, chosen, market, wish)
 
 
-async def _give(unit: Unit, session: Session, agent: Candidate, market: Market) -> Session:
+async def _chosen(
+    unit: Unit, session: Session, market: Market, *, is_new: bool
+) -> tuple[Wish, Candidate | Waits]:
+    """Return what a session asks of its agent, and the one that takes it or why none does."""
+    home = None if session.home_id is None else await homes.locked(unit.connection, session.home_id)
+    wish = Wish(
+        template=session.template,
+        ours=session.template_revision is not None and market.is_ours(session.template),
+        agent=session.wanted_agent_id,
+        home_at=None if home is None else home.agent_id,
+        protocol=session.spec.get("protocol"),
+        labels=session.wanted_labels,
+        **_requests(session),
+    )
+    if home is not None:
+        other = await repository.home_promised(unit.connection, home.id, but=session.id)
+        if other is not None:
+            sentence = f"Its home {home.name!r} is used by the session {other!r}."
+            return wish, Waits(Reason.HOME_IN_USE, sentence)
+    chosen = choose(wish, market.candidates(session.template))
+    if not is_new or isinstance(chosen, Waits):
+        return wish, chosen
+    if not await repository.wait_for(unit.connection, chosen.id):
+        return wish, chosen
+    unit.ring_after_commit(Bell.WAITING)
+    return wish, _OTHERS_FIRST
+
+
+_OTHERS_FIRST = Waits(Reason.NO_CAPACITY, "Others have waited for room before it.")
+
+
+class _Requests(TypedDict):
+    cpu: float
+    memory: int
+
+
+def _requests(session: Session) -> _Requests:
+    asked = (session.spec.get("resources") or {}).get("requests") or {}
+    cpu, memory = set_aside(asked.get("cpu"), asked.get("memory"))
+    return {"cpu": cpu, "memory": memory}
+
+
+async def _give(
+    unit: Unit, session: Session, agent: Candidate, market: Market, wish: Wish
+) -> Session:
     waits = None if agent.linked else _out_of_reach(agent)
     given = await repository.change(
         unit.connection,
@@ -139,7 +244,7 @@ async def _give(unit: Unit, session: Session, agent: Candidate, market: Market) 
         reason=str(waits.reason if waits else Reason.ACCEPTED),
         message=waits.sentence if waits else "",
     )
-    place = market.given(agent.id)
+    place = market.given(agent.id, wish)
     given = replace(
         given,
         agent=place.name,
@@ -172,11 +277,17 @@ def _out_of_reach(agent: Candidate) -> Waits:
 
 
 async def _wait(unit: Unit, session: Session, why: Waits) -> Session:
-    if session.reason == why.reason and session.message == why.sentence:
+    if session.reason == why.reason and (session.message == why.sentence or why is _OTHERS_FIRST):
         return session
     waiting = await repository.change(
         unit.connection, session, unit.now, reason=str(why.reason), message=why.sentence
     )
+    if why.reason is Reason.NO_CAPACITY:
+        place = await repository.queue_place(unit.connection, waiting)
+        waiting = replace(waiting, queue_place=place)
+    if session.reason == why.reason:
+        # The place that it waits for is another one; that is no news.
+        return waiting
     events.happened(
         unit,
         session=session.id,
@@ -190,18 +301,33 @@ async def _wait(unit: Unit, session: Session, why: Waits) -> Session:
     return waiting
 
 
+async def queue_moved(unit: Unit, after: repository.Place | None = None) -> None:
+    """Tell live lists of those that are one place further in the queue."""
+    for identity, owner in await repository.queue(unit.connection, after=after, limit=_TOLD):
+        events.changed(unit, "session", identity, owner=owner)
+
+
+_TOLD = 200
+
+
 async def assign_waiting(database: Database) -> None:
     """Look at all sessions that wait, and give away those that can go on.
 
-    Call it from time to time, and when an agent, a home or a template has changed.
+    Who came first is looked at first; what fits goes on, though something larger may wait
+    before it. Call it from time to time, and when an agent, a home or a template has changed.
     """
     after: repository.Place | None = None
     while True:
         async with database.unit() as unit:
+            await repository.take_turn(unit.connection)
             waiting = await repository.waiting(unit.connection, after=after, limit=_BATCH)
             if not waiting:
                 return
             market = await Market.open(unit, *(session.template for session in waiting))
+            moved = False
             for session in waiting:
-                await assign(unit, session, market)
+                found = await assign(unit, session, market)
+                moved |= session.queue_place is not None and found.queue_place is None
+            if moved:
+                await queue_moved(unit)
             after = (waiting[-1].created_at, waiting[-1].id)

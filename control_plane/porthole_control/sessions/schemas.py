@@ -21,7 +21,7 @@ from porthole_contract.session import (
 )
 from porthole_control.events.repository import SessionEvent
 from porthole_control.sessions.repository import Session
-from porthole_control.sessions.rules import all_conditions
+from porthole_control.sessions.rules import all_conditions, message_of
 
 HomeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f\x7f/]+$")]
 
@@ -36,6 +36,11 @@ class NewSession(SessionFields):
     )
     name: Name | None = Field(default=None, description="None: one is made of the template's.")
     agent: Name | None = Field(default=None, description="The agent that must run it.")
+    agent_labels: Labels = Field(
+        default_factory=dict,
+        alias="agent_labels",
+        description="What the agent that runs it must be labelled.",
+    )
     desired: Desired = Desired.RUNNING
     home: HomeName | None = Field(
         default=None, description="A home by its name, made if there is none yet; null: none."
@@ -102,6 +107,9 @@ class SessionOut(BaseModel):
     phase: Phase
     reason: str
     message: str
+    queue_place: int | None = Field(
+        description="Its place among those that wait for room, from 1; null: it does not."
+    )
     conditions: list[Condition]
     viewers: int
     restarts: int
@@ -139,7 +147,8 @@ def session_json(session: Session) -> dict[str, Any]:
         "reported_order": session.reported_order,
         "phase": session.phase,
         "reason": session.reason,
-        "message": session.message,
+        "message": message_of(session),
+        "queue_place": session.queue_place,
         "conditions": all_conditions(session),
         "viewers": session.viewers,
         "restarts": session.restarts,

@@ -1,6 +1,7 @@
 """What people do with sessions: create, change, end."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from porthole_control.homes import repository as homes
 from porthole_control.people.rules import Principal
 from porthole_control.sessions import orders, repository, rules
 from porthole_control.sessions.repository import Session
-from porthole_control.sessions.scheduling import Market, assign
+from porthole_control.sessions.scheduling import Market, assign, queue_moved
 from porthole_control.templates import repository as templates
 from porthole_control.templates import rules as template_rules
 from porthole_control.templates.repository import Revision
@@ -41,6 +42,7 @@ class Wanted:
     spec: dict[str, Any]
     name: str | None = None
     agent: str | None = None
+    agent_labels: Mapping[str, str] = field(default_factory=dict)
     start_deadline: timedelta | None = None
 
 
@@ -102,6 +104,7 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
     )
     if await repository.count_live(unit.connection, principal.name) >= most:
         raise Conflict("too_many_sessions", f"You have {most} sessions. End one first.")
+    await market.take_turn(unit)
     home = None
     if spec.home is not None:
         home = await homes.ensure(unit.connection, new_id(), principal.name, spec.home, unit.now)
@@ -123,6 +126,7 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
             desired=str(spec.desired),
             order_no=1,
             wanted_agent_id=agent_id,
+            wanted_labels=dict(wanted.agent_labels),
             home_id=None if home is None else home.id,
             phase=str(Phase.PENDING),
             reason=str(Reason.ACCEPTED),
@@ -148,7 +152,7 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
     events.changed(unit, "session", identity, owner=principal.name)
     if home is not None:
         session = replace(session, home=home.name)
-    return await assign(unit, session, market)
+    return await assign(unit, session, market, is_new=True)
 
 
 async def _revision(unit: Unit, known: Known, number: int | None) -> Revision:
@@ -302,6 +306,7 @@ async def end(unit: Unit, session: Session, *, reason: str, message: str) -> Ses
 
 async def ended(unit: Unit, session: Session, *, reason: str, message: str) -> Session:
     """Note that nothing of a session is left; its row stays as its tombstone."""
+    waited = session.reason == Reason.NO_CAPACITY and session.agent_id is None
     session = await repository.change(
         unit.connection,
         session,
@@ -331,6 +336,8 @@ async def ended(unit: Unit, session: Session, *, reason: str, message: str) -> S
     if session.home_id is not None:
         events.changed(unit, "home", session.home_id, owner=session.owner)
     events.changed(unit, "session", session.id, owner=session.owner)
+    if waited:
+        await queue_moved(unit, after=(session.created_at, session.id))
     failpoint("sessions.ended")
     # Its home, and its room, may be what others wait for.
     unit.ring_after_commit(Bell.WAITING)

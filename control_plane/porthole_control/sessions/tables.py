@@ -12,7 +12,16 @@ from sqlalchemy import (
     text,
 )
 
-from porthole_control.db.metadata import EMPTY_LIST, NOW, Id, Json, Moment, Number, metadata
+from porthole_control.db.metadata import (
+    EMPTY_LIST,
+    EMPTY_OBJECT,
+    NOW,
+    Id,
+    Json,
+    Moment,
+    Number,
+    metadata,
+)
 
 sessions = Table(
     "sessions",
@@ -37,6 +46,8 @@ sessions = Table(
     Column("order_no", Number, nullable=False),
     # The agent that its creator asked for; another is never chosen instead.
     Column("wanted_agent_id", Id, ForeignKey("agents.id")),
+    # What that agent has to be labelled, whichever it is.
+    Column("wanted_labels", Json, nullable=False, server_default=EMPTY_OBJECT),
     Column("agent_id", Id, ForeignKey("agents.id")),
     Column("home_id", Id, ForeignKey("homes.id")),
     # We promised it the home, as against: it waits for it, or an agent says it has it.

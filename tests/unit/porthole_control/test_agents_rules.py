@@ -42,6 +42,11 @@ def wish(**changes: object) -> Wish:
         (wish(), [agent(leaving=True)], Reason.AGENT_DRAINING),
         (wish(), [agent(sessions=10)], Reason.NO_CAPACITY),
         (wish(), [agent(offers=False), agent(TWO, sessions=10)], Reason.NO_CAPACITY),
+        (wish(protocol="rdp"), [agent(protocols=["vnc"])], Reason.TEMPLATE_NOT_OFFERED),
+        (wish(labels={"zone": "a"}), [agent(labels={"zone": "b"})], Reason.NO_AGENT),
+        (wish(cpu=1), [agent(cpu=1.5, most_cpu=2)], Reason.NO_CAPACITY),
+        (wish(memory=2**30), [agent(memory=2**30, most_memory=2**30)], Reason.NO_CAPACITY),
+        (wish(), [agent(sessions=10), agent(TWO, linked=False)], Reason.NO_CAPACITY),
     ],
 )
 def test_the_agent_that_got_furthest_says_why(
@@ -65,6 +70,26 @@ def test_a_linked_agent_is_preferred_then_the_least_loaded() -> None:
     assert choose(wish(), [away]) == away, "its command waits in the queue"
 
 
+def test_the_least_loaded_is_so_by_what_it_has() -> None:
+    small, large = agent(sessions=2, most=4), agent(TWO, sessions=5, most=20)
+    assert choose(wish(), [small, large]) == large
+    short = agent(most=100, memory=7, most_memory=10)
+    assert choose(wish(memory=1), [short, large]) == large, "what it is shortest of counts"
+
+
+def test_what_fits_is_taken() -> None:
+    asked = wish(protocol="vnc", labels={"zone": "a"}, cpu=0.5, memory=2**30)
+    fits = agent(
+        protocols=["vnc"],
+        labels={"zone": "a", "disk": "fast"},
+        cpu=1.5,
+        most_cpu=2,
+        memory=0,
+        most_memory=2**30,
+    )
+    assert choose(asked, [agent(TWO, labels={"zone": "b"}), fits]) == fits
+
+
 candidates = st.builds(
     agent,
     st.just(ONE).map(lambda _: uuid4()),
@@ -84,9 +109,20 @@ def test_who_is_chosen_passes_all_checks_and_nobody_better_was_passed_over(
     chosen = choose(wanted, there)
     fit = [one for one in there if not any(check(wanted, one) for check in CHECKS)]
     if isinstance(chosen, Waits):
-        assert not fit
+        assert not any(one.linked for one in fit)
+        assert not fit or waits_for_room(wanted, there)
     else:
         assert chosen in fit
         assert chosen.linked or not any(one.linked for one in fit)
         same = [one for one in fit if one.linked == chosen.linked]
-        assert chosen.sessions == min(one.sessions for one in same)
+        assert chosen.load(wanted) == min(one.load(wanted) for one in same)
+
+
+def waits_for_room(wanted: Wish, there: list[Candidate]) -> bool:
+    """Return whether a linked one only lacks room."""
+    return any(
+        one.linked
+        and not any(check(wanted, one) for check in CHECKS[:-1])
+        and CHECKS[-1](wanted, one)
+        for one in there
+    )

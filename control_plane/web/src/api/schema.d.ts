@@ -107,6 +107,8 @@ export interface paths {
         /**
          * Revoke an agent
          * @description Take an agent's identity away; its link and streams are closed at once.
+         *
+         *     Its sessions count as ended, with the reason AgentRemoved.
          */
         delete: operations["revoke_agent_api_v1_agents__agent_id__delete"];
         options?: never;
@@ -1277,6 +1279,13 @@ export interface components {
              * @description The agent that must run it.
              */
             agent?: string | null;
+            /**
+             * Agent Labels
+             * @description What the agent that runs it must be labelled.
+             */
+            agent_labels?: {
+                [key: string]: string;
+            };
             /** @default Running */
             desired?: components["schemas"]["Desired"];
             /** @description The screen. Left out: as the template says, else 1280 by 720. */
@@ -1780,6 +1789,11 @@ export interface components {
             owner: string;
             phase: components["schemas"]["Phase"];
             protocol: components["schemas"]["Protocol"];
+            /**
+             * Queue Place
+             * @description Its place among those that wait for room, from 1; null: it does not.
+             */
+            queue_place: number | null;
             /** Reason */
             reason: string;
             /**
@@ -2884,7 +2898,10 @@ export interface operations {
     };
     revoke_agent_api_v1_agents__agent_id__delete: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description False: refuse while it has living sessions. */
+                with_sessions?: boolean;
+            };
             header?: never;
             path: {
                 agent_id: string;
@@ -2929,6 +2946,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
