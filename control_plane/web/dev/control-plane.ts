@@ -41,6 +41,7 @@ function session(name: string, template: string, more: Partial<Session> = {}): S
     name,
     owner: "admin",
     foreign_owner: null,
+    queue_place: null,
     origin: "api",
     template,
     template_revision: 1,
