@@ -185,7 +185,7 @@ class Result:
     def may_be_luck(self) -> bool:
         """Whether another try would tell more."""
         counted = self.counted
-        few = sum(counted[what] for what in _BAD) <= _FEW
+        few = bool(self.broken) and sum(counted[what] for what in _BAD) <= _FEW
         return self.stage.twice and self.code == _FAILED_TESTS and few
 
     def tell(self, word: str, margin: str = "") -> None:
@@ -241,8 +241,9 @@ def second_try(first: Result, cache: Path, totals: Counter[str], until: float) -
     for name in first.broken:
         if name not in second.broken:
             print(f"        passed the second time: {name}", flush=True)
-    second.tell("ok" if second.passed else "FAILED")
-    return second.passed
+    passed = second.code == 0  # not "there are no tests here": there was one to run again
+    second.tell("ok" if passed else "FAILED")
+    return passed
 
 
 def run_all(
