@@ -1,0 +1,30 @@
+"""A short chaos run: everything real, and what every queue is asked about."""
+
+import pytest
+
+from e2e.chaos.plan import CLASSIC
+from e2e.chaos.report import told
+from e2e.chaos.segment import Told, Wish, tell
+from tests.support.local_runtime import CANNOT
+
+pytestmark = [
+    pytest.mark.skipif(bool(CANNOT), reason=CANNOT),
+    pytest.mark.timeout(400),
+]
+
+STRUCK = (*CLASSIC, "link-cut", "agent-kill")
+POINTS = ("local.create.record-written", "commands.claimed", "CommandResult.written")
+
+
+async def test_nothing_is_lost_doubled_left_or_late() -> None:
+    done = await tell(Wish(1, 1.5, kinds=STRUCK, points=POINTS, replicas=2, agents=1))
+    assert done.violations == [], _said(done)
+    assert done.line["effects"] > 50
+    assert set(done.line["faults"]) >= set(CLASSIC)
+
+
+def _said(done: Told) -> str:
+    return "\n".join(
+        "\n".join((told(one, done.begin), *done.words.get(one.session, [])))
+        for one in done.violations
+    )
