@@ -103,11 +103,12 @@ class Program:
 
 
 class Instance:
-    """One home, and `porthole up` with it."""
+    """One home, and `porthole up` with it; with an address to `listen` on, others reach it, too."""
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
+    def __init__(self, home: Path, port: int | None = None, listen: str = "") -> None:
         self.home = home
         self.port = port or free_port()
+        self._listen = ("--listen", listen) if listen else ()
         self.up: Program | None = None
         self.link = ""
 
@@ -119,7 +120,7 @@ class Instance:
     def start(self, environment: Mapping[str, str] | None = None) -> str:
         """Start it; return the link that signs in."""
         words = ("up", "--home", str(self.home), "--port", str(self.port), "--no-browser")
-        self.up = Program(*words, environment=environment)
+        self.up = Program(*words, *self._listen, environment=environment)
         self.link = self.up.until_said(LINK)
         return self.link
 
