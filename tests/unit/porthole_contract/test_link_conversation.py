@@ -111,10 +111,12 @@ class Conversation(RuleBasedStateMachine):
         hearer = self.owners[side]
         sayer = self.other(hearer)
         heard = len(hearer.end.taken) - hearer.mark + len(hearer.end.inbox)
-        if not heard or not hearer.end.channel.attached:
+        said = tuple(sayer.conversation[: min(old, heard)])
+        # Who has forgotten the conversation has said nothing in the next one yet.
+        if not said or not hearer.end.channel.attached:
             return
         kind = AgentData if side is Side.CONTROL else ControlData
-        frame = kind(seq=1, items=tuple(sayer.conversation[: min(old, heard)]))
+        frame = kind(seq=1, items=said)
         events = hearer.end.channel.receive(frame, self.joined.now)
         assert not any(isinstance(event, Received) for event in events)
         hearer.end.note(events)
