@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
+from e2e.cluster.installing import SYSTEM
 from e2e.support.real_cluster import RealCluster
 from e2e.support.traces import Traces
+from porthole_agent.runtimes.kubernetes.rights import TOMBSTONES
 
 _KINDS = (
     *("sessions.porthole.dev", "sessiontickets.porthole.dev", "sessiontemplates.porthole.dev"),
@@ -22,6 +24,8 @@ _KINDS = (
     *("daemonsets", "jobs", "roles", "rolebindings", "leases"),
     *("persistentvolumes", "nodes", "namespaces", "volumeattachments", "clusterroles"),
 )
+_KEPT = f"ConfigMap {SYSTEM} {TOMBSTONES}"
+"""What the agent makes at the first end of a session, and keeps."""
 _MADE_UP = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UID"),
     (r"\b[0-9a-f]{12,64}\b", "ID"),
@@ -65,7 +69,7 @@ class Things:
             for line in cluster.run("docker", "exec", node, "sh", "-c", _ON_A_NODE).splitlines()
         ]
         return cls(
-            objects=_counted(" ".join(line.split()) for line in objects),
+            objects=_counted(set(map(_words, objects)) - {_KEPT}),
             volumes=_counted(one for one in told if one.startswith("volume ")),
             mounts=_counted(one for one in told if one.startswith("mount ")),
             rules=_counted([*(one for one in told if one.startswith("rule ")), *machine.rules]),
@@ -100,6 +104,10 @@ class Things:
         """Return what was kept in a file."""
         kept = json.loads(file.read_text(encoding="utf-8"))
         return cls(**{name: Counter(things) for name, things in kept.items()})
+
+
+def _words(line: str) -> str:
+    return " ".join(line.split())
 
 
 def _counted(names: Iterable[str]) -> Counter[str]:
