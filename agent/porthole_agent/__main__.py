@@ -30,7 +30,7 @@ from porthole_agent.settings import Settings
 from porthole_contract.errors import PortholeError
 from porthole_telemetry import tracing
 from porthole_telemetry.exporting import tracer
-from porthole_telemetry.exposition import Exposition, token
+from porthole_telemetry.exposition import begin
 
 _log = structlog.get_logger(__name__)
 
@@ -94,21 +94,13 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    exposition = await _told_metrics(settings)
+    file = settings.metrics_token_file or settings.folder / "metrics-token"
+    exposition = await begin(settings.metrics, metrics.exposition, file)
     try:
         await _run(settings, stopping)
     finally:
         if exposition is not None:
             exposition.close()
-
-
-async def _told_metrics(settings: Settings) -> Exposition | None:
-    if settings.metrics is None:
-        return None
-    file = settings.metrics_token_file or settings.folder / "metrics-token"
-    exposition = Exposition(metrics.exposition, token(file))
-    await exposition.open(settings.metrics)
-    return exposition
 
 
 async def _run(settings: Settings, stopping: asyncio.Event) -> None:

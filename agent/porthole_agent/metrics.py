@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from porthole_contract.lifecycle import LIVE
 from porthole_contract.link.reports import Outcome
+from porthole_telemetry.counting import tell_from_the_start
 
 REGISTRY = CollectorRegistry()
 
@@ -118,17 +119,16 @@ STREAM_BYTES = Counter(
     registry=REGISTRY,
 )
 
-# What may come is told from the start, as 0: nobody can see a rise from nothing at all.
-for _metric, _values in (
-    (LINKS, ("resumed", "anew")),
-    (COMMAND_SECONDS, ("ApplySession", "DeleteSession", "DeleteHome")),
-    (SESSIONS, [str(phase) for phase in LIVE]),
-    (HAPPENED, ("started", "lost", "stopped", "gate_mended", "network_mended", "ended")),
-    (STREAMS_ENDED, ("done", "refused", "failed", "crashed")),
-    (STREAM_BYTES, ("to_viewer", "from_viewer")),
-):
-    for _value in _values:
-        _metric.labels(_value)
+tell_from_the_start(
+    (
+        (LINKS, ("resumed", "anew")),
+        (COMMAND_SECONDS, ("ApplySession", "DeleteSession", "DeleteHome")),
+        (SESSIONS, [str(phase) for phase in LIVE]),
+        (HAPPENED, ("started", "lost", "stopped", "gate_mended", "network_mended", "ended")),
+        (STREAMS_ENDED, ("done", "refused", "failed", "crashed")),
+        (STREAM_BYTES, ("to_viewer", "from_viewer")),
+    )
+)
 for _kind in ("ApplySession", "DeleteSession", "DeleteHome"):
     for _outcome in Outcome:
         COMMANDS.labels(_kind, str(_outcome))

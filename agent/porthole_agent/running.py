@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal, TypeVar
 
@@ -20,8 +19,8 @@ from porthole_agent.runtimes.port import Runtime
 from porthole_agent.streams import Streams
 from porthole_agent.watch import Watch
 from porthole_agent.watchdog import Watchdog
-from porthole_contract.lifecycle import LIVE, Phase
 from porthole_contract.stream.grant import SigningKey
+from porthole_telemetry.counting import follow
 
 _log = structlog.get_logger(__name__)
 
@@ -90,8 +89,7 @@ async def work(
     desk = Desk(runtime, news.owe)
     link.serve(desk)
     metrics.OWED.set_function(lambda: len(news))
-    for phase in LIVE:
-        metrics.SESSIONS.labels(str(phase)).set_function(partial(_in_phase, watch, phase))
+    follow(metrics.SESSIONS, watch.phases)
     watchdog = Watchdog(lambda: link.dialled_at, lambda: link.linked)
     tasks = [
         asyncio.create_task(watch.run(), name="watch"),
@@ -115,7 +113,3 @@ async def work(
             await hand_over()
         await streams.close_all("agent_stopping", "The agent is being restarted.")
         _log.info("stopped", seconds=round(time.monotonic() - started, 1))
-
-
-def _in_phase(watch: Watch, phase: Phase) -> float:
-    return watch.phases().get(phase, 0)

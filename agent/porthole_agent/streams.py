@@ -39,6 +39,8 @@ _DIAL_WITHIN = 10.0
 _LAST_WORD_WITHIN = 0.3
 """Seconds to wait for the gate's word on why it closed a stream."""
 SUBPROTOCOL = "binary"
+_TO_VIEWER = STREAM_BYTES.labels("to_viewer")
+_FROM_VIEWER = STREAM_BYTES.labels("from_viewer")
 
 
 @dataclass
@@ -268,13 +270,13 @@ async def _pump(socket: ClientConnection, reader: StreamReader, writer: StreamWr
     async def down() -> None:
         while data := await reader.read(_CHUNK):
             await socket.send(data)
-            STREAM_BYTES.labels("to_viewer").inc(len(data))
+            _TO_VIEWER.inc(len(data))
 
     async def up() -> None:
         async for message in socket:
             data = message if isinstance(message, bytes) else message.encode()
             writer.write(data)
-            STREAM_BYTES.labels("from_viewer").inc(len(data))
+            _FROM_VIEWER.inc(len(data))
             await writer.drain()
 
     writer.transport.set_write_buffer_limits(high=_CHUNK)

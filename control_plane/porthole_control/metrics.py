@@ -9,6 +9,7 @@ stands in the database are the same in every process, as it was when they were l
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from porthole_contract.lifecycle import LASTING, LIVE
+from porthole_telemetry.counting import tell_from_the_start
 
 REGISTRY = CollectorRegistry()
 
@@ -222,39 +223,47 @@ STREAMS_REFUSED = Counter(
     registry=REGISTRY,
 )
 
-# What may come is told from the start, as 0: nobody can see a rise from nothing at all.
 _KINDS = ("ApplySession", "DeleteSession", "DeleteHome")
-for _metric, _values in (
-    (COMMANDS, ("pending", "sent", "received")),
-    (OLDEST_COMMAND, ("pending", "sent", "received")),
-    (COMMANDS_QUEUED, _KINDS),
-    (COMMAND_SECONDS, _KINDS),
-    (COMMANDS_RESENT, ("new_link", "forgotten", "failed")),
-    (COMMANDS_ENDED, ("succeeded", "failed", "superseded", "expired")),
-    (AGENTS, ("linked", "draining", "away")),
-    (EPOCHS, ("resumed", "anew")),
+tell_from_the_start(
     (
-        LINKS_REFUSED,
-        ("revoked", "too_many", "too_many_links", "too_old", "unavailable", "unproven"),
-    ),
-    (FENCED, ("report", "inventory", "stream")),
-    (REPORTS, ("SessionObserved", "CommandResult", "HomeObserved", "AgentObserved", "Snapshot")),
-    (REPORTS_DROPPED, ("SessionObserved", "CommandResult", "Snapshot")),
-    (
-        CONFLICTS,
+        (COMMANDS, ("pending", "sent", "received")),
+        (OLDEST_COMMAND, ("pending", "sent", "received")),
+        (COMMANDS_QUEUED, _KINDS),
+        (COMMAND_SECONDS, _KINDS),
+        (COMMANDS_RESENT, ("new_link", "forgotten", "failed")),
+        (COMMANDS_ENDED, ("succeeded", "failed", "superseded", "expired")),
+        (AGENTS, ("linked", "draining", "away")),
+        (EPOCHS, ("resumed", "anew")),
         (
-            *("adopted", "behind", "ended_elsewhere", "impossible_order", "lives_after_its_end"),
-            *("not_its_own", "sent_again", "too_many"),
+            LINKS_REFUSED,
+            ("revoked", "too_many", "too_many_links", "too_old", "unavailable", "unproven"),
         ),
-    ),
-    (SESSIONS, [str(phase) for phase in LIVE]),
-    (SESSIONS_OVERDUE, [str(phase) for phase in LIVE - LASTING]),
-    (STREAM_BYTES, ("to_viewer", "from_viewer")),
-    (STREAMS_ENDED, ("1000", "1001", "other")),
-    (STREAMS_REFUSED, ("agent_unreachable", "session_not_running", "ticket_invalid", "other")),
-):
-    for _value in _values:
-        _metric.labels(_value)
+        (FENCED, ("report", "inventory", "stream")),
+        (
+            REPORTS,
+            ("SessionObserved", "CommandResult", "HomeObserved", "AgentObserved", "Snapshot"),
+        ),
+        (REPORTS_DROPPED, ("SessionObserved", "CommandResult", "Snapshot")),
+        (
+            CONFLICTS,
+            (
+                *(
+                    "adopted",
+                    "behind",
+                    "ended_elsewhere",
+                    "impossible_order",
+                    "lives_after_its_end",
+                ),
+                *("not_its_own", "sent_again", "too_many"),
+            ),
+        ),
+        (SESSIONS, [str(phase) for phase in LIVE]),
+        (SESSIONS_OVERDUE, [str(phase) for phase in LIVE - LASTING]),
+        (STREAM_BYTES, ("to_viewer", "from_viewer")),
+        (STREAMS_ENDED, ("1000", "1001", "other")),
+        (STREAMS_REFUSED, ("agent_unreachable", "session_not_running", "ticket_invalid", "other")),
+    )
+)
 
 
 def exposition() -> bytes:

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
@@ -19,7 +18,6 @@ import structlog
 import uvloop
 
 from porthole_contract.errors import PortholeError
-from porthole_contract.lifecycle import LIVE, Phase
 from porthole_contract.names import OPERATOR
 from porthole_kube.cluster import Cluster
 from porthole_kube.lease import Lease, LeaseLost, Terms
@@ -38,8 +36,9 @@ from porthole_operator.tickets import Tickets
 from porthole_operator.watchfulness import Watchfulness
 from porthole_operator.work import Work
 from porthole_telemetry import tracing
+from porthole_telemetry.counting import follow
 from porthole_telemetry.exporting import tracer
-from porthole_telemetry.exposition import Exposition, token
+from porthole_telemetry.exposition import begin
 
 _UNAVAILABLE = 69
 _TAKEN_OVER = 75
@@ -85,7 +84,7 @@ async def run(settings: Settings) -> None:
     probes = Probes({"/healthz": trouble})
     if settings.health_port:
         await probes.open(settings.health_port)
-    exposition = await _told_metrics(settings)
+    exposition = await begin(settings.metrics, metrics.exposition, settings.metrics_token_file)
     cluster = await Cluster.connect(settings.kubeconfig, OPERATOR)
     identity = f"{os.uname().nodename}-{uuid4().hex[:8]}"
     lease = Lease(
@@ -119,8 +118,7 @@ async def _lead(
     observer = Observer(cluster, site, gates)
     work = Work(observer, Applier(cluster, identity), gates)
     metrics.GATES.set_function(lambda: gates.heard)
-    for phase in LIVE:
-        metrics.SESSIONS.labels(str(phase)).set_function(partial(_in_phase, work, phase))
+    follow(metrics.SESSIONS, work.phases)
     tickets = Tickets(cluster, settings.namespaces)
     images = Prepull(cluster, site)
     every = settings.resync_every.total_seconds()
@@ -154,18 +152,6 @@ async def _lead(
         stop.set()
         await asyncio.gather(watching, return_exceptions=True)
         await lease.release()
-
-
-async def _told_metrics(settings: Settings) -> Exposition | None:
-    if settings.metrics is None:
-        return None
-    exposition = Exposition(metrics.exposition, token(settings.metrics_token_file))
-    await exposition.open(settings.metrics)
-    return exposition
-
-
-def _in_phase(work: Work, phase: Phase) -> float:
-    return work.phases().get(phase, 0)
 
 
 def _terms(good_for: int) -> Terms:

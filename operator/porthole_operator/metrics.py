@@ -6,6 +6,7 @@ Labels are names that we choose; no name of a session, an owner or a template is
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from porthole_contract.lifecycle import LIVE
+from porthole_telemetry.counting import tell_from_the_start
 
 REGISTRY = CollectorRegistry()
 
@@ -60,14 +61,13 @@ GATES = Gauge(
     registry=REGISTRY,
 )
 
-# What may come is told from the start, as 0: nobody can see a rise from nothing at all.
-for _metric, _values in (
-    (SESSIONS, [str(phase) for phase in LIVE]),
-    (WRITES, ("note", "Begin", "Mend", "EndPod", "Sleep", "DeleteSession")),
-    (TROUBLE, ("fenced", "cluster", "bug")),
-):
-    for _value in _values:
-        _metric.labels(_value)
+tell_from_the_start(
+    (
+        (SESSIONS, [str(phase) for phase in LIVE]),
+        (WRITES, ("note", "Begin", "Mend", "EndPod", "Sleep", "DeleteSession")),
+        (TROUBLE, ("fenced", "cluster", "bug")),
+    )
+)
 
 
 def exposition() -> bytes:

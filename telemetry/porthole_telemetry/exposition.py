@@ -94,6 +94,19 @@ class Exposition:
         return _response("200 OK", self._tell())
 
 
+async def begin(where: str | None, tell: Callable[[], bytes], file: Path) -> Exposition | None:
+    """Answer collectors from now on, with the token in `file`; None: nobody is to be answered.
+
+    Raises:
+        Refused: it cannot be listened on, or there is no token.
+    """
+    if where is None:
+        return None
+    exposition = Exposition(tell, token(file))
+    await exposition.open(where)
+    return exposition
+
+
 def token(file: Path) -> str:
     """Return the token in a file, which is made with a new one if it is not there.
 

@@ -12,7 +12,6 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Final
 
 import structlog
@@ -226,7 +225,7 @@ class Keeper:
 
     def _moment(self) -> datetime:
         """Return the present moment; if the clock was set, what is on record goes along."""
-        now, steady = _now(), monotonic()
+        now, steady = _now(), time.monotonic()
         if self._looked_at is not None:
             before, at = self._looked_at
             jump = now - before - timedelta(seconds=steady - at)
