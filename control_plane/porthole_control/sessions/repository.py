@@ -363,15 +363,11 @@ async def wait_for(connection: AsyncConnection, agent: UUID) -> bool:
     return bool((await connection.execute(query)).scalar_one())
 
 
-async def queue_place(connection: AsyncConnection, session: Session) -> int:
-    """Return the place of one that waits for room, from 1."""
-    here = tuple_(session.created_at, session.id)
-    query = (
-        select(func.count())
-        .select_from(sessions)
-        .where(_waits_for_room(sessions), tuple_(sessions.c.created_at, sessions.c.id) <= here)
-    )
-    return (await connection.execute(query)).scalar_one()
+async def queue_place(connection: AsyncConnection, session: Session) -> int | None:
+    """Return the place of one that waits for room, from 1; None: it does not."""
+    query = select(_QUEUE_PLACE).where(sessions.c.id == session.id)
+    place: int | None = (await connection.execute(query)).scalar_one()
+    return place
 
 
 _COUNT_LIVE = (
