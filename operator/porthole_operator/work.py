@@ -19,7 +19,6 @@ from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError
 from porthole_contract.lifecycle import LASTING, Phase
 from porthole_contract.session import ObjectStatus
-from porthole_contract.trace import Span
 from porthole_kube.errors import Conflicted, Missing
 from porthole_operator.apply import Applier
 from porthole_operator.decide import decide
@@ -208,17 +207,14 @@ def _trace(subject: Subject, plan: Plan, now: datetime) -> None:
     """Tell of a start that has come to a picture; its gate tells of its part itself."""
     before, after = subject.status, plan.status
     begun, attempt = after.attempt.begun_at, after.attempt.number
-    order, place = subject.traceparent, subject.start(attempt)
     drawn = after.phase is Phase.RUNNING and before.phase in {Phase.STARTING, Phase.WAKING}
-    if not drawn or begun is None or order is None or place is None or not place.sampled:
-        return
-    span = Span(
-        trace=place.trace,
-        span=place.span,
-        parent=order.span,
-        name="start pod",
-        start=int(begun.timestamp() * 1e9),
-        end=int(max(now, begun).timestamp() * 1e9),
-        attributes={"porthole.session": str(subject.id), "porthole.attempt": attempt},
-    )
-    tracing.process().record(span)
+    if drawn and begun is not None:
+        tracing.process().tell(
+            "start pod",
+            subject.traceparent,
+            subject.start(attempt),
+            begun,
+            now,
+            porthole_session=str(subject.id),
+            porthole_attempt=attempt,
+        )

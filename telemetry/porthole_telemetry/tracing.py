@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Literal, Self
 
 from porthole_contract.trace import Span, Traceparent
@@ -133,6 +134,39 @@ class Tracer:
             attributes=_short(attributes),
         )
         return Live(self, span, str(place))
+
+    def tell(
+        self,
+        name: str,
+        order: Traceparent | None,
+        place: Traceparent | None,
+        begun: datetime,
+        ended: datetime,
+        **attributes: Value,
+    ) -> None:
+        """Hand on a part that is over, whose place was told to others before it ended.
+
+        Args:
+            name: what was done.
+            order: what it is a part of; None: of nothing that anybody collects.
+            place: its own.
+            begun: when it began.
+            ended: when it was seen to be over, on whatever clock there is by then.
+            attributes: what is known of it.
+        """
+        if order is None or place is None or not place.sampled:
+            return
+        self.record(
+            Span(
+                trace=place.trace,
+                span=place.span,
+                parent=order.span,
+                name=name,
+                start=int(begun.timestamp() * 1e9),
+                end=int(max(begun, ended).timestamp() * 1e9),
+                attributes=_short(attributes),
+            )
+        )
 
     def record(self, span: Span) -> None:
         """Hand on a span that is over, made here or by a program that cannot itself."""

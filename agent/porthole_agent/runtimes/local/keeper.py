@@ -47,7 +47,7 @@ from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import OCCUPIED, Event, Phase
 from porthole_contract.session import Desired, SessionSpec
 from porthole_contract.template import PinnedTemplate
-from porthole_contract.trace import Span, Traceparent
+from porthole_contract.trace import Traceparent
 from porthole_telemetry import tracing
 
 _LOOKED_AT_EVERY: Final = 0.25
@@ -431,22 +431,15 @@ class Keeper:
 
     def _trace_start(self, record: Record, begun_at: datetime) -> None:
         """Tell of the start that has come to a picture; its gate tells of its part itself."""
-        place, order = record.start, Traceparent.read(record.traceparent)
-        if place is not None and order is not None and place.sampled:
-            start = int(begun_at.timestamp() * 1e9)
-            span = Span(
-                trace=place.trace,
-                span=place.span,
-                parent=order.span,
-                name="start desktop",
-                start=start,
-                end=max(time.time_ns(), start),  # whatever has become of the clock
-                attributes={
-                    "porthole.session": str(record.session),
-                    "porthole.restarts": record.restarts,
-                },
-            )
-            tracing.process().record(span)
+        tracing.process().tell(
+            "start desktop",
+            Traceparent.read(record.traceparent),
+            record.start,
+            begun_at,
+            _now(),
+            porthole_session=str(record.session),
+            porthole_restarts=record.restarts,
+        )
 
     def _active(self, at: datetime) -> None:
         """Note when somebody last used it, if that is news."""
