@@ -16,7 +16,7 @@ import structlog
 from porthole_agent.admission import UNGRANTED, admit
 from porthole_agent.runtimes.port import Runtime
 from porthole_contract.errors import PortholeError, Refused, RemoteProtocolError
-from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
+from porthole_contract.stream.channels import Channel, Mode, Wire
 from porthole_contract.stream.closing import CloseReason
 from porthole_contract.stream.control import (
     Closed,
@@ -160,7 +160,7 @@ class Commander:
         request = Request(
             stream=self._session,
             channel=Channel.CONTROL,
-            protocol=PROTOCOLS[Channel.CONTROL],
+            protocol=Wire.LINES,
             mode=Mode.COMMAND,
             grant=UNGRANTED,
         )

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from e2e.support.installed import SESSIONS, Installed, a_session
 from porthole_agent.pinning import check_pin
 from porthole_contract.errors import Refused
-from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
+from porthole_contract.stream.channels import Channel, Mode, Wire
 from porthole_contract.stream.grant import Claims, SigningKey, issue, key_id, nonce
 from porthole_contract.stream.pinning import pinned_tls
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
@@ -59,7 +59,7 @@ class Gate:
         request = Request(
             stream=uuid4(),
             channel=Channel.VNC,
-            protocol=PROTOCOLS[Channel.VNC],
+            protocol=Wire.RFB,
             mode=Mode.CONTROL,
             grant=grant,
         )

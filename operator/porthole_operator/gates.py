@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from porthole_contract.errors import PortholeError, Refused
-from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
+from porthole_contract.stream.channels import Channel, Mode, Wire
 from porthole_contract.stream.control import HEARTBEAT, Lines, State, read_news
 from porthole_contract.stream.grant import Claims, SigningKey, issue, nonce
 from porthole_contract.stream.pinning import is_the_gate, pinned_tls
@@ -178,7 +178,7 @@ class _Watch:
         request = Request(
             stream=uuid4(),
             channel=Channel.CONTROL,
-            protocol=PROTOCOLS[Channel.CONTROL],
+            protocol=Wire.LINES,
             mode=Mode.OBSERVE,
             grant=issue(self.gate.key, claims, now),
         )

@@ -106,7 +106,7 @@ class GateIdentity:
         return Request(
             stream=stream or uuid4(),
             channel=channel,
-            protocol=PROTOCOLS[Channel(channel)],
+            protocol=PROTOCOLS[Channel(channel)][0],
             mode=mode,
             grant=token,
         )

@@ -172,7 +172,7 @@ class Place:
         request = Request(
             stream=uuid4(),
             channel=channel,
-            protocol=PROTOCOLS[Channel(channel)],
+            protocol=PROTOCOLS[Channel(channel)][0],
             mode=mode,
             grant=issue(KEY, claims, now),
         )

@@ -4,7 +4,7 @@ A name that nobody knows, or that is known and not served, is refused in words a
 guessed at; so a new channel needs no new major version.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -40,24 +40,55 @@ class Auth(StrEnum):
     TLS_PLAIN = "TLS-plain"
 
 
+class Wire(StrEnum):
+    """What is spoken on a channel once the preface is over."""
+
+    RFB = "rfb"  # RFB from its first byte, security `None`
+    LINES = "lines"  # one JSON object a line (`control`)
+    RDCLEANPATH = "rdcleanpath"  # a RDCleanPath request, its answer, then RDP without TLS
+    RDP = "rdp"  # X.224, then TLS with the gate's certificate inside the stream
+
+
 SERVED: Mapping[Channel, frozenset[Mode]] = MappingProxyType(
     {
         Channel.VNC: frozenset({Mode.VIEW, Mode.CONTROL}),
+        Channel.RDP: frozenset({Mode.VIEW, Mode.CONTROL}),
         Channel.CONTROL: frozenset({Mode.OBSERVE, Mode.COMMAND}),
     }
 )
-"""The channels that a gate of this version serves, with the modes of each."""
+"""The channels that gates of this version know, with the modes of each."""
 
-PROTOCOLS: Mapping[Channel, str] = MappingProxyType({Channel.VNC: "rfb", Channel.CONTROL: "lines"})
-"""What is spoken on a channel once the preface is over."""
+PROTOCOLS: Mapping[Channel, tuple[Wire, ...]] = MappingProxyType(
+    {
+        Channel.VNC: (Wire.RFB,),
+        Channel.RDP: (Wire.RDCLEANPATH, Wire.RDP),
+        Channel.CONTROL: (Wire.LINES,),
+    }
+)
+"""What can be spoken on a channel; the first is spoken unless another is asked for."""
 
+DESKTOPS: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
+    {"vnc": (Channel.VNC,), "rdp": (Channel.RDP,)}
+)
+"""The channels on which a desktop of a session's protocol is seen; the first is the usual one."""
+
+_VNC_DESKTOP: Final = frozenset({Channel.VNC, Channel.CONTROL})
 
 _SHOWN: Final = 32
 """How many characters of a peer's name a sentence repeats."""
 
 
-def check_served(channel: str, protocol: str, mode: str, auth: str) -> tuple[Channel, Mode]:
+def check_served(
+    channel: str,
+    protocol: str,
+    mode: str,
+    auth: str,
+    *,
+    serves: Collection[Channel] = _VNC_DESKTOP,
+) -> tuple[Channel, Mode]:
     """Return the channel and mode that these names mean, if they are served.
+
+    `serves` are the channels of the gate's own desktop, and `control`.
 
     Raises:
         Refused: `unknown_channel`, `channel_not_served`, `protocol_not_served`,
@@ -66,13 +97,13 @@ def check_served(channel: str, protocol: str, mode: str, auth: str) -> tuple[Cha
     if channel not in set(Channel):
         raise Refused("unknown_channel", f"There is no channel named {_quote(channel)}.")
     wanted = Channel(channel)
-    if wanted not in SERVED:
+    if wanted not in serves or wanted not in SERVED:
         raise Refused("channel_not_served", f"This gate does not serve the channel '{wanted}'.")
-    if protocol != PROTOCOLS[wanted]:
+    if protocol not in PROTOCOLS[wanted]:
+        spoken = " or ".join(f"'{name}'" for name in PROTOCOLS[wanted])
         raise Refused(
             "protocol_not_served",
-            f"On the channel '{wanted}' this gate speaks '{PROTOCOLS[wanted]}',"
-            f" not {_quote(protocol)}.",
+            f"On the channel '{wanted}' this gate speaks {spoken}, not {_quote(protocol)}.",
         )
     modes = SERVED[wanted]
     if mode not in modes:

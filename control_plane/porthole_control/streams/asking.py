@@ -86,8 +86,8 @@ def _order(stream: repository.Wanted, base: str, secret: str, expires_at: dateti
 
 def protocol_of(channel: str) -> str:
     """Return what is spoken on a channel; a channel we do not know speaks its own name."""
-    known = channel in set(Channel)
-    return PROTOCOLS.get(Channel(channel), channel) if known else channel
+    known = channel in set(Channel) and Channel(channel) in PROTOCOLS
+    return PROTOCOLS[Channel(channel)][0] if known else channel
 
 
 async def streams_refused(unit: Unit, speaker: Speaker, items: Sequence[StreamRefused]) -> None:

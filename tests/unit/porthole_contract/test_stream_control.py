@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from porthole_contract.errors import LocalProtocolError, Refused, RemoteProtocolError
 from porthole_contract.stream import control
-from porthole_contract.stream.channels import Channel, Mode, check_served
+from porthole_contract.stream.channels import DESKTOPS, Channel, Mode, check_served
 from porthole_contract.stream.closing import CloseReason
 from porthole_contract.trace import Span
 
@@ -120,6 +120,16 @@ def test_a_line_without_end_is_refused() -> None:
 def test_what_is_served() -> None:
     assert check_served("vnc", "rfb", "view", "none") == (Channel.VNC, Mode.VIEW)
     assert check_served("control", "lines", "command", "none") == (Channel.CONTROL, Mode.COMMAND)
+
+
+def test_a_gate_serves_the_channels_of_its_desktop() -> None:
+    rdp = (*DESKTOPS["rdp"], Channel.CONTROL)
+    for word in ("rdcleanpath", "rdp"):
+        assert check_served("rdp", word, "view", "none", serves=rdp) == (Channel.RDP, Mode.VIEW)
+    with pytest.raises(Refused, match="does not serve the channel 'vnc'"):
+        check_served("vnc", "rfb", "view", "none", serves=rdp)
+    with pytest.raises(Refused, match="speaks 'rdcleanpath' or 'rdp', not 'rfb'"):
+        check_served("rdp", "rfb", "view", "none", serves=rdp)
 
 
 @pytest.mark.parametrize(

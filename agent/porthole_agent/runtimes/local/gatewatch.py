@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from porthole_agent.admission import UNGRANTED, admit
 from porthole_agent.runtimes.local.gate_connection import connect
 from porthole_contract.errors import PortholeError
-from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
+from porthole_contract.stream.channels import Channel, Mode, Wire
 from porthole_contract.stream.control import HEARTBEAT, Lines, State, read_news
 from porthole_contract.stream.grant import SigningKey
 from porthole_contract.stream.preface import Request
@@ -100,7 +100,7 @@ class GateWatch:
                 Request(
                     stream=uuid4(),
                     channel=Channel.CONTROL,
-                    protocol=PROTOCOLS[Channel.CONTROL],
+                    protocol=Wire.LINES,
                     mode=Mode.OBSERVE,
                     grant=UNGRANTED,
                 ),

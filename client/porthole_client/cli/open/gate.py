@@ -9,7 +9,7 @@ from uuid import uuid4
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.open.tickets import Opening
 from porthole_contract.errors import RemoteProtocolError
-from porthole_contract.stream.channels import PROTOCOLS, Channel
+from porthole_contract.stream.channels import Channel, Wire
 from porthole_contract.stream.pinning import is_the_gate, pinned_tls
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
 
@@ -48,7 +48,7 @@ def _request(opening: Opening) -> Request:
     return Request(
         stream=uuid4(),
         channel=Channel.VNC,
-        protocol=PROTOCOLS[Channel.VNC],
+        protocol=Wire.RFB,
         mode=opening.mode,
         grant=opening.grant,
     )
