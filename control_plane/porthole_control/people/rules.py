@@ -34,6 +34,9 @@ class Scope(StrEnum):
     READ = "read"  # see what is theirs
     SESSIONS = "sessions"  # create, change and end sessions and homes
     CONNECT = "connect"  # open streams
+    SESSION_CONTROL = "session:control"  # drive desktops by program: keys, pointer, clipboard
+    SESSION_EXEC = "session:exec"  # run programs in desktops
+    SESSION_FILES = "session:files"  # read and write homes
     TEMPLATES = "templates"  # make and delete templates (administrators)
     AGENTS = "agents"  # let agents join, drain and revoke them (administrators)
     TOKENS = "tokens"  # make and revoke tokens, for others too if an administrator

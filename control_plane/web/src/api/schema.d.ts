@@ -1659,7 +1659,7 @@ export interface components {
          * @description What a token is good for. A token never lets its user do more than they may.
          * @enum {string}
          */
-        Scope: "read" | "sessions" | "connect" | "templates" | "agents" | "tokens";
+        Scope: "read" | "sessions" | "connect" | "session:control" | "session:exec" | "session:files" | "templates" | "agents" | "tokens";
         /**
          * SessionEventOut
          * @description One line of a session's story.
