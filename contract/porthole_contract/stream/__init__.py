@@ -6,6 +6,7 @@
 * `pinning`: TLS to exactly one gate;
 * `sealed`: how a grant travels where others can read;
 * `control`: what is said on the channel `control`, line by line;
+* `drive`, `keys`: what is said on the channel `drive`, and what keys are called;
 * `closing`: why a stream was closed.
 
 Everything between the preface and the end of the stream is opaque bytes to whoever

@@ -21,6 +21,7 @@ class Channel(StrEnum):
     AUDIO = "audio"  # what the desktop plays
     FILES = "files"  # up- and downloads
     EXEC = "exec"  # a program inside the desktop
+    DRIVE = "drive"  # pictures of the desktop, keys, pointer and clipboard, for programs
 
 
 class Mode(StrEnum):
@@ -47,6 +48,7 @@ class Wire(StrEnum):
     LINES = "lines"  # one JSON object a line (`control`)
     RDCLEANPATH = "rdcleanpath"  # a RDCleanPath request, its answer, then RDP without TLS
     RDP = "rdp"  # X.224, then TLS with the gate's certificate inside the stream
+    DRIVE = "drive"  # lines of JSON, some of them followed by raw bytes
 
 
 SERVED: Mapping[Channel, frozenset[Mode]] = MappingProxyType(
@@ -54,6 +56,7 @@ SERVED: Mapping[Channel, frozenset[Mode]] = MappingProxyType(
         Channel.VNC: frozenset({Mode.VIEW, Mode.CONTROL}),
         Channel.RDP: frozenset({Mode.VIEW, Mode.CONTROL}),
         Channel.CONTROL: frozenset({Mode.OBSERVE, Mode.COMMAND}),
+        Channel.DRIVE: frozenset({Mode.VIEW, Mode.CONTROL}),
     }
 )
 """The channels that gates of this version know, with the modes of each."""
@@ -63,6 +66,7 @@ PROTOCOLS: Mapping[Channel, tuple[Wire, ...]] = MappingProxyType(
         Channel.VNC: (Wire.RFB,),
         Channel.RDP: (Wire.RDCLEANPATH, Wire.RDP),
         Channel.CONTROL: (Wire.LINES,),
+        Channel.DRIVE: (Wire.DRIVE,),
     }
 )
 """What can be spoken on a channel; the first is spoken unless another is asked for."""
@@ -72,7 +76,7 @@ DESKTOPS: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
 )
 """The channels on which a desktop of a session's protocol is seen; the first is the usual one."""
 
-_VNC_DESKTOP: Final = frozenset({Channel.VNC, Channel.CONTROL})
+_VNC_DESKTOP: Final = frozenset({Channel.VNC, Channel.CONTROL, Channel.DRIVE})
 
 _SHOWN: Final = 32
 """How many characters of a peer's name a sentence repeats."""

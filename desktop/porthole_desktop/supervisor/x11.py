@@ -8,6 +8,7 @@ Little-endian, 32 bits a pixel, one screen: what Xvnc is.
 
 import asyncio
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -17,12 +18,16 @@ PIXMAP: Final = 20
 STRING: Final = 31
 WINDOW: Final = 33
 
+_ERROR, _REPLY, _GENERIC_EVENT = 0, 1, 35
 _CHANGE_ATTRIBUTES, _CONFIGURE_NOTIFY = 2, 22
 _STRUCTURE_NOTIFY: Final = 1 << 17
 _TO_WINDOW_MANAGER: Final = 1 << 19 | 1 << 20
 _LARGEST_REQUEST: Final = 200_000
 """Bytes; every X server takes requests of 262,140."""
 _TIMEOUT: Final = 10.0
+
+Hearing = Callable[[int, bytes], None]
+"""Told of an event: its kind, and its 32 bytes or more."""
 
 
 class XError(Exception):
@@ -42,8 +47,8 @@ class Screen:
 class Display:
     """A connection to an X server; use `connect`.
 
-    Requests are answered in order. Events that arrive meanwhile are kept: the only ones
-    asked for are about the root window's size.
+    Answers find their requests by number, so several may be under way. Of events, the root
+    window's sizes are kept; whoever asks for others sets `hear`, which is called with each.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -51,8 +56,15 @@ class Display:
         self._writer = writer
         self._base = 0
         self._next = 0
+        self._sent = 0
         self._sizes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
-        self._replies: asyncio.Queue[bytes | XError] = asyncio.Queue()
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self.hear: Hearing = _ignore
+        self.lost = asyncio.Event()
+        """Set when the X server has closed the connection."""
+        self.keycodes = (0, 0)
+        """The lowest and the highest code that a key may have."""
+        self._big = False
         self._listening: asyncio.Task[None] | None = None
         self.screen = Screen(0, 0, 0, 0)
 
@@ -83,13 +95,13 @@ class Display:
     async def atom(self, name: str) -> int:
         """Return the atom that stands for `name`."""
         data = name.encode()
-        reply = await self._ask(16, 0, struct.pack("<Hxx", len(data)) + data)
+        reply = await self.ask(16, 0, struct.pack("<Hxx", len(data)) + data)
         return int(struct.unpack_from("<I", reply, 8)[0])
 
     async def property(self, window: int, name: str) -> bytes:
         """Return the first kilobyte of a property's value; empty if it is not set."""
         body = struct.pack("<IIIII", window, await self.atom(name), 0, 0, 256)
-        reply = await self._ask(20, 0, body)
+        reply = await self.ask(20, 0, body)
         width, length = reply[1], struct.unpack_from("<I", reply, 16)[0]
         return reply[32 : 32 + length * (width // 8)]
 
@@ -98,7 +110,7 @@ class Display:
         width = 8 if kind == STRING else 32
         count = len(value) * 8 // width
         head = struct.pack("<IIIBxxxI", window, await self.atom(name), kind, width, count)
-        self._send(18, 0, head + value)
+        self.send(18, 0, head + value)
 
     async def place_of(self, window: int) -> tuple[int, int, int, int]:
         """Return x and y on the screen, width and height of a window without its frame.
@@ -106,9 +118,9 @@ class Display:
         Raises:
             XError: there is no such window any more.
         """
-        size = await self._ask(14, 0, struct.pack("<I", window))
+        size = await self.ask(14, 0, struct.pack("<I", window))
         width, height = struct.unpack_from("<HH", size, 16)
-        place = await self._ask(40, 0, struct.pack("<IIhh", window, self.screen.root, 0, 0))
+        place = await self.ask(40, 0, struct.pack("<IIhh", window, self.screen.root, 0, 0))
         x, y = struct.unpack_from("<hh", place, 12)
         return x, y, width, height
 
@@ -116,13 +128,13 @@ class Display:
         """Send the window manager a client message of up to five 32-bit values."""
         event = struct.pack("<BBHII5i", 33, 32, 0, window, await self.atom(name), *_five(values))
         body = struct.pack("<II", self.screen.root, _TO_WINDOW_MANAGER) + event
-        self._send(25, 0, body)
+        self.send(25, 0, body)
         await self.sync()
 
     async def watch_size(self) -> None:
         """Ask to be told of every new size of the screen (`next_size`)."""
         body = struct.pack("<III", self.screen.root, 1 << 11, _STRUCTURE_NOTIFY)
-        self._send(_CHANGE_ATTRIBUTES, 0, body)
+        self.send(_CHANGE_ATTRIBUTES, 0, body)
         await self.sync()
 
     async def next_size(self) -> tuple[int, int]:
@@ -141,31 +153,31 @@ class Display:
     async def paint_root(self, width: int, height: int, rows: list[bytes]) -> None:
         """Make `rows` (of B, G, R, 0) the root window's background, and show it."""
         root, depth = self.screen.root, self.screen.depth
-        pixmap, context = self._new_id(), self._new_id()
-        self._send(53, depth, struct.pack("<IIHH", pixmap, root, width, height))
-        self._send(55, 0, struct.pack("<III", context, pixmap, 0))
+        pixmap, context = self.new_id(), self.new_id()
+        self.send(53, depth, struct.pack("<IIHH", pixmap, root, width, height))
+        self.send(55, 0, struct.pack("<III", context, pixmap, 0))
         step = max(1, _LARGEST_REQUEST // (width * 4))
         for top in range(0, height, step):
             part = rows[top : top + step]
             head = struct.pack("<IIHHhhBBxx", pixmap, context, width, len(part), 0, top, 0, depth)
-            self._send(72, 2, head + b"".join(part))
+            self.send(72, 2, head + b"".join(part))
             await self._writer.drain()
-        self._send(_CHANGE_ATTRIBUTES, 0, struct.pack("<III", root, 1, pixmap))
-        self._send(61, 0, struct.pack("<IhhHH", root, 0, 0, 0, 0))
-        self._send(60, 0, struct.pack("<I", context))
+        self.send(_CHANGE_ATTRIBUTES, 0, struct.pack("<III", root, 1, pixmap))
+        self.send(61, 0, struct.pack("<IhhHH", root, 0, 0, 0, 0))
+        self.send(60, 0, struct.pack("<I", context))
         # Panels look for the picture behind them by these names.
         for name in ("_XROOTPMAP_ID", "ESETROOT_PMAP_ID"):
             await self.set_property(root, name, PIXMAP, struct.pack("<I", pixmap))
         await self.sync()
         if self._painted:
-            self._send(54, 0, struct.pack("<I", self._painted))
+            self.send(54, 0, struct.pack("<I", self._painted))
         self._painted = pixmap
 
     _painted = 0
 
     async def sync(self) -> None:
         """Return when the X server has done all that was asked."""
-        await self._ask(43, 0, b"")
+        await self.ask(43, 0, b"")
 
     async def _greet(self, cookie: bytes) -> None:
         name = b"MIT-MAGIC-COOKIE-1"
@@ -180,6 +192,7 @@ class Display:
         vendor, formats = struct.unpack_from("<H", answer, 16)[0], answer[21]
         at = 32 + (vendor + 3) // 4 * 4 + formats * 8
         root, width, height = struct.unpack_from("<I16xHH", answer, at)
+        self.keycodes = (answer[26], answer[27])
         self.screen = Screen(root, answer[at + 38], width, height)
 
     async def _listen(self) -> None:
@@ -187,37 +200,96 @@ class Display:
             while True:
                 head = await self._reader.readexactly(32)
                 kind = head[0] & 0x7F
-                if kind == 1:
+                if kind in {_REPLY, _GENERIC_EVENT}:
                     more = struct.unpack_from("<I", head, 4)[0] * 4
-                    self._replies.put_nowait(head + await self._reader.readexactly(more))
-                elif kind == 0:
-                    self._replies.put_nowait(XError(f"The X server refused: error {head[1]}."))
-                elif kind == _CONFIGURE_NOTIFY:
-                    window, width, height = struct.unpack_from("<I8xHH", head, 8)
-                    if window == self.screen.root:
-                        self._sizes.put_nowait((width, height))
+                    head += await self._reader.readexactly(more)
+                if kind in {_ERROR, _REPLY}:
+                    self._answer(kind, head)
+                else:
+                    self._happened(kind, head)
         except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.lost.set()
             self._sizes.put_nowait(None)
-            self._replies.put_nowait(XError("The X server closed the connection."))
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(XError("The X server closed the connection."))
 
-    def _new_id(self) -> int:
+    def _answer(self, kind: int, head: bytes) -> None:
+        answer = self._waiting.pop(struct.unpack_from("<H", head, 2)[0], None)
+        if answer is None or answer.done():
+            return  # an error of what has no answer, or one that nobody waits for any more
+        if kind == _REPLY:
+            answer.set_result(head)
+        else:
+            answer.set_exception(XError(f"The X server refused: error {head[1]}."))
+
+    def _happened(self, kind: int, head: bytes) -> None:
+        if kind == _CONFIGURE_NOTIFY:
+            window, width, height = struct.unpack_from("<I8xHH", head, 8)
+            if window == self.screen.root:
+                self._sizes.put_nowait((width, height))
+        self.hear(kind, head)
+
+    def new_id(self) -> int:
+        """Return an id for something that is made on this connection."""
         self._next += 1
         return self._base + self._next
 
-    def _send(self, opcode: int, detail: int, body: bytes) -> None:
+    def send(self, opcode: int, detail: int, body: bytes) -> None:
+        """Send a request that has no answer, or whose answer nobody wants."""
         body = _pad(body)
-        self._writer.write(struct.pack("<BBH", opcode, detail, len(body) // 4 + 1) + body)
+        length = len(body) // 4 + 1
+        if length < 1 << 16:
+            head = struct.pack("<BBH", opcode, detail, length)
+        elif self._big:
+            head = struct.pack("<BBHI", opcode, detail, 0, length + 1)
+        else:
+            raise XError("The request is larger than this X server takes.")
+        self._sent = (self._sent + 1) & 0xFFFF
+        self._writer.write(head + body)
 
-    async def _ask(self, opcode: int, detail: int, body: bytes) -> bytes:
-        self._send(opcode, detail, body)
+    async def ask(self, opcode: int, detail: int, body: bytes) -> bytes:
+        """Send a request and return its answer, header included.
+
+        Raises:
+            XError: the X server refused, does not answer, or is gone.
+        """
+        if self.lost.is_set():
+            raise XError("The X server closed the connection.")
+        self.send(opcode, detail, body)
+        answer = self._waiting[self._sent] = asyncio.get_running_loop().create_future()
+        number = self._sent
         try:
             await self._writer.drain()
-            reply = await asyncio.wait_for(self._replies.get(), _TIMEOUT)
+            return await asyncio.wait_for(answer, _TIMEOUT)
         except (OSError, TimeoutError):
             raise XError("The X server does not answer.") from None
-        if isinstance(reply, XError):
-            raise reply
-        return reply
+        finally:
+            self._waiting.pop(number, None)
+
+    async def extension(self, name: str) -> tuple[int, int]:
+        """Return an extension's opcode and the number of its first event.
+
+        Raises:
+            XError: this X server has none of that name.
+        """
+        data = name.encode()
+        reply = await self.ask(98, 0, struct.pack("<Hxx", len(data)) + data)
+        if not reply[8]:
+            raise XError(f"The X server has no extension {name}.")
+        return reply[9], reply[10]
+
+    async def allow_big_requests(self) -> None:
+        """Have the X server take requests of more than 262,140 bytes from here on."""
+        opcode, _ = await self.extension("BIG-REQUESTS")
+        await self.ask(opcode, 0, b"")
+        self._big = True
+
+
+def _ignore(kind: int, event: bytes) -> None:
+    del kind, event
 
 
 def _five(values: tuple[int, ...]) -> tuple[int, ...]:
