@@ -13,12 +13,12 @@ _NEW = "ARRAY['session:control', 'session:exec', 'session:files']"
 
 def upgrade() -> None:
     for table in ("tokens", "sign_in_links"):
-        op.execute(f"UPDATE {table} SET scopes = scopes || {_NEW} WHERE scopes @> {_OLD}")  # noqa: S608
+        op.execute(f"UPDATE {table} SET scopes = scopes || {_NEW} WHERE scopes @> {_OLD}")  # noqa: S608 - names of ours
 
 
 def downgrade() -> None:
     for table in ("tokens", "sign_in_links"):
         op.execute(
-            f"UPDATE {table} SET scopes = ARRAY(SELECT one FROM unnest(scopes) AS one"  # noqa: S608
+            f"UPDATE {table} SET scopes = ARRAY(SELECT one FROM unnest(scopes) AS one"  # noqa: S608 - names of ours
             f" WHERE one <> ALL({_NEW}))"
         )
