@@ -34,6 +34,12 @@ from porthole_operator.seen import Finding, Pod, Seen
 from porthole_operator.status import LOOK_AGAIN, spoken
 from porthole_operator.subject import Subject
 
+PATIENCE: Final = timedelta(seconds=1.5)
+"""A pod that is younger is not in trouble yet: clusters bind volumes and find nodes in that time.
+
+To say so and to take it back would be three writes for a start with a new home.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -216,6 +222,9 @@ def _undrawn(case: Case, pod: Pod, begun_at: datetime) -> Plan:
     if not pod.begun:
         trouble = checks.first(checks.TROUBLES, case.subject, case.seen)
         if trouble is not None:
+            patient_until = begun_at + PATIENCE
+            if case.now < patient_until:
+                return case.plan(None, patient_until)
             return _blocked(case, trouble)
     deadline = begun_at + DEADLINES[case.status.phase]
     if case.now >= deadline:

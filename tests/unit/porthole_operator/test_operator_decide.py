@@ -18,7 +18,7 @@ from porthole_contract.session import Attempt, Idle
 from porthole_contract.template import Limits
 from porthole_contract.testing.builders import NOON
 from porthole_operator import checks
-from porthole_operator.decide import decide, refused
+from porthole_operator.decide import PATIENCE, decide, refused
 from porthole_operator.plan import Begin, DeleteSession, EndPod, Mend, Sleep
 from porthole_operator.seen import Container, Finding, Node, Note, Seen
 from tests.support.operator_worlds import (
@@ -196,6 +196,16 @@ def test_a_pod_that_cannot_begin_waits_and_says_why(name):
     better = decide(waiting, seen(subject, pod=a_running_pod()), later(hours=3))
     assert said(better) == (Phase.STARTING, Reason.STARTING)
     assert better.status.attempt.begun_at == later(hours=3)
+
+
+def test_what_a_cluster_settles_by_itself_is_no_trouble_yet():
+    subject = starting()
+    unbound = a_pod(node=None, unschedulable="pod has unbound immediate PersistentVolumeClaims")
+    around = seen(subject, pod=unbound)
+    plan = decide(subject, around, later(seconds=0.5))
+    assert said(plan) == (Phase.STARTING, Reason.STARTING)
+    assert plan.again == later(seconds=PATIENCE.total_seconds())
+    assert said(decide(subject, around, plan.again)) == (Phase.PENDING, Reason.VOLUME_UNAVAILABLE)
 
 
 @pytest.mark.parametrize(
