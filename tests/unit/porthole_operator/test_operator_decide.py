@@ -203,7 +203,7 @@ def test_what_a_cluster_settles_by_itself_is_no_trouble_yet():
     unbound = a_pod(node=None, unschedulable="pod has unbound immediate PersistentVolumeClaims")
     around = seen(subject, pod=unbound)
     plan = decide(subject, around, later(seconds=0.5))
-    assert said(plan) == (Phase.STARTING, Reason.STARTING)
+    assert plan.status.phase is Phase.STARTING
     assert plan.again == later(seconds=PATIENCE.total_seconds())
     assert said(decide(subject, around, plan.again)) == (Phase.PENDING, Reason.VOLUME_UNAVAILABLE)
 
