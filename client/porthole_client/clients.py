@@ -77,10 +77,15 @@ class Sessions(_Sessions, SyncNoun):
 
     @contextmanager
     def connect(
-        self, session: UUID | str, *, mode: str = "control", channel: str | None = None
+        self,
+        session: UUID | str,
+        *,
+        mode: str = "control",
+        channel: str | None = None,
+        protocol: str | None = None,
     ) -> Iterator[SyncConnection]:
         """Open a stream of a session: a WebSocket of the desktop's own bytes."""
-        ticket = self.ticket(session, mode=mode, channel=channel)
+        ticket = self.ticket(session, mode=mode, channel=channel, protocol=protocol)
         with sockets.open_sync(self.driver.place, ticket) as stream:
             yield stream
 
@@ -99,10 +104,15 @@ class AsyncSessions(_Sessions, AsyncNoun):
 
     @asynccontextmanager
     async def connect(
-        self, session: UUID | str, *, mode: str = "control", channel: str | None = None
+        self,
+        session: UUID | str,
+        *,
+        mode: str = "control",
+        channel: str | None = None,
+        protocol: str | None = None,
     ) -> AsyncIterator[ClientConnection]:
         """Open a stream of a session: a WebSocket of the desktop's own bytes."""
-        ticket = await self.ticket(session, mode=mode, channel=channel)
+        ticket = await self.ticket(session, mode=mode, channel=channel, protocol=protocol)
         async with sockets.open_async(self.driver.place, ticket) as stream:
             yield stream
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from porthole_contract.link.commands import OpenStream
-from porthole_contract.link.reports import StreamRefused
+from porthole_contract.link.reports import StreamRefused, TemplateOffered
+from porthole_contract.session import Protocol
+from porthole_contract.template import SessionTemplateSpec
 from tests.support.postgres import TestDatabase
 from tests.support.scripted_agent import ScriptedAgent, dial_back, view
 from tests.support.served import Served, served
@@ -47,6 +49,30 @@ async def test_bytes_go_both_ways_and_are_counted(one: Served, agent: ScriptedAg
     stream = await ended_stream(one, session)
     assert (stream["bytes_from_viewer"], stream["bytes_to_viewer"]) == (5, 5)
     assert stream["closed_reason"] == "viewer_left"
+
+
+async def test_a_desktop_over_rdp_is_opened_as_it_speaks(one: Served, agent: ScriptedAgent):
+    spec = SessionTemplateSpec(title="Office", protocols=(Protocol.RDP,))
+    agent.describe(
+        protocols=tuple(Protocol),
+        templates=(TemplateOffered(name="desktop", spec=spec),),
+    )
+    agent.on_stream = echo
+    session = await running_session(one, agent, protocol="rdp")
+    for asked in ({}, {"channel": "rdp", "protocol": "rdp", "mode": "view"}):
+        async with view(await ticket(one, session, **asked)) as viewer:
+            await viewer.send(b"hello")
+            assert await viewer.recv() == b"hello"
+    orders = [item for item in agent.heard if isinstance(item, OpenStream)]
+    assert [(order.channel, order.protocol, order.mode) for order in orders] == [
+        ("rdp", "rdcleanpath", "control"),
+        ("rdp", "rdp", "view"),
+    ]
+    listed = await one.control_plane.admin.get(f"{SESSIONS}/{session['id']}/streams")
+    assert [stream["protocol"] for stream in listed.json()["items"]] == ["rdp", "rdcleanpath"]
+    path = f"{SESSIONS}/{session['id']}/tickets"
+    refused = await one.control_plane.admin.post(path, json={"channel": "vnc"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "channel_not_served")
 
 
 async def test_an_agent_that_refuses_is_heard(one: Served, agent: ScriptedAgent):

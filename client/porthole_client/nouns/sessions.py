@@ -145,7 +145,11 @@ def wait_gone(session: UUID | str, *, timeout: float = 60.0) -> Steps[None]:
 
 
 def ticket(
-    session: UUID | str, *, mode: str = "control", channel: str | None = None
+    session: UUID | str,
+    *,
+    mode: str = "control",
+    channel: str | None = None,
+    protocol: str | None = None,
 ) -> Steps[Ticket]:
     """Return the right to open one stream of a session, once and soon.
 
@@ -153,8 +157,10 @@ def ticket(
         session: its id.
         mode: `control`, or `view` to look only.
         channel: what to open; None is the desktop's picture in its protocol.
+        protocol: what is spoken on it; None is what is usual there.
     """
-    body = {"mode": mode} if channel is None else {"mode": mode, "channel": channel}
+    asked = {"mode": mode, "channel": channel, "protocol": protocol}
+    body = {name: value for name, value in asked.items() if value is not None}
     answer = yield from call(Send("POST", f"{PATH}/{session}/tickets", body=body))
     return Ticket.model_validate_json(answer.body)
 

@@ -124,6 +124,12 @@ def check_served(
     return wanted, Mode(mode)
 
 
+def usual(channel: str) -> str:
+    """Return what is spoken on a channel; one that is not known here speaks its own name."""
+    known = channel in set(Channel) and Channel(channel) in PROTOCOLS
+    return PROTOCOLS[Channel(channel)][0] if known else channel
+
+
 def _quote(name: str) -> str:
     """Quote a peer's name for a sentence: printable ASCII, and not too much of it."""
     shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."

@@ -259,6 +259,7 @@ async def create_ticket(
         session,
         linked=agent is not None and agent.linked,
         channel=body.channel,
+        protocol=body.protocol,
         mode=body.mode,
         origin=request.headers.get("origin") if principal.by_cookie else None,
         lifetime=parts.settings.ticket_lifetime,

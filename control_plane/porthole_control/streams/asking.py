@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from porthole_contract.link.commands import OpenStream
 from porthole_contract.link.reports import StreamRefused
-from porthole_contract.stream.channels import PROTOCOLS, Channel
+from porthole_contract.stream.channels import usual
 from porthole_control.background import keep_going
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Bell, Doorbell
@@ -75,19 +75,13 @@ def _order(stream: repository.Wanted, base: str, secret: str, expires_at: dateti
         stream=stream.id,
         session=stream.session_id,
         owner=stream.owner,
-        protocol=protocol_of(stream.channel),
+        protocol=stream.protocol or usual(stream.channel),
         channel=stream.channel,
         mode=stream.mode,
         url=f"{base}/api/v1/streams/{stream.id}/agent",
         secret=secret,
         expires_at=expires_at,
     )
-
-
-def protocol_of(channel: str) -> str:
-    """Return what is spoken on a channel; a channel we do not know speaks its own name."""
-    known = channel in set(Channel) and Channel(channel) in PROTOCOLS
-    return PROTOCOLS[Channel(channel)][0] if known else channel
 
 
 async def streams_refused(unit: Unit, speaker: Speaker, items: Sequence[StreamRefused]) -> None:

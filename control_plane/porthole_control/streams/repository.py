@@ -25,6 +25,7 @@ class Seen:
 
     id: UUID
     channel: str
+    protocol: str | None
     mode: Literal["control", "view"]
     viewer: str
     state: Literal["ticket", "waiting", "open", "closed"]
@@ -191,6 +192,7 @@ class Wanted:
     session_id: UUID
     owner: str
     channel: str
+    protocol: str | None
     mode: Literal["control", "view"]
     agent_id: UUID
 
@@ -208,6 +210,7 @@ async def to_be_asked(
             streams.c.session_id,
             OWNER_THERE,
             streams.c.channel,
+            streams.c.protocol,
             streams.c.mode,
             streams.c.agent_id,
         )

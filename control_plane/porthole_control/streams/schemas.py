@@ -1,12 +1,16 @@
 """What the API says about streams, and what it asks for."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
+from porthole_contract.stream.channels import usual
 from porthole_control.streams.repository import Seen
+
+_WORD: Final = r"^[a-z][a-z0-9-]{0,31}$"
 
 
 class NewTicket(BaseModel):
@@ -15,7 +19,20 @@ class NewTicket(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: Literal["control", "view"] = "control"
-    channel: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = "vnc"
+    channel: Annotated[
+        str | SkipJsonSchema[None],
+        Field(
+            pattern=_WORD, description="What is opened; left out: the screen, over its protocol."
+        ),
+    ] = None
+    protocol: Annotated[
+        str | SkipJsonSchema[None],
+        Field(
+            pattern=_WORD,
+            description="What is spoken: on `rdp`, `rdcleanpath` as browsers do, or `rdp` with the"
+            " gate's TLS inside the stream. Left out: what is usual on the channel.",
+        ),
+    ] = None
 
 
 class TicketOut(BaseModel):
@@ -31,6 +48,7 @@ class StreamOut(BaseModel):
 
     id: UUID
     channel: str
+    protocol: str = Field(description="What is spoken on it.")
     mode: Literal["control", "view"]
     viewer: str = Field(description="Who looked.")
     state: Literal["ticket", "waiting", "open", "closed"]
@@ -47,6 +65,7 @@ class StreamOut(BaseModel):
         return cls(
             id=stream.id,
             channel=stream.channel,
+            protocol=stream.protocol or usual(stream.channel),
             mode=stream.mode,
             viewer=stream.viewer,
             state=stream.state,

@@ -15,6 +15,8 @@ streams = Table(
     Column("user_id", Id, ForeignKey("users.id"), nullable=False),
     Column("token_id", Id, ForeignKey("tokens.id"), nullable=False),
     Column("channel", Text, nullable=False),
+    # NULL: what is usual on the channel.
+    Column("protocol", Text),
     Column("mode", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="ticket"),
     # -- the viewer's leg: opened once by whoever has the ticket; NULL: we ourselves look

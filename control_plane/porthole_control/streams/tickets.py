@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from porthole_contract.lifecycle import Phase
-from porthole_contract.stream.channels import SERVED, Channel
+from porthole_contract.session import Protocol
+from porthole_contract.stream.channels import DESKTOPS, PROTOCOLS, SERVED, Channel, usual
 from porthole_control.db.database import Unit
 from porthole_control.db.ids import new_id
 from porthole_control.errors import Conflict, Unavailable
@@ -14,6 +16,8 @@ from porthole_control.people.rules import Principal
 from porthole_control.people.service import new_secret
 from porthole_control.sessions.repository import Session
 from porthole_control.streams import repository
+
+_SCREENS: Final = frozenset(channel for channels in DESKTOPS.values() for channel in channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,44 @@ class Ticket:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a stream is about, and what is spoken on it."""
+
+    channel: Channel
+    protocol: str
+
+
+def opened(desktop: str, channel: str | None, protocol: str | None, mode: str) -> Opened:
+    """Return what is opened of a desktop of this protocol (pure).
+
+    Raises:
+        Conflict: its gate serves no such channel, or not in that mode or protocol.
+    """
+    screens = DESKTOPS.get(desktop, ())
+    name = screens[0] if channel is None and screens else channel
+    if name is None or name not in set(Channel) or mode not in SERVED.get(Channel(name), ()):
+        raise Conflict("channel_not_served", f"There is no channel {name!r} to look at.")
+    known = Channel(name)
+    if known in _SCREENS and known not in screens:
+        raise Conflict(
+            "channel_not_served", f"The session's desktop is seen over {desktop!r}, not {name!r}."
+        )
+    spoken = protocol or usual(known)
+    if spoken not in PROTOCOLS[known]:
+        words = " or ".join(repr(str(word)) for word in PROTOCOLS[known])
+        raise Conflict("protocol_not_served", f"On {name!r} there is {words}, not {spoken!r}.")
+    return Opened(known, spoken)
+
+
 async def issue(
     unit: Unit,
     principal: Principal,
     session: Session,
     *,
     linked: bool,
-    channel: str,
+    channel: str | None,
+    protocol: str | None,
     mode: str,
     origin: str | None,
     lifetime: timedelta,
@@ -43,18 +78,18 @@ async def issue(
         principal: who will look.
         session: at what; it is theirs.
         linked: whether its agent can be asked now.
-        channel: which channel, e.g. `vnc`.
+        channel: which channel, e.g. `vnc`; None: the usual one of its desktop.
+        protocol: what is spoken on it; None: what is usual there.
         mode: `control` or `view`.
         origin: the web origin that asks; the stream is opened from there or not at all.
         lifetime: how long the ticket is good.
 
     Raises:
-        Conflict: no gate serves that channel, or the session has ended or does not run (yet).
+        Conflict: its gate does not serve that (`opened`), or the session has ended or does not
+            run (yet).
         Unavailable: its agent is out of reach.
     """
-    served = SERVED.get(Channel(channel), frozenset()) if channel in set(Channel) else frozenset()
-    if mode not in served:
-        raise Conflict("channel_not_served", f"There is no channel {channel!r} to look at.")
+    what = opened(session.spec.get("protocol") or Protocol.VNC, channel, protocol, mode)
     if session.ended or session.phase == Phase.TERMINATING:
         raise Conflict("session_ended", "The session has ended.")
     if session.phase != Phase.RUNNING:
@@ -74,7 +109,8 @@ async def issue(
         owner=session.owner,
         user_id=principal.user_id,
         token_id=principal.token_id,
-        channel=channel,
+        channel=what.channel,
+        protocol=what.protocol,
         mode=mode,
         ticket_hash=kept,
         ticket_expires_at=expires_at,

@@ -1369,7 +1369,7 @@ export interface components {
         NewTicket: {
             /**
              * Channel
-             * @default vnc
+             * @description What is opened; left out: the screen, over its protocol.
              */
             channel?: string;
             /**
@@ -1378,6 +1378,11 @@ export interface components {
              * @enum {string}
              */
             mode?: "control" | "view";
+            /**
+             * Protocol
+             * @description What is spoken: on `rdp`, `rdcleanpath` as browsers do, or `rdp` with the gate's TLS inside the stream. Left out: what is usual on the channel.
+             */
+            protocol?: string;
         };
         /**
          * NewToken
@@ -2207,6 +2212,11 @@ export interface components {
             mode: "control" | "view";
             /** Opened At */
             opened_at: string | null;
+            /**
+             * Protocol
+             * @description What is spoken on it.
+             */
+            protocol: string;
             /**
              * State
              * @enum {string}

@@ -1,0 +1,44 @@
+"""What a ticket opens of a desktop."""
+
+import pytest
+
+from porthole_control.errors import Conflict
+from porthole_control.streams.tickets import opened
+
+
+@pytest.mark.parametrize(
+    ("desktop", "channel", "protocol", "what"),
+    [
+        ("vnc", None, None, ("vnc", "rfb")),
+        ("rdp", None, None, ("rdp", "rdcleanpath")),
+        ("rdp", "rdp", "rdp", ("rdp", "rdp")),
+        ("rdp", "control", None, ("control", "lines")),
+    ],
+)
+def test_what_is_opened(
+    desktop: str, channel: str | None, protocol: str | None, what: tuple[str, str]
+) -> None:
+    mode = "observe" if channel == "control" else "view"
+    found = opened(desktop, channel, protocol, mode)
+    assert (found.channel, found.protocol) == what
+
+
+@pytest.mark.parametrize(
+    ("desktop", "channel", "protocol", "code", "says"),
+    [
+        ("vnc", "rdp", None, "channel_not_served", "seen over 'vnc', not 'rdp'"),
+        ("rdp", "vnc", None, "channel_not_served", "seen over 'rdp', not 'vnc'"),
+        ("rdp", "smell", None, "channel_not_served", "no channel 'smell'"),
+        ("rdp", "control", None, "channel_not_served", "no channel 'control'"),
+        ("x", None, None, "channel_not_served", "no channel None"),
+        ("rdp", None, "rfb", "protocol_not_served", "'rdcleanpath' or 'rdp', not 'rfb'"),
+        ("vnc", None, "rdp", "protocol_not_served", "'rfb', not 'rdp'"),
+    ],
+)
+def test_what_is_not_opened(
+    desktop: str, channel: str | None, protocol: str | None, code: str, says: str
+) -> None:
+    with pytest.raises(Conflict) as caught:
+        opened(desktop, channel, protocol, "control")
+    assert caught.value.code == code
+    assert says in str(caught.value)
