@@ -1,0 +1,311 @@
+"""The channel `drive`: pictures of the screen, keys, pointer and clipboard, for programs.
+
+Lines of JSON, some followed by raw bytes (`porthole_contract.stream.drive` has the grammar).
+The gate has judged each request before it comes here; this side only refuses what it
+cannot do. Everything is done through the X server, and so the same whatever protocol
+viewers speak.
+"""
+
+import asyncio
+import json
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from . import picture
+from .input import Input, NoSuchKey
+from .selection import LARGEST, Clipboard, TooLong
+from .x11 import Display, XError
+
+_LONGEST_LINE: Final = 256 * 1024
+_PART: Final = 32 * 1024
+_DAMAGE_NON_EMPTY: Final = 3
+_ALL_PLANES: Final = 0xFFFFFFFF
+_PIXMAP_FORMAT: Final = 2
+
+
+class Channel(Protocol):
+    """Bytes to and from the gate, with back-pressure."""
+
+    over: asyncio.Event
+    """Set when nobody listens any more."""
+
+    async def read(self) -> bytes:
+        """Return what has come; empty: the channel is over."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, once there is room for them."""
+
+
+class CannotDo(Exception):
+    """A request is not done: `code` for programs, a sentence for people."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Driver:
+    """Drives one desktop.
+
+    Args:
+        connect: returns a new connection to its X server.
+
+    Raises:
+        XError: (of `connect`) there is none yet.
+    """
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._desk: _Desk | None = None
+        self._turn = asyncio.Lock()
+
+    async def serve(self, channel: Channel) -> None:
+        """Serve one channel until it is over; what it still holds is let go of."""
+        lines = _Lines(channel)
+        try:
+            while (line := await lines.line()) is not None:
+                request = _read(line)
+                raw = await lines.raw(_size(request)) if "bytes" in request else b""
+                done = await _unless(channel.over, self._in_turn(request, raw))
+                if done is None:
+                    return
+                answer, data = done
+                await channel.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+                for at in range(0, len(data), _PART):
+                    await channel.write(data[at : at + _PART])
+        finally:
+            if self._desk is not None and not self._desk.display.lost.is_set():
+                async with self._turn:
+                    await self._desk.input.let_go()
+
+    async def _in_turn(self, request: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+        async with self._turn:
+            return await self._answer(request, raw)
+
+    async def _answer(self, request: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+        number = request["id"]
+        try:
+            fields, data = await self._do(request, raw)
+        except CannotDo as fault:
+            at = getattr(fault, "at", None)
+            where = {} if at is None else {"at": at}
+            answer = {"type": "failed", "id": number, "code": fault.code, "message": str(fault)}
+            return answer | where, b""
+        except (XError, OSError) as error:
+            sentence = f"The desktop's screen cannot be reached: {error}"
+            return _failed(number, "screen_unreachable", sentence), b""
+        return {**fields, "id": number}, data
+
+    async def _do(self, request: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+        desk = await self._open()
+        match request:
+            case {"type": "screenshot"}:
+                width = request.get("width")
+                return await desk.picture(width if isinstance(width, int) else None)
+            case {"type": "act", "actions": [*actions]}:
+                return await desk.act(actions), b""
+            case {"type": "read_clipboard"}:
+                try:
+                    text = await desk.clipboard.read()
+                except TooLong:
+                    sentence = f"What was copied is longer than {LARGEST} bytes."
+                    raise CannotDo("clipboard_too_long", sentence) from None
+                return {"type": "clipboard", "bytes": len(text)}, text
+            case {"type": "write_clipboard"}:
+                await desk.clipboard.write(raw)
+                return {"type": "done"}, b""
+            case _:
+                raise CannotDo("unknown_request", "This desktop knows no such request.")
+
+    async def _open(self) -> "_Desk":
+        if self._desk is None or self._desk.display.lost.is_set():
+            desk = _Desk(await self._connect())
+            try:
+                await desk.open()
+            except BaseException:
+                desk.display.close()
+                raise
+            self._desk = desk
+        return self._desk
+
+    def close(self) -> None:
+        """Leave the X server."""
+        if self._desk is not None:
+            self._desk.display.close()
+
+
+class _Desk:
+    """One connection to the X server, and what is done through it."""
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.input = Input(display)
+        self.clipboard = Clipboard(display)
+        self._damage = (0, 0)
+        self._damaged = 0
+        self._changed = asyncio.Event()
+        display.hear = self._hear
+
+    async def open(self) -> None:
+        """Find what is needed of the X server."""
+        await self.display.allow_big_requests()
+        await self.input.open()
+        await self.clipboard.open()
+        self._damage = await self.display.extension("DAMAGE")
+        await self.display.ask(self._damage[0], 0, struct.pack("<II", 1, 1))
+
+    async def picture(self, most: int | None) -> tuple[dict[str, Any], bytes]:
+        """Return a picture of the screen, no wider than `most`."""
+        root = self.display.screen.root
+        size = await self.display.ask(14, 0, struct.pack("<I", root))
+        width, height = struct.unpack_from("<HH", size, 16)
+        body = struct.pack("<IhhHHI", root, 0, 0, width, height, _ALL_PLANES)
+        pixels = (await self.display.ask(73, _PIXMAP_FORMAT, body))[32:]
+        if len(pixels) != width * height * 4:
+            raise CannotDo("screen_unknown", "The screen has pixels of another size.")
+        return await asyncio.get_running_loop().run_in_executor(
+            None, _packed, width, height, pixels, most
+        )
+
+    async def act(self, actions: list[Any]) -> dict[str, Any]:
+        """Do actions, one after another."""
+        still: bool | None = None
+        for at, action in enumerate(actions):
+            try:
+                found = await self._act(action)
+            except (KeyError, TypeError, AttributeError, struct.error) as error:
+                fault = CannotDo("unknown_action", f"This action cannot be: {error!r}"[:300])
+                fault.at = at  # type: ignore[attr-defined]
+                raise fault from None
+            except NoSuchKey as error:
+                fault = CannotDo("unknown_key", str(error))
+                fault.at = at  # type: ignore[attr-defined]
+                raise fault from None
+            still = found if found is not None else still
+        return {"type": "done"} if still is None else {"type": "done", "still": still}
+
+    async def _act(self, action: dict[str, Any]) -> bool | None:
+        match action["do"]:
+            case "text":
+                await self.input.text(action["text"])
+            case "tap" | "press" | "release" as how:
+                down, up = how != "release", how != "press"
+                await self.input.press(action["keys"], down=down, up=up)
+            case "move":
+                await self.input.move(action["x"], action["y"])
+            case "button":
+                await self.input.button(action["button"], down=action["down"])
+            case "pause":
+                await asyncio.sleep(action["seconds"])
+            case "still":
+                return await self._still(action["quiet"], action["within"])
+            case _:
+                raise KeyError(action["do"])
+        return None
+
+    async def _still(self, quiet: float, within: float) -> bool:
+        """Wait until nothing was drawn for a while; return whether it came to that."""
+        opcode, _ = self._damage
+        self._damaged = self.display.new_id()
+        body = struct.pack("<IIBxxx", self._damaged, self.display.screen.root, _DAMAGE_NON_EMPTY)
+        self.display.send(opcode, 1, body)
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    self._changed.clear()
+                    self.display.send(opcode, 3, struct.pack("<III", self._damaged, 0, 0))
+                    try:
+                        await asyncio.wait_for(self._changed.wait(), quiet)
+                    except TimeoutError:
+                        await self.display.sync()
+                        if not self._changed.is_set():
+                            return True
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            return False
+        finally:
+            self.display.send(opcode, 2, struct.pack("<I", self._damaged))
+
+    def _hear(self, kind: int, event: bytes) -> None:
+        if kind == self._damage[1] and self._damage[1]:
+            if struct.unpack_from("<I", event, 8)[0] == self._damaged:
+                self._changed.set()
+        else:
+            self.clipboard.heard(kind, event)
+
+
+async def _unless(
+    over: asyncio.Event, work: Coroutine[Any, Any, tuple[dict[str, Any], bytes]]
+) -> tuple[dict[str, Any], bytes] | None:
+    """Return what `work` does; None if nobody waits for it any more, and then it is stopped."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(over.wait())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+class _Lines:
+    """Lines, and raw bytes between them, out of a channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._rest = bytearray()
+
+    async def line(self) -> bytes | None:
+        """Return the next line; None: the channel is over."""
+        while (end := self._rest.find(b"\n")) < 0:
+            if len(self._rest) > _LONGEST_LINE or not await self._more():
+                return None
+        line = bytes(self._rest[:end])
+        del self._rest[: end + 1]
+        return line
+
+    async def raw(self, count: int) -> bytes:
+        """Return so many bytes."""
+        while len(self._rest) < count:
+            if not await self._more():
+                raise ConnectionResetError("The channel ended in the middle of a text.")
+        raw = bytes(self._rest[:count])
+        del self._rest[:count]
+        return raw
+
+    async def _more(self) -> bool:
+        data = await self._channel.read()
+        self._rest += data
+        return bool(data)
+
+
+def _packed(
+    width: int, height: int, pixels: bytes, most: int | None
+) -> tuple[dict[str, Any], bytes]:
+    if most is not None and most >= 1:
+        width, height, pixels = picture.scaled(width, height, pixels, most)
+    data = picture.png(width, height, pixels)
+    return {"type": "picture", "width": width, "height": height, "bytes": len(data)}, data
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        request = None
+    if not isinstance(request, dict) or not isinstance(request.get("id"), int):
+        raise ConnectionResetError("A line of the channel is no request.")
+    return request
+
+
+def _size(request: dict[str, Any]) -> int:
+    size = request["bytes"]
+    if not isinstance(size, int) or not 0 <= size <= LARGEST:
+        raise ConnectionResetError("A text of that size cannot be.")
+    return size
+
+
+def _failed(number: int, code: str, sentence: str) -> dict[str, Any]:
+    return {"type": "failed", "id": number, "code": code, "message": sentence[:500]}

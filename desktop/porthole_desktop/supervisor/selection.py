@@ -1,0 +1,182 @@
+"""The clipboard of an X server, as text: what is copied is read, what is to be pasted is offered.
+
+X keeps no clipboard: who copies answers whoever pastes. So to write it is to own the
+selection and to answer; to read it is to ask its owner, who hands over long texts in parts
+(INCR).
+"""
+
+import asyncio
+import contextlib
+import struct
+from typing import Final
+
+from .x11 import Display, XError
+
+LARGEST: Final = 2**20
+"""Bytes of UTF-8."""
+_READ_SECONDS: Final = 3.0
+_PART: Final = 64 * 1024
+_ATOM: Final = 4
+_PROPERTY_NOTIFY, _SELECTION_CLEAR, _SELECTION_REQUEST, _SELECTION_NOTIFY = 28, 29, 30, 31
+_PROPERTY_CHANGES: Final = 1 << 22
+_NEW_VALUE: Final = 0
+_OFFERED: Final = ("UTF8_STRING", "text/plain;charset=utf-8", "text/plain", "STRING", "TEXT")
+
+
+class TooLong(Exception):
+    """What was copied is longer than `LARGEST`."""
+
+
+class Clipboard:
+    """The selection `CLIPBOARD`, by a window of ours that nobody sees; use `open`.
+
+    Args:
+        display: told of events by `heard`.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._window = 0
+        self._atoms: dict[str, int] = {}
+        self._text = b""
+        self._events: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """Make the window, learn the names."""
+        display = self._display
+        self._window = display.new_id()
+        place = struct.pack(
+            "<IIhhHHHHIII",
+            self._window,
+            display.screen.root,
+            0,
+            0,
+            1,
+            1,
+            0,
+            2,
+            0,
+            1 << 11,
+            _PROPERTY_CHANGES,
+        )
+        display.send(1, 0, place)
+        for name in ("CLIPBOARD", "TARGETS", "INCR", "PORTHOLE_TEXT", *_OFFERED):
+            self._atoms[name] = await display.atom(name)
+
+    def heard(self, kind: int, event: bytes) -> None:
+        """Take an event."""
+        if kind == _SELECTION_REQUEST:
+            self._hand_over(event)
+        elif kind in {_SELECTION_NOTIFY, _PROPERTY_NOTIFY}:
+            self._events.put_nowait(event)
+        elif kind == _SELECTION_CLEAR:
+            self._text = b""
+
+    async def write(self, text: bytes) -> None:
+        """Have programs paste this.
+
+        Raises:
+            XError: the X server does not let us.
+        """
+        self._text = text
+        clipboard = self._atoms["CLIPBOARD"]
+        self._display.send(22, 0, struct.pack("<III", self._window, clipboard, 0))
+        if await self._owner() != self._window:
+            raise XError("The clipboard was taken by another program.")
+
+    async def read(self) -> bytes:
+        """Return what was copied last, in UTF-8; empty if nothing was.
+
+        Raises:
+            TooLong: it is longer than `LARGEST`.
+            XError: its owner does not answer.
+        """
+        owner = await self._owner()
+        if owner == self._window:
+            return self._text
+        if owner == 0:
+            return b""
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                return await self._ask("UTF8_STRING") or await self._ask("STRING") or b""
+        except TimeoutError:
+            raise XError("The program that has copied something does not hand it over.") from None
+
+    async def _owner(self) -> int:
+        reply = await self._display.ask(23, 0, struct.pack("<I", self._atoms["CLIPBOARD"]))
+        return int(struct.unpack_from("<I", reply, 8)[0])
+
+    async def _ask(self, target: str) -> bytes | None:
+        while not self._events.empty():
+            self._events.get_nowait()
+        atoms = self._atoms
+        wanted = (self._window, atoms["CLIPBOARD"], atoms[target], atoms["PORTHOLE_TEXT"], 0)
+        self._display.send(24, 0, struct.pack("<IIIII", *wanted))
+        while (event := await self._events.get())[0] & 0x7F != _SELECTION_NOTIFY:
+            pass
+        if struct.unpack_from("<I", event, 20)[0] == 0:
+            return None  # it has no text of that kind
+        kind, text = await self._take()
+        if kind == atoms["INCR"]:
+            text = await self._take_parts()
+        if len(text) > LARGEST:
+            raise TooLong
+        if target == "STRING":
+            return text.decode("latin-1").encode()
+        return text.decode(errors="replace").encode()
+
+    async def _take_parts(self) -> bytes:
+        """Taking a property away asks for the next part; an empty one is the end."""
+        parts = bytearray()
+        while True:
+            event = await self._events.get()
+            changed, state = struct.unpack_from("<I4xB", event, 8)
+            if event[0] & 0x7F != _PROPERTY_NOTIFY or state != _NEW_VALUE:
+                continue
+            if changed != self._atoms["PORTHOLE_TEXT"]:
+                continue
+            _, part = await self._take()
+            if not part:
+                return bytes(parts)
+            parts += part
+            if len(parts) > LARGEST:
+                raise TooLong
+
+    async def _take(self) -> tuple[int, bytes]:
+        """Return our property's type and value, and delete it."""
+        body = struct.pack(
+            "<IIIII", self._window, self._atoms["PORTHOLE_TEXT"], 0, 0, (LARGEST + _PART) // 4
+        )
+        reply = await self._display.ask(20, 1, body)
+        kind, _, length = struct.unpack_from("<III", reply, 8)
+        return kind, reply[32 : 32 + length * (reply[1] // 8)]
+
+    def _hand_over(self, event: bytes) -> None:
+        """Answer a program that pastes."""
+        time, _, requestor, selection, target, place = struct.unpack_from("<IIIIII", event, 4)
+        place = place or target
+        atoms = self._atoms
+        if target == atoms["TARGETS"]:
+            offered = [atoms["TARGETS"], *(atoms[name] for name in _OFFERED)]
+            self._put(requestor, place, _ATOM, 32, struct.pack(f"<{len(offered)}I", *offered))
+        elif target in {atoms[name] for name in _OFFERED}:
+            text = self._text
+            if target == atoms["STRING"]:
+                text = text.decode(errors="replace").encode("latin-1", "replace")
+            kind = atoms["UTF8_STRING"] if target == atoms["TEXT"] else target
+            try:
+                self._put(requestor, place, kind, 8, text)
+            except XError:
+                place = 0
+        else:
+            place = 0
+        told = struct.pack(
+            "<BxHIIIII8x", _SELECTION_NOTIFY, 0, time, requestor, selection, target, place
+        )
+        with contextlib.suppress(XError):
+            self._display.send(25, 0, struct.pack("<II", requestor, 0) + told)
+
+    def _put(self, window: int, name: int, kind: int, width: int, value: bytes) -> None:
+        count = len(value) * 8 // width
+        head = struct.pack("<IIIBxxxI", window, name, kind, width, count)
+        self._display.send(18, 0, head + value)
