@@ -12,18 +12,22 @@ back-pressure that streams rely on. What is different here, and why:
 * A peer that does not read is answered no pings: the pongs would pile up without end.
 * The kernel takes only so much that it cannot send yet; the rest waits where it slows the
   sender down, and a slow viewer is not seconds behind.
+* A large message is sent as its header and itself. websockets copies it behind its header,
+  and then once more, before it is written.
 * When the server stops, applications that were told so (`going_away`) say goodbye
   themselves; uvicorn would cut them off in the middle of it.
 """
 
 import asyncio
 import socket
+import struct
 from asyncio.transports import BaseTransport
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from porthole_control.sockets import GOING_AWAY, LOST
 
@@ -38,6 +42,9 @@ _MOST_FRAGMENTS: Final = 1024
 _UNSENT: Final = 128 * 1024
 _GOODBYE_SECONDS: Final = 2.0
 _TCP_NOTSENT_LOWAT: Final = 25
+_LARGE: Final = 4096
+"""Bytes from which on two copies cost more than a second buffer for the kernel."""
+_WHOLE_BINARY: Final = 0x82
 
 
 class WebSocketServerProtocol(WebSocketsSansIOProtocol):
@@ -99,10 +106,27 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         """Send what the application says."""
+        data = message.get("bytes")
+        if data is not None and len(data) >= _LARGE and await self._sent_as_it_is(data):
+            return
         await super().send(message)
         # An answer instead of a WebSocket is an end like any other, not an application's error.
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
+
+    async def _sent_as_it_is(self, data: bytes) -> bool:
+        """Send a large message without a copy, if messages can be sent now."""
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            return False
+        if self.conn.extensions:  # it would have to be compressed
+            return False
+        if len(data) < 1 << 16:
+            head = struct.pack("!BBH", _WHOLE_BINARY, 126, len(data))
+        else:
+            head = struct.pack("!BBQ", _WHOLE_BINARY, 127, len(data))
+        self.transport.writelines((head, data))
+        return True
 
     # Whether the peer lives --------------------------------------------------------------
 
