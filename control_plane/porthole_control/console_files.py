@@ -13,6 +13,9 @@ from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.types import Receive, Scope, Send
 
+from porthole_control.edge import CONSOLE_POLICY
+
+_PAGE = "index.html"
 _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8">
 <title>Porthole</title><h1>The console has not been built</h1>
 <p>Porthole runs, and its API is at <code>/api/v1</code>. Run <code>./porthole up</code> in the
@@ -43,9 +46,9 @@ class Console:
         await self._answer(path)(scope, receive, send)
 
     def _answer(self, path: str) -> Response:
-        if "index.html" not in self._files:
+        if _PAGE not in self._files:
             return HTMLResponse(_NOT_BUILT, 503)
-        file = self._files.get(path or "index.html")
+        file = self._files.get(path or _PAGE)
         if file is None and f"/{path}" == self._below:
             return RedirectResponse(f"{self._below}/")  # its files have relative addresses
         if file is None:
@@ -53,7 +56,10 @@ class Console:
         caching = (
             "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
         )
-        return FileResponse(file, headers={"Cache-Control": caching})
+        headers = {"Cache-Control": caching}
+        if file.name == _PAGE:
+            headers["Content-Security-Policy"] = CONSOLE_POLICY
+        return FileResponse(file, headers=headers)
 
 
 def add_to(app: FastAPI, root: Path, *, below: str = "") -> None:

@@ -31,12 +31,15 @@ from porthole_telemetry import tracing
 
 logger = structlog.get_logger(__name__)
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data: blob:;"
+_POLICY = (
+    "default-src 'none'; script-src {scripts}; connect-src 'self'; img-src 'self' data: blob:;"
     " style-src 'self'; font-src 'self'; media-src 'self' blob:;"
     " worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
 )
+CONTENT_SECURITY_POLICY = _POLICY.format(scripts="'self'")
+CONSOLE_POLICY = _POLICY.format(scripts="'self' 'wasm-unsafe-eval'")
+"""Of the console's page alone: the viewer of RDP is WebAssembly."""
 
 _PERMISSIONS = (
     "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=(self),"

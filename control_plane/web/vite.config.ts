@@ -1,13 +1,15 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig, type PluginOption } from "vite";
 
+import { wasmBeside } from "./wasm.ts";
+
 /**
  * `npm run dev` talks to the control plane at PORTHOLE_URL, or, without one, to the scripted
  * one in `dev/`, which has a session in every phase.
  */
 export default defineConfig(async ({ command, mode }) => {
   const target = process.env["PORTHOLE_URL"];
-  const plugins: PluginOption[] = [svelte()];
+  const plugins: PluginOption[] = [svelte(), wasmBeside()];
   if (command === "serve" && mode !== "test" && !target) {
     const { scriptedControlPlane } = await import("./dev/control-plane.ts");
     plugins.push(scriptedControlPlane());

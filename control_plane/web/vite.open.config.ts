@@ -1,9 +1,11 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
+import { wasmBeside } from "./wasm.ts";
+
 /** The page of `porthole open`, which serves it by itself: it lies beside the command. */
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), wasmBeside()],
   base: "./",
   build: {
     outDir: "../../client/porthole_client/page",

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from porthole_control import app as application
+from porthole_control import console_files
 from tests.support.control_plane import BASE, ControlPlane, a_control_plane
 from tests.support.postgres import TestDatabase
 from tests.support.processes import Process
@@ -105,6 +107,19 @@ async def test_every_answer_has_headers_for_browsers_and_an_id(control_plane: Co
     assert given.headers["x-request-id"] == given.json()["request_id"] == "abc-12345"
     odd = await control_plane.admin.get("/readyz", headers={"X-Request-Id": "a b\tc"})
     assert odd.headers["x-request-id"] != "a b\tc"
+
+
+async def test_the_consoles_page_alone_may_compile_webassembly(tmp_path: Path):
+    for name in ("index.html", "one.js"):
+        (tmp_path / name).write_text("")
+    app = FastAPI()
+    console_files.add_to(app, tmp_path)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as here:
+        for path in ("/", "/index.html"):
+            policy = (await here.get(path)).headers["content-security-policy"]
+            assert "script-src 'self' 'wasm-unsafe-eval';" in policy
+        assert "content-security-policy" not in (await here.get("/one.js")).headers
 
 
 async def test_methods_and_paths_that_are_not_there(control_plane: ControlPlane):

@@ -33,12 +33,15 @@ _INDEX: Final = "open.html"
 _ADDRESS: Final = "127.0.0.1"
 _LONGEST: Final = 256 * 1024
 _BODY: Final = 4096
+_POLICY: Final = (
+    "default-src 'none'; script-src {}; connect-src 'self'; img-src 'self' data: blob:;"
+    " style-src 'self'; font-src 'self'; worker-src 'self'; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE_POLICY: Final = _POLICY.format("'self' 'wasm-unsafe-eval'")
+"""Of the page alone: the viewer of RDP is WebAssembly."""
 _HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data: blob:;"
-        " style-src 'self'; font-src 'self'; worker-src 'self'; base-uri 'none';"
-        " form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": _POLICY.format("'self'"),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -122,7 +125,8 @@ class Page:
         except web.HTTPException as error:
             response = _problem(HTTPStatus(error.status), "http", f"{error.reason}.")
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)
         return response
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -130,7 +134,8 @@ class Page:
         file = self._files.get(request.match_info["path"] or _INDEX)
         if file is None:
             raise Turned(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.")
-        return web.FileResponse(file)
+        page = {"Content-Security-Policy": _PAGE_POLICY} if file.name == _INDEX else None
+        return web.FileResponse(file, headers=page)
 
     async def _sign_in(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"key": self._guard.redeem(await _field(request, "secret"))})

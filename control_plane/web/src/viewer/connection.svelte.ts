@@ -12,6 +12,7 @@ import {
   type Mode,
   type Quality,
   type Scaling,
+  type Size,
   type Viewer,
 } from "./viewer.ts";
 import type { Way } from "./way.ts";
@@ -52,6 +53,7 @@ export class Connection {
   #run = 0;
   #failures = 0;
   #paintedAt: number | null = null;
+  #screen: Size | null = null;
 
   constructor(
     private readonly way: Way,
@@ -97,11 +99,7 @@ export class Connection {
   setMode(mode: Mode): void {
     if (mode === this.mode) return;
     this.mode = mode;
-    if (this.state === "idle" || this.state === "stopped") return;
-    this.#keepFrame();
-    if (this.state === "open") this.state = "reconnecting";
-    this.trouble = "";
-    this.#attempt();
+    if (this.state !== "idle" && this.state !== "stopped") this.#anew("");
   }
 
   setScaling(scaling: Scaling): void {
@@ -151,6 +149,14 @@ export class Connection {
     else this.releaseKeys();
   };
 
+  /** Open another connection in place of this one; its last frame stands meanwhile. */
+  #anew(why: string): void {
+    this.#keepFrame();
+    if (this.state === "open") this.state = "reconnecting";
+    this.trouble = why;
+    this.#attempt();
+  }
+
   #attempt(): void {
     this.#drop();
     void this.#connect(this.#run);
@@ -175,6 +181,7 @@ export class Connection {
           mode: this.mode,
           scaling: this.scaling,
           quality: this.quality,
+          screen: this.#screen,
           into: this.into,
         },
         {
@@ -187,6 +194,9 @@ export class Connection {
             if (run === this.#run) this.oncopy(text);
           },
           rang: () => {},
+          outgrown: () => {
+            if (run === this.#run) this.#anew("The desktop takes this window's size.");
+          },
           closed: (how) => {
             clearTimeout(patience);
             if (run === this.#run) this.#lost(how);
@@ -254,6 +264,7 @@ export class Connection {
 
   #keepFrame(): void {
     this.lastFrame = this.#viewer?.snapshot() ?? this.lastFrame;
+    if (this.lastFrame) this.#screen = { width: this.lastFrame.width, height: this.lastFrame.height };
   }
 
   /** Let go of the viewer and of everything that is on its way. */

@@ -28,6 +28,11 @@ export interface Closed {
   reason: string;
 }
 
+export interface Size {
+  width: number;
+  height: number;
+}
+
 /** What a viewer tells while it lives. After `closed` it says nothing more. */
 export interface ViewerEvents {
   /** The remote side let us in; nothing has been painted yet. */
@@ -38,6 +43,8 @@ export interface ViewerEvents {
   copied(text: string): void;
   /** The desktop rang its bell. */
   rang(): void;
+  /** The screen is to have another size, which takes another connection. */
+  outgrown(): void;
   closed(how: Closed): void;
 }
 
@@ -47,6 +54,8 @@ export interface ViewerOptions {
   mode: Mode;
   scaling: Scaling;
   quality: Quality;
+  /** The size of the remote screen when it was last seen here, or null. */
+  screen: Size | null;
   /** The element to draw in; the viewer adds one child to it and takes it away at the end. */
   into: HTMLElement;
 }
@@ -72,6 +81,7 @@ export type OpenViewer = (options: ViewerOptions, events: ViewerEvents) => Viewe
 /** The protocols that can be looked at here, each loaded only when it is needed. */
 const PROTOCOLS: Readonly<Record<string, () => Promise<OpenViewer>>> = {
   vnc: async () => (await import("./vnc.ts")).openVnc,
+  rdp: async () => (await import("./rdp.ts")).prepared(),
 };
 
 /**

@@ -2,6 +2,7 @@
 
 import RFB from "@novnc/novnc";
 
+import { whenPainted } from "./painted.ts";
 import type { Closed, Key, Quality, Scaling, Viewer, ViewerEvents, ViewerOptions } from "./viewer.ts";
 
 const JPEG_QUALITY: Readonly<Record<Quality, number>> = { sharp: 9, balanced: 6, light: 2 };
@@ -50,25 +51,16 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   }
   canvas.addEventListener("blur", releaseKeys);
 
-  // There is no event for the first picture: until then the canvas is transparent.
-  const probe = new OffscreenCanvas(8, 8).getContext("2d", { willReadFrequently: true });
-  function lookForPicture(): void {
-    if (how || asked || !canvas || !probe) return;
-    if (canvas.width > 0 && canvas.height > 0) {
-      probe.clearRect(0, 0, 8, 8);
-      probe.drawImage(canvas, 0, 0, 8, 8);
-      if (probe.getImageData(0, 0, 8, 8).data.some((value, index) => index % 4 === 3 && value > 0)) {
-        painted = true;
-        events.painted();
-        return;
-      }
-    }
-    requestAnimationFrame(lookForPicture);
-  }
-
   rfb.addEventListener("connect", () => {
     events.connected();
-    lookForPicture();
+    whenPainted(
+      canvas,
+      () => !how && !asked,
+      () => {
+        painted = true;
+        events.painted();
+      },
+    );
   });
   rfb.addEventListener("clipboard", (event) => events.copied(event.detail.text));
   rfb.addEventListener("bell", () => events.rang());
