@@ -41,7 +41,8 @@ class Claims(Message):
     """What a grant says.
 
     `gate` is the SHA-256 of the gate's certificate, lower hex. `epoch` orders commanders
-    of the channel `control`: the newest wins.
+    of the channel `control`: the newest wins. `password` is the SHA-256, lower hex, of what a
+    native client of RDP has to show as its password; left out: nothing.
     """
 
     session: UUID
@@ -51,6 +52,7 @@ class Claims(Message):
     nonce: Annotated[str, Field(min_length=16, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
     expires: datetime
     epoch: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    password: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,15 @@ is ever too much to remember, new grants wait rather than old nonces being forgo
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 from porthole_contract.errors import Refused
-from porthole_contract.stream.channels import Channel, Mode, check_served
+from porthole_contract.stream.channels import DESKTOPS, SERVED, Channel, Mode, Wire, check_served
 from porthole_contract.stream.grant import Issuer, check_for, verify
 from porthole_contract.stream.preface import Request
+
+_SCREENS = frozenset(chain.from_iterable(DESKTOPS.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class Admission:
     mode: Mode
     issuer: Issuer
     epoch: int
+    wire: Wire = Wire.RFB
+    password: str | None = None
+    """SHA-256 of what a native client has to show besides, lower hex."""
 
 
 class Admissions:
@@ -34,15 +40,23 @@ class Admissions:
         fingerprint: of its certificate.
         issuers: who may sign grants.
         most_nonces: how many used grants can be remembered.
+        screens: the channels on which the desktop is seen.
     """
 
     def __init__(
-        self, *, session: UUID, fingerprint: str, issuers: Iterable[Issuer], most_nonces: int
+        self,
+        *,
+        session: UUID,
+        fingerprint: str,
+        issuers: Iterable[Issuer],
+        most_nonces: int,
+        screens: Iterable[Channel] = (Channel.VNC,),
     ) -> None:
         self._session = session
         self._fingerprint = fingerprint
         self._issuers = {issuer.key_id: issuer for issuer in issuers}
         self._most_nonces = most_nonces
+        self._serves = SERVED.keys() - (_SCREENS - {*screens})
         self._used: dict[tuple[str, str], datetime] = {}
 
     def decide(self, request: Request, now: datetime) -> Admission:
@@ -51,11 +65,21 @@ class Admissions:
         Raises:
             Refused: it is not; `grant_used` if the grant was accepted before.
         """
-        channel, mode = check_served(request.channel, request.protocol, request.mode, request.auth)
+        channel, mode = check_served(
+            request.channel, request.protocol, request.mode, request.auth, serves=self._serves
+        )
         issuer, claims = verify(request.grant, self._issuers, now)
         check_for(claims, session=self._session, gate=self._fingerprint, channel=channel, mode=mode)
         self._use((issuer.key_id, claims.nonce), claims.expires, now)
-        return Admission(request.stream, channel, mode, issuer, claims.epoch)
+        return Admission(
+            request.stream,
+            channel,
+            mode,
+            issuer,
+            claims.epoch,
+            Wire(request.protocol),
+            claims.password,
+        )
 
     def _use(self, nonce: tuple[str, str], expires: datetime, now: datetime) -> None:
         if nonce in self._used:

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from porthole_contract.errors import Invalid
+from porthole_contract.stream.channels import Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.trace import TraceparentText
 
@@ -29,7 +30,7 @@ class Limits(_Settings):
     """Bounds on what comes from outside. All have a default that a person does not notice."""
 
     viewers: Count = 16
-    """Streams on the channel `vnc` at one time."""
+    """Streams on channels of the desktop at one time."""
     controllers: Count = 8
     """Streams on the channel `control` at one time."""
     strangers: Count = 32
@@ -37,7 +38,9 @@ class Limits(_Settings):
     preface_seconds: Seconds = 5
     """For the TLS handshake, and again for the preface."""
     greeting_seconds: Seconds = 10
-    """For RFB's greeting on both sides."""
+    """For the greeting on both sides; in RDP, for each step of it."""
+    opening_seconds: Seconds = 120
+    """For the first word of a client of RDP after TLS: a person may be asked to trust the gate."""
     stalled_seconds: Seconds = 600
     """A viewer that takes nothing for this long is closed."""
     clipboard_bytes: Count = 2**20
@@ -63,7 +66,12 @@ class Config(_Settings):
     certificate: Path = Path("/run/gate-config/cert.pem")
     key: Path = Path("/run/gate-config/key.pem")
     rfb: Path = Path("/run/porthole/rfb.sock")
+    rdp: Path = Path("/run/porthole/rdp.sock")
     supervisor: Path = Path("/run/porthole/supervisor.sock")
+    screens: Annotated[tuple[Literal[Channel.VNC, Channel.RDP], ...], Field(min_length=1)] = (
+        Channel.VNC,
+    )
+    """The channels on which its desktop is seen."""
     desktop_uid: Annotated[int, Field(ge=0, lt=2**32)]
     """Who owns the sockets of the desktop; others' are not opened."""
     issuers: Annotated[tuple[Issuer, ...], Field(min_length=1, max_length=64)]

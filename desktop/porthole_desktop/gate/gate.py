@@ -19,6 +19,8 @@ from porthole_desktop.gate.config import Config
 from porthole_desktop.gate.controller import Controller
 from porthole_desktop.gate.people import Idleness
 from porthole_desktop.gate.relay import Around, Stream
+from porthole_desktop.gate.relay_rdp import Door, RdpStream
+from porthole_desktop.gate.relay_rfb import RfbStream
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.spans import Spans
 from porthole_desktop.gate.supervisor import Supervisor
@@ -52,6 +54,7 @@ class Gate:
             fingerprint=config.fingerprint,
             issuers=config.issuers,
             most_nonces=config.limits.nonces,
+            screens=config.screens,
         )
         self._spans = Spans(config.traceparent)
         self._streams: dict[UUID, Stream] = {}
@@ -59,8 +62,8 @@ class Gate:
         self._commander: Controller | None = None
         self._epoch = -1
         self._telling: asyncio.TimerHandle | None = None
+        self._door = Door.read(config.rdp, config.certificate, config.key)
         self._around = Around(
-            rfb=config.rfb,
             desktop_uid=config.desktop_uid,
             limits=config.limits,
             idleness=self.idleness,
@@ -100,11 +103,18 @@ class Gate:
             controller.begin(rest)
             self._tell_spans()
             return
-        stream = Stream(side, admission, datetime.now(UTC), self._around)
+        stream = self._stream_of(side, admission)
         self._streams[stream.id] = stream
         self.say(f"Stream {stream.id} is open in mode {stream.mode}.")
         self.changed()
         stream.begin(rest)
+
+    def _stream_of(self, side: Side, admission: Admission) -> Stream:
+        since, around = datetime.now(UTC), self._around
+        if admission.channel is Channel.RDP:
+            self._door.fingerprint = self.supervisor.rdp
+            return RdpStream(side, admission, since, around, self._door)
+        return RfbStream(side, admission, since, around, self.config.rfb)
 
     def leave(self, controller: Controller) -> None:
         """A control channel is over."""

@@ -2,13 +2,15 @@
 
 200 only when the supervisor has said that the screen was drawn and the desktop answers
 with a whole greeting in RFB (a connection that breaks off early counts as an attack to
-some servers). The answer is remembered for a moment, so that asking often costs nothing.
+some servers). The answer is remembered for a moment, so that asking often costs nothing. A
+desktop that is seen over RDP alone is believed: each question would cost it a process.
 """
 
 import asyncio
 from typing import Final
 
 from porthole_contract.errors import RemoteProtocolError
+from porthole_contract.stream.channels import Channel
 from porthole_desktop.gate.gate import Gate
 from porthole_desktop.gate.rfb.handshake import DesktopGreeting
 from porthole_desktop.gate.sockets import Unreachable, connect, listener
@@ -69,10 +71,12 @@ class Health:
             return _response("404 Not Found")
         if method not in {b"GET", b"HEAD"}:
             return _response("405 Method Not Allowed")
-        well = self._gate.supervisor.drawn and await self._rfb_answers()
+        well = self._gate.supervisor.drawn and await self._answers_viewers()
         return _response("200 OK" if well else "503 Service Unavailable")
 
-    async def _rfb_answers(self) -> bool:
+    async def _answers_viewers(self) -> bool:
+        if Channel.VNC not in self._gate.config.screens:
+            return self._gate.supervisor.rdp is not None
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= _REMEMBERED:
             if self._looking is None:

@@ -1,10 +1,20 @@
 """What people do: when somebody last used the desktop, and how fast one viewer types."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 _BURST: Final = 3
 """Seconds' worth of events that may come at once."""
+
+
+class Input(Protocol):
+    """Told of what a person does: real events, after the mode was judged."""
+
+    def event(self) -> None:
+        """A key or pointer event arrived, whether it may pass or not."""
+
+    def used(self) -> None:
+        """A key or pointer event passes, and it is not a repetition of the last."""
 
 
 class Idleness:

@@ -1,13 +1,15 @@
 """One viewer's stream: a greeting on both sides, then bytes through two parsers.
 
-    viewer --TLS--> ViewerParser --> rfb.sock
-    viewer <--TLS-- DesktopParser <-- rfb.sock
+    viewer --TLS--> parser --> rfb.sock or rdp.sock
+    viewer <--TLS-- parser <-- rfb.sock or rdp.sock
 
 What a parser lets pass is written at once; when one side does not take it, the other is
-not read. How it ends is said once, to whoever asked to be told.
+not read. How it ends is said once, to whoever asked to be told. What is the same for all
+protocols stands here; `relay_rfb` and `relay_rdp` have the rest.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,10 +23,6 @@ from porthole_contract.stream.control import Viewer
 from porthole_desktop.gate.admission import Admission
 from porthole_desktop.gate.config import Limits
 from porthole_desktop.gate.people import Idleness, Pace
-from porthole_desktop.gate.rfb.desktop import DesktopParser
-from porthole_desktop.gate.rfb.handshake import DesktopGreeting, ViewerGreeting
-from porthole_desktop.gate.rfb.screen import Screen
-from porthole_desktop.gate.rfb.viewer import ViewerParser
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.sockets import Unreachable, connect
 
@@ -38,7 +36,6 @@ LAST_WORD: Final = 0.25
 class Around:
     """What a stream needs of the gate it is at."""
 
-    rfb: Path
     desktop_uid: int
     limits: Limits
     idleness: Idleness
@@ -46,28 +43,29 @@ class Around:
     closed: Callable[["Stream", CloseReason, str], None]
 
 
-class Stream:
-    """One open stream on the channel `vnc`.
+class Stream(ABC):
+    """One open stream on a channel of the desktop.
 
     Args:
         viewer: the viewer's side; this becomes its owner.
         admission: what it may do.
         since: when it was admitted.
         around: the gate.
+        path: the desktop's socket.
     """
 
-    def __init__(self, viewer: Side, admission: Admission, since: datetime, around: Around) -> None:
+    def __init__(
+        self, viewer: Side, admission: Admission, since: datetime, around: Around, path: Path
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.id = admission.stream
         self.mode = admission.mode
-        self._channel = admission.channel
+        self.channel = admission.channel
         self._since = since
         self._around = around
+        self._path = path
         self._viewer = viewer
         self._desktop: Side | None = None
-        self._viewer_greeting = ViewerGreeting()
-        self._desktop_greeting = DesktopGreeting()
-        self._parsers: tuple[ViewerParser, DesktopParser] | None = None
         self._pace = Pace(around.limits.input_events_per_second, loop.time)
         self._over = False
         self._stalled: asyncio.TimerHandle | None = None
@@ -77,7 +75,8 @@ class Stream:
     def begin(self, rest: bytes) -> None:
         """Greet the viewer; `rest` is what it said already."""
         self._viewer.owner = self
-        self._viewer.write(self._viewer_greeting.hello)
+        if hello := self._hello():
+            self._viewer.write(hello)
         if rest:
             self.received(self._viewer, rest)
 
@@ -85,7 +84,7 @@ class Stream:
         """Return what observers hear of it."""
         return Viewer(
             stream=self.id,
-            channel=self._channel,
+            channel=self.channel,
             mode=self.mode,
             since=self._since,
             sent=self._viewer.sent,
@@ -95,13 +94,8 @@ class Stream:
     def set_mode(self, mode: Mode) -> None:
         """Change what the viewer may do; in effect within `SETTLE` seconds."""
         self.mode = mode
-        if self._parsers is None or self._desktop is None:
-            return
-        viewer, desktop = self._parsers
-        may_use = mode is Mode.CONTROL
-        desktop.may_use = may_use
-        self._desktop.write(viewer.allow(may_use=may_use))
-        if not viewer.settled:
+        self._allow(may_use=mode is Mode.CONTROL)
+        if not self._settled:
             asyncio.get_running_loop().call_later(SETTLE, self._settle)
 
     def close(self, reason: CloseReason, message: str) -> None:
@@ -113,6 +107,8 @@ class Stream:
         self._connecting.cancel()
         if self._stalled is not None:
             self._stalled.cancel()
+        if words := self._goodbye(reason):
+            self._viewer.write(words)
         self._viewer.finish()
         if self._desktop is not None:
             self._desktop.finish()
@@ -121,12 +117,11 @@ class Stream:
     def received(self, side: Side, data: bytes) -> None:
         """Bytes have come from one of the two."""
         try:
-            if self._parsers is None:
-                self._greet(side, data)
-            elif side is self._viewer:
-                self._from_viewer(self._parsers[0], data)
+            if side is self._viewer:
+                self._from_viewer(data)
+                self._keep_pace()
             else:
-                self._viewer.write_all(self._parsers[1].feed(data))
+                self._from_desktop(side, data)
         except RemoteProtocolError as error:
             self.close(CloseReason(error.code), str(error))
 
@@ -156,73 +151,71 @@ class Stream:
             why = CloseReason.DESKTOP_LEFT, "The desktop closed the stream."
             asyncio.get_running_loop().call_later(LAST_WORD, self.close, *why)
 
+    def event(self) -> None:
+        """Count a key or pointer event (`people.Input`)."""
+        self._pace.event()
+
+    def used(self) -> None:
+        """Somebody uses the desktop (`people.Input`)."""
+        self._around.idleness.used()
+
+    @abstractmethod
+    def _hello(self) -> bytes:
+        """Return what a viewer hears first."""
+
+    @abstractmethod
+    def _goodbye(self, reason: CloseReason) -> bytes:
+        """Return what a viewer hears last."""
+
+    @abstractmethod
+    def _connected(self, side: Side) -> None:
+        """The desktop's socket is there."""
+
+    @abstractmethod
+    def _from_viewer(self, data: bytes) -> None:
+        """The viewer has said something; raises RemoteProtocolError if that cannot be."""
+
+    @abstractmethod
+    def _from_desktop(self, side: Side, data: bytes) -> None:
+        """The desktop has said something; raises RemoteProtocolError if that cannot be."""
+
+    @abstractmethod
+    def _allow(self, *, may_use: bool) -> None:
+        """Change what the viewer may do from its next message on."""
+
+    @property
+    @abstractmethod
+    def _settled(self) -> bool:
+        """Whether the last change of what the viewer may do has taken effect."""
+
+    @property
+    @abstractmethod
+    def _waits_for_desktop(self) -> bool:
+        """Whether it is the desktop that has not greeted."""
+
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            connection = await connect(self._around.rfb, self._around.desktop_uid)
+            connection = await connect(self._path, self._around.desktop_uid)
             side = self._desktop = Side(self)
             await loop.create_unix_connection(lambda: side, sock=connection)
         except (Unreachable, OSError) as error:
             self.close(CloseReason.DESKTOP_UNREACHABLE, str(error))
-
-    def _greet(self, side: Side, data: bytes) -> None:
-        if side is self._viewer:
-            side.write(self._viewer_greeting.feed(data))
-            if self._viewer_greeting.done:
-                side.hold("greeting")
         else:
-            side.write(self._desktop_greeting.feed(data))
-            if self._desktop_greeting.screen is not None:
-                side.hold("greeting")
-        screen = self._desktop_greeting.screen
-        if screen is not None and self._viewer_greeting.done:
-            self._join(screen)
+            self._connected(side)
 
-    def _join(self, screen: Screen) -> None:
-        """Both have greeted: from here on their bytes go through the parsers."""
-        self._deadline.cancel()
-        limits = self._around.limits
-        may_use = self.mode is Mode.CONTROL
-        viewer = ViewerParser(
-            screen,
-            largest_clipboard=limits.clipboard_bytes,
-            largest_screen=(limits.width, limits.height),
-            may_use=may_use,
-            people=self,
-        )
-        desktop = DesktopParser(screen, largest_clipboard=limits.clipboard_bytes, may_use=may_use)
-        self._parsers = viewer, desktop
-        self._viewer.write(self._desktop_greeting.server_init)
-        for side, rest in (
-            (self._viewer, self._viewer_greeting.rest),
-            (self._desktop, self._desktop_greeting.rest),
-        ):
-            if side is not None and not self._over:
-                self.received(side, rest)
-                side.release("greeting")
-
-    def _from_viewer(self, parser: ViewerParser, data: bytes) -> None:
-        if self._desktop is not None:
-            self._desktop.write_all(parser.feed(data))
+    def _keep_pace(self) -> None:
         debt = self._pace.debt()
         if debt:
             self._viewer.hold("pace")
             asyncio.get_running_loop().call_later(debt, self._viewer.release, "pace")
 
-    def event(self) -> None:
-        """Count a key or pointer event (`rfb.viewer.Input`)."""
-        self._pace.event()
-
-    def used(self) -> None:
-        """Somebody uses the desktop (`rfb.viewer.Input`)."""
-        self._around.idleness.used()
-
     def _settle(self) -> None:
-        if self._parsers is not None and not self._parsers[0].settled:
+        if not self._settled:
             self.close(CloseReason.REVOKED, "The right was taken back in the middle of a message.")
 
     def _too_late(self) -> None:
-        if self._viewer_greeting.done:
+        if self._waits_for_desktop:
             self.close(CloseReason.DESKTOP_UNREACHABLE, "The desktop did not greet in time.")
         else:
             self.close(CloseReason.VIEWER_PROTOCOL, "The viewer did not greet in time.")

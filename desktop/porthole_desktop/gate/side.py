@@ -91,7 +91,7 @@ class Side(asyncio.BufferedProtocol):
 
     def write_all(self, pieces: Sequence[Piece]) -> None:
         """Write several pieces as one."""
-        if self.closing or self._transport is None or not pieces:
+        if self.closing or self._transport is None or not any(pieces):
             return
         self.sent += sum(map(len, pieces))
         if len(pieces) == 1:

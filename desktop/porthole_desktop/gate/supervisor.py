@@ -7,6 +7,7 @@ whatever it breaks is only its own connection.
 import asyncio
 import contextlib
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ _CHUNK: Final = 65536
 _BREATH: Final = 0.01
 """Seconds between two readings, so that a desktop that floods costs little."""
 _ANSWER_SECONDS: Final = 5.0
+_FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
 
 
 class Supervisor:
@@ -44,6 +46,8 @@ class Supervisor:
         self.heard = False
         self.drawn = False
         self.stopping = False
+        self.rdp: str | None = None
+        """SHA-256 of the certificate behind `rdp.sock`, lower hex; None: not told."""
         self._path = path
         self._uid = uid
         self._changed = changed
@@ -127,6 +131,7 @@ class Supervisor:
     def _hear(self, message: dict[str, Any]) -> None:
         match message:
             case {"type": "state"}:
+                self.rdp = _fingerprint(message.get("rdp"))
                 self._note(
                     drawn=message.get("drawn") is True, stopping=message.get("stopping") is True
                 )
@@ -155,3 +160,9 @@ class Supervisor:
         if (drawn, stopping) != (self.drawn, self.stopping):
             self.drawn, self.stopping = drawn, stopping
             self._changed()
+
+
+def _fingerprint(said: Any) -> str | None:
+    """Return what a supervisor has told of its certificate, if it is one."""
+    found = said.get("fingerprint") if isinstance(said, dict) else None
+    return found if isinstance(found, str) and _FINGERPRINT.fullmatch(found) else None

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from porthole_desktop.gate.faults import DesktopFault
 from porthole_desktop.gate.rfb.desktop import DesktopParser
 from porthole_desktop.gate.rfb.encodings import RECTANGLES, Encoding
-from porthole_desktop.gate.rfb.errors import DesktopFault
 from porthole_desktop.gate.rfb.pixels import PixelFormat
 from porthole_desktop.gate.rfb.screen import Screen
 

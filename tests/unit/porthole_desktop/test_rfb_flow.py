@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porthole_desktop.gate.rfb.errors import ViewerFault
+from porthole_desktop.gate.faults import ViewerFault
 from porthole_desktop.gate.rfb.flow import OVER, Flow, Grammar
 
 

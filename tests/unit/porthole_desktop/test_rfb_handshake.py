@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porthole_desktop.gate.rfb.errors import DesktopFault, ViewerFault
+from porthole_desktop.gate.faults import DesktopFault, ViewerFault
 from porthole_desktop.gate.rfb.handshake import DesktopGreeting, ViewerGreeting
 
 PIXELS = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from porthole_desktop.gate.faults import ViewerFault
 from porthole_desktop.gate.rfb.encodings import Encoding
-from porthole_desktop.gate.rfb.errors import ViewerFault
 from porthole_desktop.gate.rfb.pixels import PixelFormat
 from porthole_desktop.gate.rfb.screen import Screen
 from porthole_desktop.gate.rfb.viewer import ViewerParser

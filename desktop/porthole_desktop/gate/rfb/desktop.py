@@ -8,9 +8,9 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from porthole_desktop.gate.faults import DesktopFault
 from porthole_desktop.gate.rfb.clipboard import SERVER_CUT_TEXT, cut_text
 from porthole_desktop.gate.rfb.encodings import Encoding
-from porthole_desktop.gate.rfb.errors import DesktopFault
 from porthole_desktop.gate.rfb.flow import OVER, Flow, Grammar, Piece
 from porthole_desktop.gate.rfb.handshake import LONGEST_NAME
 from porthole_desktop.gate.rfb.screen import LARGEST_SIDE, Screen

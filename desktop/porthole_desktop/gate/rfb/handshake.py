@@ -7,7 +7,7 @@ an ordinary client to the desktop. Both are made to say that the desktop is shar
 import struct
 from typing import Final
 
-from porthole_desktop.gate.rfb.errors import DesktopFault, ViewerFault
+from porthole_desktop.gate.faults import DesktopFault, ViewerFault
 from porthole_desktop.gate.rfb.pixels import LENGTH, PixelFormat
 from porthole_desktop.gate.rfb.screen import LARGEST_SIDE, Screen
 

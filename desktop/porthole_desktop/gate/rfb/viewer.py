@@ -7,11 +7,12 @@ not any more.
 
 import struct
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
+from porthole_desktop.gate.faults import ViewerFault
+from porthole_desktop.gate.people import Input
 from porthole_desktop.gate.rfb.clipboard import CLIENT_CUT_TEXT, cut_text
 from porthole_desktop.gate.rfb.encodings import RECTANGLES, admitted
-from porthole_desktop.gate.rfb.errors import ViewerFault
 from porthole_desktop.gate.rfb.flow import OVER, Flow, Grammar, Piece
 from porthole_desktop.gate.rfb.pixels import LENGTH, PixelFormat
 from porthole_desktop.gate.rfb.screen import Screen
@@ -25,16 +26,6 @@ _MOST_ENCODINGS: Final = 1024
 _MOST_SCREENS: Final = 16
 _MOST_KEYS: Final = 64
 """Keys that one viewer may hold down and that are remembered."""
-
-
-class Input(Protocol):
-    """Told of what a person does: real events, after the mode was judged."""
-
-    def event(self) -> None:
-        """A key or pointer event arrived, whether it may pass or not."""
-
-    def used(self) -> None:
-        """A key or pointer event passes, and it is not a repetition of the last."""
 
 
 class ViewerParser:

@@ -1,4 +1,4 @@
-"""What ends a conversation in RFB, and whose fault it was."""
+"""What ends a conversation with a viewer or a desktop, and whose fault it was."""
 
 from porthole_contract.errors import RemoteProtocolError
 

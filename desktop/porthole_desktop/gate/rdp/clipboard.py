@@ -1,0 +1,116 @@
+"""The channel `cliprdr`: whose clipboard passes, how much of it, and what is said instead.
+
+Messages that carry nothing pass always, so that the clipboard is ready when a viewer may use the
+desktop later. A side whose message is swallowed and who waits for an answer gets one from the
+gate: a program that pastes would hang otherwise. Files do not pass; they have a channel of
+their own, so both sides hear that the other cannot do them.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+from porthole_desktop.gate.faults import DesktopFault, ViewerFault
+from porthole_desktop.gate.rdp.agreed import Agreed
+from porthole_desktop.gate.rdp.virtual import Chunk, Chunks, chunk
+
+_READY, _FORMATS, _FORMATS_SEEN, _ASK, _GIVE, _CAPABILITIES = 1, 2, 3, 4, 5, 7
+_NEVER: Final = frozenset({6, 8, 9, 10, 11})
+"""Folders, files and locks on them."""
+_OK, _FAIL = 1, 2
+_HEAD: Final = struct.Struct("<HHI")
+_PADDING: Final = 8
+"""Bytes that some write after a message and do not count."""
+_LONGEST_FORMATS: Final = 65536
+_GENERAL: Final = struct.Struct("<HHHHII")
+_LONG_NAMES: Final = 0x2
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What becomes of a chunk: `on` goes further on the channel, `back` to who sent it."""
+
+    on: bytes | None = None
+    back: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Way:
+    chunks: Chunks
+    passes: bool = False
+    under_way: bool = False
+    at_end: Judged = field(default_factory=Judged)
+
+
+class Clipboard:
+    """One conversation's clipboard, both ways.
+
+    Args:
+        agreed: says whether the viewer may use the desktop.
+        most: bytes; more does not pass at once.
+    """
+
+    def __init__(self, agreed: Agreed, most: int) -> None:
+        self._agreed = agreed
+        self._most = most
+        self._ways = {True: _Way(Chunks(ViewerFault)), False: _Way(Chunks(DesktopFault))}
+
+    @property
+    def under_way(self) -> bool:
+        """Whether somebody's clipboard is on its way, in part."""
+        return any(way.under_way and way.passes for way in self._ways.values())
+
+    def judge(self, body: bytes, *, to_desktop: bool) -> Judged:
+        """Judge the next chunk of one way.
+
+        Raises:
+            RemoteProtocolError: it is none that may come.
+        """
+        way = self._ways[to_desktop]
+        part = way.chunks.read(body)
+        if part.first:
+            way.passes, way.at_end, instead = self._begin(part, way)
+            body = instead or body
+        way.under_way = not part.last
+        if way.passes:
+            return Judged(on=body)
+        return way.at_end if part.last else Judged()
+
+    def _begin(self, part: Chunk, way: _Way) -> tuple[bool, Judged, bytes | None]:
+        """Return whether a message passes, what is said at its end if not, what passes for it."""
+        if len(part.data) < _HEAD.size:
+            raise way.chunks.fault("A message about the clipboard has no head.")
+        kind, _, length = _HEAD.unpack_from(part.data)
+        if not length <= part.total - _HEAD.size <= length + _PADDING:
+            raise way.chunks.fault("A message about the clipboard is not as long as it says.")
+        may_use = self._agreed.may_use
+        if kind == _CAPABILITIES:
+            return True, Judged(), self._capabilities(part, way)
+        if kind in {_READY, _FORMATS_SEEN} and length <= _PADDING:
+            return True, Judged(), None
+        if kind == _FORMATS:
+            seen = Judged(back=_message(_FORMATS_SEEN, _OK))
+            return may_use and part.total <= _LONGEST_FORMATS, seen, None
+        if kind == _ASK:
+            return may_use, Judged(back=_message(_GIVE, _FAIL)), None
+        if kind == _GIVE:
+            passes = may_use and length <= self._most
+            return passes, Judged(on=_message(_GIVE, _FAIL)), None
+        if kind in _NEVER:
+            return False, Judged(), None
+        raise way.chunks.fault(f"There is no message {kind} about the clipboard.")
+
+    @staticmethod
+    def _capabilities(part: Chunk, way: _Way) -> bytes:
+        """Return the capabilities without files."""
+        if not part.last or len(part.data) < _HEAD.size + _GENERAL.size:
+            raise way.chunks.fault("What a clipboard can do is said in one general set.")
+        count, _, kind, length, version, flags = _GENERAL.unpack_from(part.data, _HEAD.size)
+        if (count, kind, length) != (1, 1, 12):
+            raise way.chunks.fault("What a clipboard can do is said in one general set.")
+        general = _GENERAL.pack(count, 0, kind, length, version, flags & _LONG_NAMES)
+        return chunk(_HEAD.pack(_CAPABILITIES, 0, _GENERAL.size) + general)
+
+
+def _message(kind: int, flags: int) -> bytes:
+    return chunk(_HEAD.pack(kind, flags, 0))

@@ -1,0 +1,208 @@
+"""A stream on the channel `rdp`: RDP on both sides, in TLS of the gate's own to the desktop.
+
+browser: RDCleanPath, then RDP ---------> ViewerParser --TLS--> rdp.sock
+native:  X.224, TLS with the gate, RDP -> ViewerParser --TLS--> rdp.sock
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+from porthole_contract.stream.channels import Mode, Wire
+from porthole_contract.stream.closing import CloseReason
+from porthole_contract.stream.pinning import pinned_tls
+from porthole_desktop.gate.admission import Admission
+from porthole_desktop.gate.rdp import share
+from porthole_desktop.gate.rdp.agreed import Agreed, Stage
+from porthole_desktop.gate.rdp.clipboard import Clipboard
+from porthole_desktop.gate.rdp.connect import Size
+from porthole_desktop.gate.rdp.desktop import DesktopParser
+from porthole_desktop.gate.rdp.dynamic import Dynamic
+from porthole_desktop.gate.rdp.opening import Browser, DesktopOpening, Native
+from porthole_desktop.gate.rdp.tls import native_tls
+from porthole_desktop.gate.rdp.viewer import Passed, Terms, ViewerParser
+from porthole_desktop.gate.relay import Around, Stream
+from porthole_desktop.gate.side import Side
+
+_WORDS: Final = {
+    CloseReason.KICKED: 0x1,  # an administrator has ended it
+    CloseReason.GATE_STOPPED: 0x1,
+    CloseReason.SESSION_ENDED: 0x2,  # an administrator has logged the user off
+    CloseReason.SUPERSEDED: 0x5,  # somebody else has connected
+    CloseReason.REVOKED: 0x7,  # the server denies the connection
+    CloseReason.VIEWER_PROTOCOL: 0x9,  # the user may not
+}
+"""Reasons for which RDP has a code of its own (Set Error Info)."""
+
+
+@dataclass(slots=True)
+class Door:
+    """What all streams in RDP of one gate have in common.
+
+    `path` is the desktop's socket; `fingerprint` what the supervisor has told of the certificate
+    behind it, None: nothing yet. `size` is the screen, as the last one has asked for who may use
+    it: who only looks does not change it.
+    """
+
+    path: Path
+    native: ssl.SSLContext
+    certificate: bytes
+    pinned: ssl.SSLContext = field(default_factory=pinned_tls)
+    fingerprint: str | None = None
+    size: Size | None = None
+
+    @classmethod
+    def read(cls, path: Path, certificate: Path, key: Path) -> Self:
+        """Read the gate's certificate and key.
+
+        Raises:
+            OSError: a file cannot be read.
+            ssl.SSLError: they are no certificate and key.
+        """
+        der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+        return cls(path, native_tls(certificate, key), der)
+
+
+class RdpStream(Stream):
+    """One viewer's; the arguments are those of `Stream`, and the door."""
+
+    def __init__(
+        self,
+        viewer: Side,
+        admission: Admission,
+        since: datetime,
+        around: Around,
+        door: Door,
+    ) -> None:
+        super().__init__(viewer, admission, since, around, door.path)
+        self._door = door
+        self._password = admission.password
+        by_browser = admission.wire is Wire.RDCLEANPATH
+        self._opening = Browser(door.certificate) if by_browser else Native(door.native)
+        self._greeting: DesktopOpening | None = None
+        self._agreed: Agreed | None = None
+        self._parsers: tuple[ViewerParser, DesktopParser] | None = None
+        self._answered = False
+        self._heard: Side | None = None
+
+    def _hello(self) -> bytes:
+        return b""  # a client begins
+
+    def _goodbye(self, reason: CloseReason) -> bytes:
+        if self._agreed is None:
+            return b"" if self._opening.done else self._opening.refuse(reason)
+        code = _WORDS.get(reason)
+        return b"" if code is None else self._opening.write([share.goodbye(self._agreed, code)])
+
+    def _connected(self, side: Side) -> None:
+        fingerprint = self._door.fingerprint
+        if fingerprint is None:
+            why = "The desktop has not said by what it is known."
+            self.close(CloseReason.DESKTOP_UNREACHABLE, why)
+            return
+        self._greeting = DesktopOpening(self._door.pinned, fingerprint)
+        side.write(self._greeting.hello)
+
+    def _from_viewer(self, data: bytes) -> None:
+        self._heard = self._viewer
+        opening, greeting = self._opening, self._greeting
+        if self._parsers is not None and greeting is not None:
+            self._pass(self._parsers[0].feed(opening.read(data)), self._viewer)
+            return
+        self._viewer.write(opening.feed(data))
+        if opening.done or (opening.asked is not None and not self._answered):
+            self._viewer.hold("greeting")
+        self._meet()
+
+    def _from_desktop(self, side: Side, data: bytes) -> None:
+        self._heard = side
+        greeting = self._greeting
+        if greeting is None:
+            return
+        if self._parsers is not None:
+            self._pass(self._parsers[1].feed(greeting.read(data)), side)
+            return
+        side.write(greeting.feed(data))
+        if greeting.done:
+            side.hold("greeting")
+        self._meet()
+
+    def _meet(self) -> None:
+        """When the desktop is there, tell who has asked; when both are done, begin."""
+        opening, greeting = self._opening, self._greeting
+        if greeting is None or not greeting.done or opening.asked is None:
+            return
+        if not self._answered:
+            self._answered = True
+            self._viewer.write(opening.agree())
+            self._viewer.release("greeting")
+        if not opening.done:
+            return
+        self._parse(opening.asked)
+        loop = asyncio.get_running_loop()
+        self._deadline.cancel()
+        self._deadline = loop.call_later(self._around.limits.opening_seconds, self._too_late)
+        self._heard = None
+        if self._parsers is not None and self._desktop is not None:
+            self._pass(self._parsers[0].feed(opening.rest), self._viewer)
+            self._pass(self._parsers[1].feed(greeting.rest), self._desktop)
+            self._viewer.release("greeting")
+            self._desktop.release("greeting")
+
+    def _parse(self, asked: int) -> None:
+        limits, may_use = self._around.limits, self.mode is Mode.CONTROL
+        agreed = self._agreed = Agreed(asked, may_use=may_use)
+        most = Size(limits.width, limits.height)
+        clipboard, dynamic = Clipboard(agreed, limits.clipboard_bytes), Dynamic(agreed, most)
+        terms = Terms(most, None if may_use else self._door.size, password=self._password)
+        self._parsers = (
+            ViewerParser(agreed, terms, clipboard=clipboard, dynamic=dynamic, people=self),
+            DesktopParser(agreed, clipboard=clipboard, dynamic=dynamic),
+        )
+
+    def _pass(self, passed: Passed, speaker: Side) -> None:
+        """Send what passes, to each side in its own wrapping."""
+        opening, greeting, desktop = self._opening, self._greeting, self._desktop
+        if greeting is None or desktop is None or self._over:
+            return
+        from_viewer = speaker is self._viewer
+        to_viewer, to_desktop = passed.back, passed.on
+        if not from_viewer:
+            to_viewer, to_desktop = to_desktop, to_viewer
+        desktop.write(greeting.answer() + greeting.write(to_desktop))
+        self._viewer.write(opening.answer() + opening.write(to_viewer))
+        self._note_progress()
+
+    def _note_progress(self) -> None:
+        agreed = self._agreed
+        if agreed is None:
+            return
+        if agreed.may_use and agreed.width:
+            self._door.size = Size(agreed.width, agreed.height)
+        if agreed.stage is Stage.ACTIVE:
+            self._deadline.cancel()
+        elif agreed.stage is not Stage.CONNECT:
+            seconds = self._around.limits.greeting_seconds
+            self._deadline.cancel()
+            self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
+
+    def _allow(self, *, may_use: bool) -> None:
+        if self._parsers is None or self._greeting is None or self._desktop is None:
+            return
+        let_go = self._parsers[0].allow(may_use=may_use)
+        if let_go:
+            self._desktop.write(self._greeting.write([let_go]))
+
+    @property
+    def _settled(self) -> bool:
+        return self._parsers is None or self._parsers[0].settled
+
+    @property
+    def _waits_for_desktop(self) -> bool:
+        if self._parsers is not None:
+            return self._heard is self._viewer
+        done = self._greeting is not None and self._greeting.done
+        return self._opening.asked is not None and not done
