@@ -59,6 +59,7 @@ _T = TypeVar("_T")
 
 SUBPROTOCOL = "porthole.link.v1"
 _GREETING_WITHIN = 10.0
+_FIRST_GREETING_WITHIN = 2.0
 _FIRST_RETRY = 0.25
 _LAST_RETRY = 5.0
 _HOPELESS_RETRY = 30.0
@@ -81,6 +82,18 @@ def back_off(failures: int, chance: float) -> float:
     """
     longest = min(_LAST_RETRY, _FIRST_RETRY * 2.0 ** min(failures, 16))
     return longest * (0.5 + chance / 2)
+
+
+def patience(failures: int) -> float:
+    """Return the seconds for which a control plane that was dialled may be silent.
+
+    A balancer that does not look gives the same one again that has just fallen silent, and the
+    next dial reaches another. One that is only slow has longer and longer.
+
+    Args:
+        failures: how many dials in a row have failed, from 0.
+    """
+    return min(_GREETING_WITHIN, _FIRST_GREETING_WITHIN * 2.0 ** min(failures, 16))
 
 
 async def always() -> None:
@@ -171,7 +184,7 @@ class Link:
                 await self._permit()
                 self._superseded = False
             try:
-                await self._one_connection()
+                await self._one_connection(patience(failures))
                 failures = 0
                 wait = back_off(0, random.random())  # noqa: S311 - jitter, not a secret
             except Hopeless as error:
@@ -201,7 +214,7 @@ class Link:
             if not self._leaving:
                 await asyncio.sleep(wait)
 
-    async def _one_connection(self) -> None:
+    async def _one_connection(self, within: float) -> None:
         self.dialled_at = asyncio.get_running_loop().time()
         async with connect(
             self._url,
@@ -210,11 +223,11 @@ class Link:
             compression=None,
             max_size=codec.LONGEST_FRAME,
             ping_interval=None,  # the channel has pings of its own
-            open_timeout=_GREETING_WITHIN,
+            open_timeout=within,
             close_timeout=1.0,
             proxy=True,
         ) as socket:
-            async with asyncio.timeout(_GREETING_WITHIN):
+            async with asyncio.timeout(within):
                 await self._greet(socket)
             self._linked = True
             LINKED.set(1)

@@ -144,6 +144,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             asyncio.create_task(parts.guard.forget_when_told(doorbell), name="guard"),
             asyncio.create_task(parts.guard.write_down_use(database), name="token-use"),
             asyncio.create_task(housekeeping.look_after_waiting(parts), name="waiting"),
+            asyncio.create_task(housekeeping.be_present(parts), name="presence"),
             asyncio.create_task(housekeeping.keep_time(parts), name="time"),
             asyncio.create_task(housekeeping.tidy(parts), name="tidy"),
         ]

@@ -34,12 +34,19 @@ async def look_after_waiting(parts: Parts) -> None:
             await hearing.next(_WAITING_SECONDS)
 
 
+async def be_present(parts: Parts) -> None:
+    """Say that this replica lives, and notice which others do not, every two seconds."""
+    presence = replicas.Presence()
+    while True:
+        await keep_going("presence", lambda: _presence(parts, presence))
+        await asyncio.sleep(replicas.PRESENT_EVERY.total_seconds())
+
+
 async def keep_time(parts: Parts) -> None:
-    """Say that this replica lives, and end what has waited for too long, every few seconds."""
+    """End what has waited for too long, every few seconds."""
     while True:
         await keep_going("clock", parts.database.set_clock)
         await keep_going("deadlines", lambda: _past_deadlines(parts))
-        await keep_going("presence", lambda: _presence(parts))
         await asyncio.sleep(_WAITING_SECONDS)
 
 
@@ -51,10 +58,17 @@ async def _past_deadlines(parts: Parts) -> None:
     await stories.remark(parts.database, *(line for line in remarks if line is not None))
 
 
-async def _presence(parts: Parts) -> None:
+async def _presence(parts: Parts, presence: replicas.Presence) -> None:
     async with parts.database.unit() as unit:
         await replicas.seen(unit, parts.replica)
-        await agents.forget_dead_links(unit, before=unit.now - replicas.SILENT_AFTER)
+    if not presence.judges(unit.now):
+        return
+    async with parts.database.unit() as unit:
+        await agents.forget_dead_links(
+            unit,
+            silent_since=unit.now - replicas.SILENT_AFTER,
+            unseen_since=unit.now - replicas.LOST_AFTER,
+        )
 
 
 async def tidy(parts: Parts) -> None:

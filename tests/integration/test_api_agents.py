@@ -1,6 +1,9 @@
 """Agents: let in once, drained, revoked, and never taken for another."""
 
+import asyncio
 import base64
+from time import monotonic
+from uuid import uuid4
 
 import pytest
 
@@ -8,6 +11,7 @@ from porthole_contract.errors import Refused
 from porthole_contract.link.greeting import new_key
 from porthole_contract.link.reports import HomeObserved, Outcome
 from porthole_control.agents import repository, service
+from porthole_control.db import replicas
 from porthole_control.homes import service as homes
 from tests.support.control_plane import Agent, ControlPlane
 
@@ -104,9 +108,24 @@ async def test_an_agent_that_speaks_for_another_place_is_not_believed(
 async def test_links_of_a_replica_that_died_are_forgotten(control_plane: ControlPlane):
     agent = await control_plane.agent()
     async with control_plane.database.unit() as unit:
-        await service.forget_dead_links(unit, before=unit.now)
+        await service.forget_dead_links(unit, silent_since=unit.now, unseen_since=unit.now)
     seen = (await control_plane.admin.get(f"{AGENTS}/{agent.id}")).json()
     assert not seen["linked"]
+
+
+async def test_an_agent_that_dies_with_its_replica_is_noticed_within_fifteen_seconds(
+    control_plane: ControlPlane,
+):
+    agent, dead = await control_plane.agent(), uuid4()
+    async with control_plane.database.unit() as unit:
+        await replicas.register(unit, dead)
+        row = {"linked_replica": dead}
+        await repository.change(unit.connection, agent.id, unit.now, **row)
+    began = monotonic()
+    async with asyncio.timeout(45):
+        while (await control_plane.admin.get(f"{AGENTS}/{agent.id}")).json()["linked"]:
+            await asyncio.sleep(0.2)
+    assert monotonic() - began > 8, "a replica that is only slow is not dead"
 
 
 async def see_home(control_plane: ControlPlane, agent: Agent, **fields: object) -> None:

@@ -33,7 +33,7 @@ async def linked(at: Served, agent: ScriptedAgent) -> bool:
 async def take_for_dead(at: Served) -> None:
     """Do what happens when a process could not write for a while: links count as gone."""
     async with at.control_plane.database.unit() as unit:
-        await agents.forget_dead_links(unit, before=unit.now)
+        await agents.forget_dead_links(unit, silent_since=unit.now, unseen_since=unit.now)
 
 
 async def test_a_link_that_was_taken_for_dead_is_back_by_itself(

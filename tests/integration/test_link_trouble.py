@@ -152,7 +152,8 @@ async def test_the_link_of_a_dead_process_is_forgotten(one: Served, agent: Scrip
     await running_session(one, agent)
     path = f"/api/v1/agents/{agent.id}"
     async with one.control_plane.database.unit() as unit:
-        await agents.forget_dead_links(unit, before=unit.now + timedelta(minutes=1))
+        soon = unit.now + timedelta(minutes=1)
+        await agents.forget_dead_links(unit, silent_since=soon, unseen_since=soon)
     assert not (await one.control_plane.admin.get(path)).json()["linked"]
 
 

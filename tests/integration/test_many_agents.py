@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from porthole_control import housekeeping
+from porthole_control.agents.rules import PASSES
 from porthole_control.sessions import scheduling
 from tests.support.control_plane import Agent, ControlPlane, a_control_plane, observed
 from tests.support.postgres import TestDatabase
@@ -171,6 +172,41 @@ async def test_what_is_small_passes_what_does_not_fit(two: tuple[ControlPlane, C
     small = await create(two[0], resources={"requests": {"cpu": "250m"}})
     await two[1].until(f"{SESSIONS}/{small['id']}", agent="one")
     assert (await show(two[0], large))["reason"] == "NoCapacity"
+
+
+async def test_what_is_large_is_not_passed_for_ever(two: tuple[ControlPlane, ControlPlane]):
+    agent = await two[0].agent(total={"cpu": "2"})
+    other = await two[0].agent("other", total={"cpu": "1"})
+    small: dict[str, Any] = {"resources": {"requests": {"cpu": "1"}}}
+    running = await rapidly(two, 3, **small)
+    large = await create(two[0], resources={"requests": {"cpu": "2"}})
+    # The room of the other one, which could never take it, is nobody's loss.
+    passing = [await create(two[1], **small) for _ in range(PASSES + 3)]
+    beside = next(one for one in running if one["agent"] == "other")
+    await end(two[0], other, beside)
+    beside = await two[0].until(f"{SESSIONS}/{passing.pop(0)['id']}", agent="other")
+    here = [one for one in running if one["agent"] == "one"]
+    for _ in range(PASSES):
+        await end(two[1], agent, here.pop(0))
+        here.append(await two[1].until(f"{SESSIONS}/{passing.pop(0)['id']}", agent="one"))
+    for left in (1, 0):
+        await end(two[0], agent, here.pop(0))
+        for one in two:
+            await scheduling.assign_waiting(one.database)
+        assert [await agent_of(two[0], one) for one in passing] == [None, None], left
+    await two[0].until(f"{SESSIONS}/{large['id']}", agent="one", queue_place=None)
+    waits = await show(two[0], passing[0])
+    assert (waits["reason"], waits["queue_place"]) == ("NoCapacity", 1)
+    # What it was kept from goes on elsewhere meanwhile, and here as soon as it has gone.
+    await end(two[0], other, beside)
+    await two[0].until(f"{SESSIONS}/{passing[0]['id']}", agent="other")
+    await end(two[0], agent, large)
+    await two[0].until(f"{SESSIONS}/{passing[1]['id']}", agent="one")
+
+
+async def agent_of(at: ControlPlane, session: dict[str, Any]) -> str | None:
+    name: str | None = (await show(at, session))["agent"]
+    return name
 
 
 async def test_an_agent_is_asked_for_by_its_labels(two: tuple[ControlPlane, ControlPlane]):

@@ -1,7 +1,7 @@
 """All SQL about agents."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from porthole_contract.lifecycle import OCCUPIED
 from porthole_control.agents.tables import agents, join_tokens
 from porthole_control.db.rows import AnyRow, columns_of
+from porthole_control.db.tables import replicas
 from porthole_control.people.tables import users
 from porthole_control.sessions.tables import sessions
 
@@ -74,6 +75,9 @@ def _agents() -> Select[Any]:
 _BY_ID = _agents().where(agents.c.id == bindparam("identity"))
 
 
+_LIVING = agents.c.state != "revoked"
+
+
 async def agent(connection: AsyncConnection, identity: UUID) -> Agent | None:
     """Return one agent, a revoked one too."""
     row = (await connection.execute(_BY_ID, {"identity": identity})).one_or_none()
@@ -129,6 +133,12 @@ async def with_ids(connection: AsyncConnection, identities: Collection[UUID]) ->
     return [Agent(*row) for row in await connection.execute(query)]
 
 
+async def living(connection: AsyncConnection) -> Mapping[str, UUID]:
+    """Return the agents that are not revoked, by name."""
+    rows = await connection.execute(select(agents.c.name, agents.c.id).where(_LIVING))
+    return {row[0]: row[1] for row in rows}
+
+
 async def count_living(connection: AsyncConnection) -> int:
     """Return how many agents are not revoked."""
     query = select(func.count()).select_from(agents).where(agents.c.state != "revoked")
@@ -147,11 +157,23 @@ async def change(connection: AsyncConnection, identity: UUID, now: datetime, **v
     )
 
 
-async def forget_dead_links(connection: AsyncConnection, *, before: datetime) -> Sequence[UUID]:
-    """End links not seen since that time (their replica died); return those agents."""
+async def forget_dead_links(
+    connection: AsyncConnection, *, silent_since: datetime, unseen_since: datetime
+) -> Sequence[UUID]:
+    """End links that their replica has lost; return those agents.
+
+    Args:
+        connection: where to write.
+        silent_since: a replica that was not seen since then is dead.
+        unseen_since: a link that was not seen since then its replica has lost unawares.
+    """
+    alive = select(replicas.c.id).where(replicas.c.seen_at >= silent_since)
     gone = await connection.scalars(
         update(agents)
-        .where(agents.c.linked_replica.is_not(None), agents.c.last_seen_at < before)
+        .where(
+            agents.c.linked_replica.is_not(None),
+            or_(agents.c.linked_replica.not_in(alive), agents.c.last_seen_at < unseen_since),
+        )
         .values(linked_replica=None)
         .returning(agents.c.id)
     )

@@ -27,6 +27,7 @@ class Candidate:
         most_cpu: cores that it has for them; None: it did not say.
         memory: bytes that are set aside for its sessions.
         most_memory: bytes that it has for them; None: it did not say.
+        kept: its room is for one that has waited for longer.
     """
 
     id: UUID
@@ -44,6 +45,7 @@ class Candidate:
     most_cpu: float | None = None
     memory: int = 0
     most_memory: int | None = None
+    kept: bool = False
 
     def shares(self, wish: "Wish") -> Iterator[float]:
         """Yield what part of each thing that it has would be taken, with that session too."""
@@ -53,6 +55,14 @@ class Candidate:
             yield _part(self.cpu + wish.cpu, self.most_cpu)
         if self.most_memory is not None:
             yield _part(self.memory + wish.memory, self.most_memory)
+
+    def could(self, wish: "Wish") -> bool:
+        """Return whether it could take that session if it had no other."""
+        return (
+            (self.most is None or self.most > 0)
+            and (self.most_cpu is None or wish.cpu <= self.most_cpu + _ROUNDING)
+            and (self.most_memory is None or wish.memory <= self.most_memory)
+        )
 
     def load(self, wish: "Wish") -> float:
         """Return the part that would be taken of what it is shortest of: full at 1."""
@@ -185,15 +195,30 @@ def has_room(wish: Wish, agent: Candidate) -> Waits | None:
 
 _ROUNDING = 1e-6
 
-CHECKS: tuple[Check, ...] = (
+
+def is_not_kept(_wish: Wish, agent: Candidate) -> Waits | None:
+    """Its room may be for somebody who has been passed too often."""
+    if not agent.kept:
+        return None
+    return Waits(
+        Reason.NO_CAPACITY,
+        f"Agent {agent.name!r} keeps its room for a session that has waited for longer.",
+    )
+
+
+PASSES = 10
+"""How many that came later may go before one that waits for room."""
+
+ABLE: tuple[Check, ...] = (
     asked_for,
     where_the_home_is,
     offers_the_template,
     speaks_the_protocol,
     has_the_labels,
     takes_new_ones,
-    has_room,
 )
+ROOM: tuple[Check, ...] = (has_room, is_not_kept)
+CHECKS = (*ABLE, *ROOM)
 
 
 def choose(wish: Wish, agents: Sequence[Candidate]) -> Candidate | Waits:
@@ -215,7 +240,7 @@ def choose(wish: Wish, agents: Sequence[Candidate]) -> Candidate | Waits:
             waits = check(wish, agent)
             if waits is not None:
                 furthest = max(furthest, (depth, waits), key=lambda pair: pair[0])
-                if agent.linked and check is has_room:
+                if agent.linked and check in ROOM:
                     full = full or waits
                 break
         else:
@@ -225,3 +250,16 @@ def choose(wish: Wish, agents: Sequence[Candidate]) -> Candidate | Waits:
     if not fit:
         return furthest[1]
     return min(fit, key=lambda a: (not a.linked, a.load(wish), a.sessions, a.name))
+
+
+def could_ever(wish: Wish, agents: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Return the linked agents that could take a session if they had room, first the closest.
+
+    Of the closest one the least has to end before the session fits.
+    """
+    able = [
+        agent
+        for agent in agents
+        if agent.linked and agent.could(wish) and not any(check(wish, agent) for check in ABLE)
+    ]
+    return sorted(able, key=lambda agent: (agent.load(wish), agent.name))

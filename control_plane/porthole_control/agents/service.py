@@ -306,9 +306,11 @@ async def _take_in_offers(unit: Unit, identity: UUID, seen: AgentObserved) -> li
     return [*news, *await templates.drop_offers(unit.connection, identity, but=names)]
 
 
-async def forget_dead_links(unit: Unit, *, before: datetime) -> None:
-    """End links that nobody has seen since that time: the replica that had them died."""
-    for identity in await repository.forget_dead_links(unit.connection, before=before):
+async def forget_dead_links(unit: Unit, *, silent_since: datetime, unseen_since: datetime) -> None:
+    """End links whose replica has died, and those that one that lives has lost unawares."""
+    for identity in await repository.forget_dead_links(
+        unit.connection, silent_since=silent_since, unseen_since=unseen_since
+    ):
         await link_changed(unit, identity)
 
 

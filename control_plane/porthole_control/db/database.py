@@ -84,8 +84,9 @@ class Database:
         pool_size: int = 10,
     ) -> None:
         async def open_one() -> psycopg.AsyncConnection[Any]:
-            # A transaction that stalls would hold back the cursor of all live lists.
-            options = "-c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+            # A process that was stopped keeps what it has locked: the rows of agents that others
+            # take over, the turn to give sessions away, the cursor of all live lists.
+            options = "-c idle_in_transaction_session_timeout=8s -c timezone=UTC"
             options += " -c statement_timeout=30s"
             connection = await connect(conninfo(), name="porthole", options=options)
             set_json_loads(from_json, connection)

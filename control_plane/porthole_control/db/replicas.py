@@ -4,7 +4,7 @@ import hashlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -13,8 +13,14 @@ from sqlalchemy.dialects import postgresql
 from porthole_control.db.database import Unit
 from porthole_control.db.tables import replicas
 
-SILENT_AFTER = timedelta(seconds=30)
-"""A replica that was not seen for so long has died."""
+PRESENT_EVERY = timedelta(seconds=2)
+"""How often a replica says that it lives."""
+SILENT_AFTER = timedelta(seconds=10)
+"""A replica that was not seen for so long has no links any more."""
+LOST_AFTER = timedelta(seconds=30)
+"""A replica that was not seen for so long has no streams any more, and is not dialled."""
+_STEADY_FOR = 2 * PRESENT_EVERY
+_GAP = 3 * PRESENT_EVERY
 _GONE_AFTER = timedelta(minutes=10)
 
 
@@ -35,6 +41,25 @@ class Peer:
     def fingerprint(self) -> str:
         """The SHA-256 of its certificate (DER), in lower hex."""
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(self.certificate)).hexdigest()
+
+
+class Presence:
+    """Whether a replica may say of others that they are silent.
+
+    After something that kept all of them from the database, the first one that writes again
+    would take the others for dead.
+    """
+
+    def __init__(self) -> None:
+        self._since: datetime | None = None
+        self._last: datetime | None = None
+
+    def judges(self, now: datetime) -> bool:
+        """Note that it has just said that it lives; return whether it has for a while."""
+        if self._since is None or self._last is None or now - self._last > _GAP:
+            self._since = now
+        self._last = now
+        return now - self._since >= _STEADY_FOR
 
 
 async def register(unit: Unit, identity: UUID) -> None:
@@ -59,16 +84,17 @@ async def peers(unit: Unit) -> Sequence[Peer]:
         select(replicas.c.id, replicas.c.address, replicas.c.certificate).where(
             replicas.c.address.is_not(None),
             replicas.c.certificate.is_not(None),
-            replicas.c.seen_at > unit.now - SILENT_AFTER,
+            replicas.c.seen_at > unit.now - LOST_AFTER,
         )
     )
     return [Peer(*row) for row in rows]
 
 
 async def seen(unit: Unit, identity: UUID) -> None:
-    """Note that this replica lives."""
+    """Note that this replica lives; one that was forgotten is known again."""
+    known = postgresql.insert(replicas).values(id=identity, started_at=unit.now, seen_at=unit.now)
     await unit.connection.execute(
-        update(replicas).where(replicas.c.id == identity).values(seen_at=unit.now)
+        known.on_conflict_do_update(index_elements=["id"], set_={"seen_at": unit.now})
     )
 
 

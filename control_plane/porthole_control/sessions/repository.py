@@ -363,6 +363,25 @@ async def wait_for(connection: AsyncConnection, agent: UUID) -> bool:
     return bool((await connection.execute(query)).scalar_one())
 
 
+async def passed_by(
+    connection: AsyncConnection, session: Session, *, on: Collection[UUID], most: int
+) -> int:
+    """Return how many that came after a session were given to these agents; at most `most`."""
+    later = (
+        select(sessions.c.id)
+        .where(
+            sessions.c.id > session.id,  # ours are in the order of time, and this is their index
+            sessions.c.created_at > session.created_at,
+            sessions.c.agent_id.in_(on),
+            sessions.c.origin == "api",
+            ~sessions.c.adopted,
+        )
+        .limit(most)
+        .subquery()
+    )
+    return (await connection.execute(select(func.count()).select_from(later))).scalar_one()
+
+
 async def queue_place(connection: AsyncConnection, session: Session) -> int | None:
     """Return the place of one that waits for room, from 1; None: it does not."""
     query = select(_QUEUE_PLACE).where(sessions.c.id == session.id)

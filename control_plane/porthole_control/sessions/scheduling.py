@@ -11,7 +11,7 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.quantities import parse_quantity
 from porthole_control.agents import repository as agents
 from porthole_control.agents.repository import Place
-from porthole_control.agents.rules import Candidate, Waits, Wish, choose
+from porthole_control.agents.rules import PASSES, Candidate, Waits, Wish, choose, could_ever
 from porthole_control.commands import repository as commands
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Bell
@@ -30,34 +30,27 @@ class Market:
 
     Attributes:
         agents: those that are not revoked.
+        kept: the one whose room is for somebody who waits for it.
     """
 
-    def __init__(self, found: Sequence[Place]) -> None:
+    def __init__(self) -> None:
+        self.agents: Sequence[Place] = ()
+        self.kept: UUID | None = None
+        self._taken: dict[UUID, _Amounts] = {}
         self._offers: dict[str, Sequence[templates.Offer]] = {}
         self._ours: dict[str, bool] = {}
-        self._look(found)
-
-    def _look(self, found: Sequence[Place]) -> None:
-        self.agents = found
-        self._taken = {agent.id: _taken(agent) for agent in found}
-
-    @classmethod
-    async def open(cls, unit: Unit, *names: str) -> "Market":
-        """Look at all agents, and at what they say about the templates of these names."""
-        market = cls(await agents.places(unit.connection))
-        await market.look_at(unit, names)
-        return market
 
     async def take_turn(self, unit: Unit) -> None:
-        """Wait until nobody else gives sessions away, and look at all agents again.
+        """Wait until nobody else gives sessions away, and look at all agents.
 
         Until the transaction ends nobody else does, on whatever replica.
         """
         await repository.take_turn(unit.connection)
-        self._look(await agents.places(unit.connection))
+        self.agents = await agents.places(unit.connection)
+        self._taken = {agent.id: _taken(agent) for agent in self.agents}
 
     async def look_at(self, unit: Unit, names: Collection[str]) -> None:
-        """Look at what agents say about these templates, too."""
+        """Look at what agents say about these templates."""
         new = set(names) - self._offers.keys()
         if not new:
             return
@@ -95,6 +88,7 @@ class Market:
                 most_cpu=_amount(agent.capacity, "total", "cpu"),
                 memory=int(self._taken[agent.id].memory),
                 most_memory=_whole(_amount(agent.capacity, "total", "memory")),
+                kept=agent.id == self.kept,
             )
             for agent in self.agents
         ]
@@ -194,15 +188,7 @@ async def _chosen(
 ) -> tuple[Wish, Candidate | Waits]:
     """Return what a session asks of its agent, and the one that takes it or why none does."""
     home = None if session.home_id is None else await homes.locked(unit.connection, session.home_id)
-    wish = Wish(
-        template=session.template,
-        ours=session.template_revision is not None and market.is_ours(session.template),
-        agent=session.wanted_agent_id,
-        home_at=None if home is None else home.agent_id,
-        protocol=session.spec.get("protocol"),
-        labels=session.wanted_labels,
-        **_requests(session),
-    )
+    wish = _wish(session, market, home_at=None if home is None else home.agent_id)
     if home is not None:
         other = await repository.home_promised(unit.connection, home.id, but=session.id)
         if other is not None:
@@ -215,6 +201,18 @@ async def _chosen(
         return wish, chosen
     unit.ring_after_commit(Bell.WAITING)
     return wish, _OTHERS_FIRST
+
+
+def _wish(session: Session, market: Market, *, home_at: UUID | None) -> Wish:
+    return Wish(
+        template=session.template,
+        ours=session.template_revision is not None and market.is_ours(session.template),
+        agent=session.wanted_agent_id,
+        home_at=home_at,
+        protocol=session.spec.get("protocol"),
+        labels=session.wanted_labels,
+        **_requests(session),
+    )
 
 
 _OTHERS_FIRST = Waits(Reason.NO_CAPACITY, "Others have waited for room before it.")
@@ -313,21 +311,44 @@ _TOLD = 200
 async def assign_waiting(database: Database) -> None:
     """Look at all sessions that wait, and give away those that can go on.
 
-    Who came first is looked at first; what fits goes on, though something larger may wait
-    before it. Call it from time to time, and when an agent, a home or a template has changed.
+    Who came first is looked at first. What fits goes on, though something larger may wait
+    before it, until that has been passed too often: then an agent keeps its room for it. Call
+    it from time to time, and when an agent, a home or a template has changed.
     """
     after: repository.Place | None = None
+    kept: UUID | None = None
     while True:
         async with database.unit() as unit:
-            await repository.take_turn(unit.connection)
+            market = Market()
+            await market.take_turn(unit)
+            market.kept = kept
             waiting = await repository.waiting(unit.connection, after=after, limit=_BATCH)
             if not waiting:
                 return
-            market = await Market.open(unit, *(session.template for session in waiting))
+            await market.look_at(unit, {session.template for session in waiting})
             moved = False
             for session in waiting:
                 found = await assign(unit, session, market)
                 moved |= session.queue_place is not None and found.queue_place is None
+                if market.kept is None and found.queue_place is not None:
+                    market.kept = await _kept_for(unit, found, market)
+            kept = market.kept
             if moved:
                 await queue_moved(unit)
             after = (waiting[-1].created_at, waiting[-1].id)
+
+
+async def _kept_for(unit: Unit, session: Session, market: Market) -> UUID | None:
+    """Return the agent that keeps its room for a session that waits for some; None: none yet.
+
+    It is the one of which the least has to end, so it stays the same until another is closer.
+    """
+    home = None if session.home_id is None else await homes.locked(unit.connection, session.home_id)
+    wish = _wish(session, market, home_at=None if home is None else home.agent_id)
+    able = could_ever(wish, market.candidates(session.template))
+    if not able:
+        return None
+    passed = await repository.passed_by(
+        unit.connection, session, on=[agent.id for agent in able], most=PASSES
+    )
+    return able[0].id if passed >= PASSES else None

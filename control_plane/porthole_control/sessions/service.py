@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from porthole_contract.conditions import Reason
 from porthole_contract.lifecycle import Phase
 from porthole_contract.session import Desired, TemplateRef
+from porthole_control.agents import repository as agents
 from porthole_control.commands import repository as commands
 from porthole_control.db.database import Unit
 from porthole_control.db.doorbell import Bell
@@ -80,18 +81,20 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
             too many.
     """
     name = wanted.template.name
-    market = await Market.open(unit, name)
+    market = Market()
+    await market.look_at(unit, [name])
+    there = await agents.living(unit.connection)
     known = template_rules.known(
         await templates.newest(unit.connection, names=[name]),
         market.offers(name),
-        len(market.agents),
+        len(there),
     ).get(name)
     if known is None:
         raise NotFound("template", name, code="template_unknown")
     revision = await _revision(unit, known, wanted.template.revision)
     agent_id = None
     if wanted.agent is not None:
-        agent_id = next((a.id for a in market.agents if a.name == wanted.agent), None)
+        agent_id = there.get(wanted.agent)
         if agent_id is None:
             raise NotFound("agent", wanted.agent, code="agent_unknown")
     spec = rules.resolve(

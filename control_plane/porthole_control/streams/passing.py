@@ -103,15 +103,19 @@ class Passage:
             host, port = next(iter(server.sockets)).getsockname()[:2]
             host = address or host
             shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            async with self._database.unit() as unit:
-                await replicas.reachable(unit, self._replica, shown, self._certificate)
-                unit.ring_after_commit(Bell.LINKS)
+            self._address = shown
+            await self._show_ourselves()
             task = asyncio.create_task(self._learn_peers(), name="replicas")
             try:
                 yield
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    async def _show_ourselves(self) -> None:
+        async with self._database.unit() as unit:
+            await replicas.reachable(unit, self._replica, self._address, self._certificate)
+            unit.ring_after_commit(Bell.LINKS)
 
     # To another process ------------------------------------------------------------------
 
@@ -192,6 +196,8 @@ class Passage:
         async with self._database.reading() as unit:
             found = await replicas.peers(unit)
         self._peers = {peer.id: peer for peer in found}
+        if self._replica not in self._peers:  # it was away for so long that it was forgotten
+            await self._show_ourselves()
         for peer in found:
             if peer.fingerprint not in self._trusted:
                 self._server_side.load_verify_locations(cadata=peer.certificate)

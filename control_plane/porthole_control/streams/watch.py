@@ -52,5 +52,5 @@ class Watch:
                 unit.connection,
                 REPLICA_LOST,
                 unit.now,
-                silent_since=unit.now - replicas.SILENT_AFTER,
+                silent_since=unit.now - replicas.LOST_AFTER,
             )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from porthole_agent.dial import LINK_PATH, tls_context, websocket_url
 from porthole_agent.enrolment import Identity, NotEnrolled, load_identity, load_key
-from porthole_agent.link import back_off
+from porthole_agent.link import back_off, patience
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,12 @@ def test_the_first_redial_is_soon_and_none_is_later_than_five_seconds(
     wait = back_off(failures, chance)
     assert 0 < wait <= 5
     assert back_off(0, chance) <= 0.5
+
+
+def test_one_that_does_not_answer_is_left_soon_and_waited_for_longer_each_time() -> None:
+    assert [patience(failures) for failures in range(5)] == [2, 4, 8, 10, 10]
+    # A link is dead at 12 s. A balancer may give the dead one twice, and 20 s are promised.
+    assert 12 + 1 + sum(patience(n) + back_off(n, 1) for n in range(2)) <= 20
 
 
 def test_a_key_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None:

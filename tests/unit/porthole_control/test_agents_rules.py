@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from porthole_contract.conditions import Reason
-from porthole_control.agents.rules import CHECKS, Candidate, Waits, Wish, choose
+from porthole_control.agents.rules import (
+    ABLE,
+    CHECKS,
+    ROOM,
+    Candidate,
+    Waits,
+    Wish,
+    choose,
+    could_ever,
+)
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 
@@ -47,6 +56,8 @@ def wish(**changes: object) -> Wish:
         (wish(cpu=1), [agent(cpu=1.5, most_cpu=2)], Reason.NO_CAPACITY),
         (wish(memory=2**30), [agent(memory=2**30, most_memory=2**30)], Reason.NO_CAPACITY),
         (wish(), [agent(sessions=10), agent(TWO, linked=False)], Reason.NO_CAPACITY),
+        (wish(), [agent(kept=True)], Reason.NO_CAPACITY),
+        (wish(), [agent(kept=True), agent(TWO, linked=False)], Reason.NO_CAPACITY),
     ],
 )
 def test_the_agent_that_got_furthest_says_why(
@@ -98,6 +109,7 @@ candidates = st.builds(
     offers=st.sampled_from([True, False, None]),
     sessions=st.integers(0, 12),
     most=st.sampled_from([None, 0, 10]),
+    kept=st.booleans(),
 )
 
 
@@ -122,7 +134,21 @@ def waits_for_room(wanted: Wish, there: list[Candidate]) -> bool:
     """Return whether a linked one only lacks room."""
     return any(
         one.linked
-        and not any(check(wanted, one) for check in CHECKS[:-1])
-        and CHECKS[-1](wanted, one)
+        and not any(check(wanted, one) for check in ABLE)
+        and any(check(wanted, one) for check in ROOM)
         for one in there
     )
+
+
+def test_room_is_kept_where_the_least_has_to_end() -> None:
+    there = [
+        agent(cpu=7, most_cpu=8),
+        agent(TWO, cpu=3, most_cpu=4),
+        agent(UUID(int=3), most_cpu=1),
+        agent(UUID(int=4), most_cpu=64, linked=False),
+        agent(UUID(int=5), most_cpu=64, state="draining"),
+        agent(UUID(int=6), most_cpu=64, most=0),
+    ]
+    assert [one.id for one in could_ever(wish(cpu=2), there)] == [ONE, TWO]
+    assert [one.id for one in could_ever(wish(cpu=3), there)] == [ONE, TWO]
+    assert could_ever(wish(cpu=99), there) == []
