@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from e2e.chaos.frames import Cutter, Frame
+from e2e.support.relay import CHUNK, End, Relay
 
-_CHUNK: Final = 65536
 _LINK: Final = b" /api/v1/agents/link"
 _HEAD_ENDS: Final = b"\r\n\r\n"
-_TAKES_WITHIN: Final = 2.0
 _GREETING: Final = 3
 """Frames of each side that are let through: a greeting is over in two."""
 _KEPT_FOR: Final = 0.8
@@ -28,7 +27,7 @@ _LATE_BY: Final = 2.5
 MODES: Final = ("link-drop", "link-double", "link-delay", "link-half-open", "link-late")
 
 
-class Front:
+class Front(Relay):
     """The balancer.
 
     Args:
@@ -37,13 +36,10 @@ class Front:
     """
 
     def __init__(self, upstreams: Sequence[int], seed: int) -> None:
-        self.port = 0
-        self._upstreams = list(upstreams)
-        self._turn = 0
+        super().__init__(upstreams)
         self._chance = random.Random(seed)
         self._spoilt: dict[str, int] = dict.fromkeys(MODES, 0)
         self._links: set[Link] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def spoiling(self, mode: str) -> AsyncIterator[None]:
@@ -74,61 +70,25 @@ class Front:
         """Return a number between."""
         return self._chance.uniform(least, most)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far: asyncio.StreamWriter | None = None
+    async def between(self, near: End, far: End) -> None:
+        """Carry; a link is understood as far as its frames."""
+        head = await near[0].readuntil(_HEAD_ENDS)
+        far[1].write(head)
+        if _LINK not in head.split(b"\r\n", 1)[0]:
+            return await super().between(near, far)
+        link = Link(self, near, far)
+        self._links.add(link)
         try:
-            head = await reader.readuntil(_HEAD_ENDS)
-            far_reader, far = await self._next()
-            far.write(head)
-            if _LINK in head.split(b"\r\n", 1)[0]:
-                link = Link(self, (reader, writer), (far_reader, far))
-                self._links.add(link)
-                try:
-                    await link.carry()
-                finally:
-                    self._links.discard(link)
-            else:
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(_pump(reader, far))
-                    both.create_task(_pump(far_reader, writer))
-        except* (OSError, EOFError, asyncio.LimitOverrunError):
-            pass  # one end is gone, so the other one goes
+            await link.carry()
         finally:
-            for end in (writer, far):
-                if end is not None:
-                    end.transport.abort()
-
-    async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        for _ in self._upstreams:
-            port = self._upstreams[self._turn % len(self._upstreams)]
-            self._turn += 1
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_TAKES_WITHIN):
-                    return await asyncio.open_connection("127.0.0.1", port)
-        raise ConnectionRefusedError
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._serve(reader, writer)
-        self._tasks.discard(task)
+            self._links.discard(link)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, upstreams: Sequence[int], seed: int) -> AsyncIterator["Front"]:
         """Carry for as long as the context lasts."""
-        front = cls(upstreams, seed)
-        server = await asyncio.start_server(front._accept, "127.0.0.1", 0)
-        front.port = server.sockets[0].getsockname()[1]
-        try:
+        async with cls(upstreams, seed).serving() as front:
             yield front
-        finally:
-            server.close()
-            for task in list(front._tasks):
-                task.cancel()
-            await asyncio.gather(*front._tasks, return_exceptions=True)
 
 
 class Link:
@@ -137,8 +97,8 @@ class Link:
     def __init__(
         self,
         front: Front,
-        agent: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        control: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        agent: End,
+        control: End,
     ) -> None:
         self._front = front
         self._agent = agent
@@ -196,7 +156,7 @@ class Link:
         reader, _ = self._agent
         cutter, count = Cutter(), 0
         with contextlib.suppress(OSError):
-            while data := await reader.read(_CHUNK):
+            while data := await reader.read(CHUNK):
                 for frame in cutter.feed(data):
                     count += 1
                     for part in await self._spoilt(frame, count):
@@ -204,7 +164,7 @@ class Link:
 
     async def _direction(
         self,
-        source: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        source: End,
         writer: asyncio.StreamWriter,
         *,
         is_http: bool,
@@ -213,7 +173,7 @@ class Link:
         if is_http:
             writer.write(await reader.readuntil(_HEAD_ENDS))
         cutter, count = Cutter(), 0
-        while data := await reader.read(_CHUNK):
+        while data := await reader.read(CHUNK):
             for frame in cutter.feed(data):
                 count += 1
                 for part in await self._spoilt(frame, count):
@@ -234,11 +194,3 @@ class Link:
         if front.spoils("link-double") and front.happens(0.5):
             return [frame.whole, frame.whole]
         return [frame.whole]
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_CHUNK):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
 from e2e.support.outside import Desktop
 from tests.support.rfb_client import RfbClient, WebSocketStream
@@ -119,3 +120,49 @@ class Neighbour:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.gather(*doing)
+
+
+class Onlooker:
+    """Somebody who looks at a session all the time, and looks again when the stream ends.
+
+    Attributes:
+        opened: how many streams they have opened.
+        blind: the longest time in seconds between two pictures.
+    """
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.blind = 0.0
+        self._seen = asyncio.Event()
+
+    async def _look(self, client: httpx.AsyncClient, session: str) -> None:
+        last = time.monotonic()
+        while True:
+            with contextlib.suppress(*_ENDS):
+                async with viewer(client, session) as seen:
+                    self.opened += 1
+                    while True:
+                        await seen.refresh()
+                        self._seen.set()
+                        now = time.monotonic()
+                        self.blind, last = max(self.blind, now - last), now
+                        await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)
+
+    @classmethod
+    @asynccontextmanager
+    async def looking(cls, client: httpx.AsyncClient, session: str) -> AsyncIterator[Self]:
+        """Have them look, from the first picture on."""
+        onlooker = cls()
+        looking = asyncio.create_task(onlooker._look(client, session))
+        try:
+            await onlooker._seen.wait()
+            yield onlooker
+        finally:
+            looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await looking
+
+
+_ENDS = (httpx.TransportError, AssertionError, WebSocketException, OSError, EOFError)
+"""What a viewer is told when its stream ends, or none is to be had just now."""
