@@ -11,9 +11,12 @@ from porthole_client.cli.up import packages
 from porthole_client.cli.up.prepare import prepare
 
 PACKAGES = {
+    "freerdp2-x11": "a person with a native client",
     "libatomic1": "the driver of the browser is linked with it",
     "x11-utils": "a test asks where a window is",
     "xclip": "a test asks a desktop for its clipboard",
+    "xdotool": "a person's keys and pointer",
+    "xvfb": "a person's own screen, for native clients",
 }
 """Debian packages that only tests need, and why."""
 
@@ -28,7 +31,7 @@ def is_installed(package: str) -> bool:
 def main() -> int:
     """Install and build what is missing; return the exit code."""
     try:
-        prepare(("browser",), print)
+        prepare(("browser", "rdp"), print)
         if lacking := [package for package in PACKAGES if not is_installed(package)]:
             packages.install(lacking, print)
         cache = Cache.of_this_user(print)

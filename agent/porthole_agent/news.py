@@ -26,7 +26,7 @@ from porthole_contract.link.reports import (
     SessionObserved,
     TemplateOffered,
 )
-from porthole_contract.session import ResourceList
+from porthole_contract.session import Protocol, ResourceList
 
 PART = 100
 """How many sessions, homes and ended sessions stand in one part of an inventory."""
@@ -163,6 +163,7 @@ def of_agent(seen: port.Overview, *, runtime: str, program: str) -> AgentObserve
             total=_amounts(capacity.cpu, capacity.memory),
             used=_amounts(capacity.cpu_used, capacity.memory_used),
         ),
+        protocols=tuple(Protocol),
         templates=tuple(
             TemplateOffered(
                 name=offer.template.name,

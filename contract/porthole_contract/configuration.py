@@ -36,6 +36,7 @@ def supervisor_config(
         "env": [variable.to_dict() for variable in effective.env],
         "start": effective.start,
         "programs": [program.to_dict() for program in effective.programs],
+        "protocols": [str(protocol) for protocol in effective.protocols],
         "sockets": "/run/porthole",
         "gate_uid": gate_uid,
         "stop_seconds": stop_seconds,

@@ -16,7 +16,7 @@ from porthole_contract.quantities import (
     format_duration,
     parse_quantity,
 )
-from porthole_contract.session import Display, EnvVar, ResourceList, SessionSpec
+from porthole_contract.session import Display, EnvVar, Protocol, ResourceList, SessionSpec
 from porthole_contract.template import Egress, Program, SessionTemplateSpec
 
 T = TypeVar("T")
@@ -37,8 +37,12 @@ _STORAGE: Final = _Ours(5 * 2**30, 5 * 2**30, 16 * 2**20)
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """Everything that the runtime needs to begin a session; cores, bytes."""
+    """Everything that the runtime needs to begin a session; cores, bytes.
 
+    `protocols` is what its desktop speaks, all of it at once: whatever its template lists.
+    """
+
+    protocols: tuple[Protocol, ...]
     display: Display
     keyboard: str
     locale: str
@@ -74,6 +78,7 @@ def resolve(spec: SessionSpec, template: SessionTemplateSpec) -> Effective:
     memory_request, memory_limit = _share(spec, template, "memory", _MEMORY)
     _, storage = _share(spec, template, "storage", _STORAGE)
     return Effective(
+        protocols=template.protocols,
         display=_first(spec.display, defaults.display, Display()),
         keyboard=_first(spec.keyboard, defaults.keyboard, "us"),
         locale=_first(spec.locale, defaults.locale, "C.UTF-8"),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from porthole_images.recipe import IMAGES, Recipe, load
+from porthole_images.trees import KEYS
 
 _HEAD = """\
 # Made by `python -m porthole_images dockerfile` from the recipes beside it.
@@ -61,6 +62,7 @@ def _install(recipe: Recipe) -> str:
         "    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \\\n"
         f"{packages}"
         "    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \\\n"
+        f"    && rm -f {' '.join(f'/{path}' for path in KEYS)} \\\n"
         f"    && {_BARE}\n"
     )
 

@@ -20,7 +20,7 @@ SUITE: Final = "bookworm"
 PYTHON: Final = (3, 11)
 """The Python of that suite: the locked packages are taken for it."""
 
-IMAGES: Final = ("porthole", "porthole-gate", "desktop-vnc", "desktop-browser")
+IMAGES: Final = ("porthole", "porthole-gate", "desktop-vnc", "desktop-browser", "desktop-rdp")
 
 
 class _Part(BaseModel):

@@ -18,6 +18,14 @@ MADE: Final = 1735689600
 
 WHITEOUT: Final = ".wh."
 
+KEYS: Final = (
+    "etc/ssl/certs/ssl-cert-snakeoil.pem",
+    "etc/ssl/private/*",
+    "etc/xrdp/*.pem",
+    "etc/xrdp/rsakeys.ini",
+)
+"""What packages make up for one machine, and would be the same in all that run an image."""
+
 _LEFT_OUT: Final = (
     "dev/*",
     "etc/.pwd.lock",
@@ -29,6 +37,7 @@ _LEFT_OUT: Final = (
     "etc/passwd-",
     "etc/resolv.conf",
     "etc/shadow-",
+    *KEYS,
     "proc/*",
     "run/*",
     "sys/*",

@@ -106,11 +106,11 @@ def template_cannot_run_here(_subject: Subject, seen: Seen) -> Finding | None:
     if seen.template is None:
         return None
     spec, name = seen.template.spec, seen.template.pin.name
-    if spec.profile is not Profile.RESTRICTED:
+    if spec.profile is Profile.SANDBOX:
         return Finding(
             Reason.TEMPLATE_NOT_OFFERED,
             f"The template {name} needs the pod profile '{spec.profile}', which is not served"
-            " here; 'restricted' is.",
+            " here; 'restricted' and 'rdp' are.",
         )
     if spec.image is None:
         return Finding(

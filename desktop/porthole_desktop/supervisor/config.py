@@ -11,6 +11,7 @@ from typing import Any, Final
 
 VERSION: Final = 1
 LARGEST_FILE: Final = 8 * 2**20
+PROTOCOLS: Final = ("vnc", "rdp")
 _MISSING: Final = object()
 
 
@@ -33,8 +34,9 @@ class Program:
 class Config:
     """The whole of it; the defaults are a plain desktop.
 
-    `scale` is in percent of 96 dpi. `gate_uid` is the only uid besides root that may speak
-    on the socket (None: whoever can open it). `stop_seconds` bounds a graceful stop.
+    `scale` is in percent of 96 dpi. `protocols` is what viewers speak. `gate_uid` is the only
+    uid besides root that may speak on the socket (None: whoever can open it). `stop_seconds`
+    bounds a graceful stop.
     """
 
     title: str = "desktop"
@@ -47,6 +49,7 @@ class Config:
     env: tuple[tuple[str, str], ...] = ()
     start: str | None = None
     programs: tuple[Program, ...] = ()
+    protocols: tuple[str, ...] = ("vnc",)
     sockets: Path = Path("/run/porthole")
     gate_uid: int | None = None
     stop_seconds: float = 6.0
@@ -95,10 +98,19 @@ def parse(value: object) -> Config:
         programs=tuple(
             _program(item, f"programs[{i}].") for i, item in enumerate(top.items("programs"))
         ),
+        protocols=_protocols(top.items("protocols")),
         sockets=Path(top.text("sockets", "/run/porthole", most=80)),
         gate_uid=top.integer("gate_uid", 0, 2**32, None),
         stop_seconds=top.integer("stop_seconds", 1, 120, 6),
     )
+
+
+def _protocols(items: list[Any]) -> tuple[str, ...]:
+    if items in ([], ["vnc"]):
+        return ("vnc",)
+    if items == ["rdp"]:
+        return ("rdp",)
+    raise Wrong(f"protocols: must be a list of one of {' or '.join(PROTOCOLS)}.")
 
 
 def _variable(value: object, where: str) -> tuple[str, str]:

@@ -23,15 +23,18 @@ from .children import Children, Process, keep
 from .config import Config, Program
 from .environment import environment
 from .log import Log
-from .painted import COLOURS, NotRfb, colours
+from .painted import COLOURS, NotRfb
+from .screen import Screen, Unusable, missing
 from .server import Refusal, Server
 from .x11 import STRING, Display, XError, authority
+from .xorg import Xorg
+from .xvnc import Xvnc
 
 STOPPED: Final = 0
 MISSING: Final = 69
 LOST: Final = 75
 
-NEEDED: Final = ("Xvnc", "openbox")
+NEEDED: Final = ("openbox",)
 MOST_STARTED: Final = 256
 """Programs that may be running on request at one time."""
 _LOOK_AGAIN: Final = 0.03
@@ -53,6 +56,7 @@ class Desktop:
         self._config = config
         self._log = log
         self._children = Children(output)
+        self._screen: Screen = Xvnc(config) if config.protocols == ("vnc",) else Xorg(config)
         self._folder = Path()
         self._env: dict[str, str] = {}
         self._programs: dict[int, Process] = {}
@@ -64,7 +68,7 @@ class Desktop:
         self._server = Server(
             config.sockets / "supervisor.sock",
             gate_uid=config.gate_uid,
-            state=lambda: {"drawn": self._drawn, "stopping": self._stop.is_set()},
+            state=self._state,
             order=self._obey,
             log=log,
         )
@@ -72,22 +76,30 @@ class Desktop:
     async def live(self) -> int:
         """Bring the desktop up, keep it until it is told to stop; return the exit code."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGCHLD, self._children.reap)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        for name in NEEDED:
-            if shutil.which(name) is None:
-                self._log.say(f"{name} is not installed; a desktop cannot do without it.")
-                return MISSING
+        if (name := missing((*self._screen.needed, *NEEDED))) is not None:
+            self._log.say(f"{name} is not installed; a desktop cannot do without it.")
+            return MISSING
         self._folder = Path(tempfile.mkdtemp(prefix="porthole-"))
         try:
+            self._screen.prepare(self._folder)
+            # Not before: what is reaped here, nobody else can wait for.
+            loop.add_signal_handler(signal.SIGCHLD, self._children.reap)
             await self._server.open()
             return await self._live()
+        except Unusable as error:
+            self._log.say(str(error))
+            return MISSING
         finally:
             for task in self._tasks:
                 task.cancel()
             await self._server.close()
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _state(self) -> dict[str, Any]:
+        now = {"drawn": self._drawn, "stopping": self._stop.is_set()}
+        return {**now, **self._screen.state()}
 
     async def _live(self) -> int:
         cookie = secrets.token_bytes(16)
@@ -114,13 +126,13 @@ class Desktop:
         # The file names no display yet; "" fits every one, and only ours reads it.
         secret = self._folder / "Xauthority.server"
         _write(secret, authority(0, cookie), 0o600)
-        rfb = self._config.sockets / "rfb.sock"
-        rfb.unlink(missing_ok=True)
+        self._screen.socket.unlink(missing_ok=True)
         Path("/tmp/.X11-unix").mkdir(mode=0o1777, exist_ok=True)  # noqa: S108 - X's own place
-        command = programs.x_server(self._config, rfb=rfb, authority=secret, ready_fd=write)
+        command = self._screen.command(authority=secret, ready_fd=write)
+        env = {**os.environ, "HOME": str(self._folder), **self._screen.environment()}
         try:
-            env = {**os.environ, "HOME": str(self._folder)}
-            return self._children.spawn("Xvnc", command, env, pass_fds=(write,)), read
+            name = self._screen.x_server
+            return self._children.spawn(name, command, env, pass_fds=(write,)), read
         finally:
             os.close(write)
 
@@ -137,9 +149,12 @@ class Desktop:
         self._env = environment(
             self._config, os.environ, folder=self._folder, display=number, authority=secret
         )
+        for part in self._screen.parts(number):
+            self._fixture(part.name, list(part.command))
         self._dress_up()
         display = await Display.connect(number, cookie)
         with contextlib.closing(display):
+            await self._screen.settle(display)
             resources = look.resources(self._config).encode()
             await display.set_property(display.screen.root, "RESOURCE_MANAGER", STRING, resources)
             self._fixture("openbox", ["openbox"])
@@ -148,7 +163,7 @@ class Desktop:
             await display.paint_root(screen.width, screen.height, await picture)
             await _window_manager(display)
             self._begin()
-            await self._see()
+            await self._see(display)
             await self._follow(display)
 
     async def _follow(self, display: Display) -> None:
@@ -184,13 +199,13 @@ class Desktop:
         if opener is not None:
             self._run("start", opener, self._programs)
 
-    async def _see(self) -> None:
+    async def _see(self, display: Display) -> None:
         """Wait until somebody who connects sees a picture; then say so."""
         pause = _LOOK_AGAIN
         while not self._drawn:
             try:
-                self._drawn = await colours(self._config.sockets / "rfb.sock") >= COLOURS
-            except (OSError, TimeoutError, NotRfb) as error:
+                self._drawn = await self._screen.colours(display) >= COLOURS
+            except (OSError, TimeoutError, NotRfb, XError) as error:
                 self._log.say(f"The screen cannot be looked at yet: {error}")
             if not self._drawn:
                 await asyncio.sleep(pause)
@@ -282,7 +297,7 @@ class Desktop:
         if os.getpid() == 1:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
-        (self._config.sockets / "rfb.sock").unlink(missing_ok=True)
+        self._screen.socket.unlink(missing_ok=True)
 
     def _stop_keeping(self) -> None:
         for task in self._tasks:

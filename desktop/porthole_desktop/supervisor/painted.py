@@ -1,7 +1,8 @@
 """Has the screen really been drawn? Asked the way a viewer asks: over RFB.
 
 A desktop is ready when somebody who connects sees something. So the supervisor connects
-to its own `rfb.sock`, takes one full frame and looks whether it has several colours.
+to its own `rfb.sock`, takes one full frame and looks whether it has several colours. Where
+the X server speaks no RFB, it is asked what is on its screen.
 """
 
 import asyncio
@@ -9,9 +10,12 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from .x11 import Display
+
 COLOURS: Final = 4
 """Distinct colours that make a picture; an empty screen has one, two with a cursor."""
 _SAMPLES: Final = 5000
+_LINES: Final = 24
 _LARGEST_NAME: Final = 4096
 
 
@@ -35,6 +39,21 @@ async def colours(path: Path, timeout: float = 10.0) -> int:  # noqa: ASYNC109 -
             raise ConnectionResetError("The RFB server hung up.") from None
         finally:
             writer.close()
+
+
+async def colours_of(display: Display) -> int:
+    """Return how many distinct colours some lines of the X server's screen have.
+
+    Raises:
+        XError: it is gone, or has another size by now.
+    """
+    root = display.screen.root
+    _, _, width, height = await display.place_of(root)
+    seen: set[bytes] = set()
+    for line in range(_LINES):
+        row = await display.pixels(root, 0, height * line // _LINES, width, 1)
+        seen.update(row[at : at + 4] for at in range(0, len(row), 4))
+    return len(seen)
 
 
 async def _look(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:

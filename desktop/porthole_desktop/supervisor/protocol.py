@@ -21,8 +21,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-VERSION: Final = (1, 0)
-"""1.0: hello, state, drawn, stopping, program_started, program_exited; start, stop, open."""
+VERSION: Final = (1, 1)
+"""1.0: hello, state, drawn, stopping, program_started, program_exited; start, stop, open.
+1.1: `state` has `rdp {fingerprint}` where there is an `rdp.sock`: the SHA-256 of the DER of
+the certificate that it shows (64 lower-case hex digits), another one at each start.
+"""
 
 HEADER: Final = 7
 LARGEST: Final = 65536

@@ -1,9 +1,9 @@
 """The little of the X protocol that the supervisor speaks itself.
 
 Enough to read and set properties of windows, to paint the root window's background from
-pixels, to hear that the screen has another size and to have windows moved; so no helper
-program has to be installed for it, and nothing has to be guessed from sleeping.
-Little-endian, 32 bits a pixel, one screen: what Xvnc is.
+pixels and to read some, to hear that the screen has another size and to have windows moved;
+so no helper program has to be installed for it, and nothing has to be guessed from sleeping.
+Little-endian, 32 bits a pixel, one screen: what Xvnc and xorgxrdp are.
 """
 
 import asyncio
@@ -123,6 +123,15 @@ class Display:
         place = await self.ask(40, 0, struct.pack("<IIhh", window, self.screen.root, 0, 0))
         x, y = struct.unpack_from("<hh", place, 12)
         return x, y, width, height
+
+    async def pixels(self, window: int, x: int, y: int, width: int, height: int) -> bytes:
+        """Return what a part of a window shows, as pixels of B, G, R, 0.
+
+        Raises:
+            XError: not all of it is on the screen.
+        """
+        body = struct.pack("<IhhHHI", window, x, y, width, height, 0xFFFFFFFF)
+        return (await self.ask(73, 2, body))[32 : 32 + width * height * 4]
 
     async def tell_window_manager(self, window: int, name: str, values: tuple[int, ...]) -> None:
         """Send the window manager a client message of up to five 32-bit values."""

@@ -1,6 +1,7 @@
 """The shapes of pods, one maker for each profile; those that are not here are not served.
 
-`restricted` is what Pod Security calls so. `rdp` and `sandbox` will stand beside it.
+`restricted` is what Pod Security calls so. `rdp` asks for nothing more: xrdp and its X server
+are started by the desktop's own user, without a capability. `sandbox` will stand beside them.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from porthole_contract.names import (
     home_object,
 )
 from porthole_contract.quantities import format_bytes, format_cores
+from porthole_contract.session import Protocol
 from porthole_contract.template import Profile
 from porthole_operator.desired.gate import gate
 from porthole_operator.desired.recipe import (
@@ -33,6 +35,7 @@ _ROOM: Final = 1024 * _MIB
 """The most of /tmp and /dev/shm, bytes; both count as the desktop's memory."""
 _LAYER: Final = 256 * _MIB
 """What logs may take of the node's disk, bytes."""
+_SMALL: Final = {"emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}
 _LOST_NODE_SECONDS: Final = 30
 """How long a node may be silent before its pods are taken off it."""
 
@@ -87,7 +90,7 @@ def restricted(recipe: Recipe) -> dict[str, Any]:
 
 
 PROFILES: Final[Mapping[Profile, Callable[[Recipe], dict[str, Any]]]] = MappingProxyType(
-    {Profile.RESTRICTED: restricted}
+    {Profile.RESTRICTED: restricted, Profile.RDP: restricted}
 )
 
 
@@ -155,9 +158,14 @@ def _desktop(recipe: Recipe) -> dict[str, Any]:
             {"name": "home", "mountPath": _HOME},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - of the container
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - of the container
+            *([{"name": "xrdp", "mountPath": "/run/xrdp"}] if _over_rdp(recipe) else []),
             *extras.volume_mounts,
         ],
     }
+
+
+def _over_rdp(recipe: Recipe) -> bool:
+    return Protocol.RDP in recipe.effective.protocols
 
 
 def _volumes(recipe: Recipe) -> list[dict[str, Any]]:
@@ -170,9 +178,11 @@ def _volumes(recipe: Recipe) -> list[dict[str, Any]]:
     )
     return [
         {"name": "home", **home},
-        {"name": "sockets", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}},
+        {"name": "sockets", **_SMALL},
         {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": room}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": room}},
+        # Where xrdp's programs meet is written into them.
+        *([{"name": "xrdp", **_SMALL}] if _over_rdp(recipe) else []),
         {
             "name": "desktop-config",
             "secret": {

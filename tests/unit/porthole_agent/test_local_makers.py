@@ -218,6 +218,22 @@ class TestEffective:
         with pytest.raises(Refused, match="rdp"):
             resolve(a_spec(protocol="rdp"), a_template())
 
+    def test_a_desktop_speaks_all_that_its_template_lists(self):
+        made = a_template(protocols=["vnc", "rdp"])
+        assert resolve(a_spec(protocol="rdp"), made).protocols == ("vnc", "rdp")
+
+
+class TestOverRdp:
+    def test_there_is_a_place_where_its_programs_meet(self):
+        record = a_record(template=a_template(protocols=["rdp"]))
+        effective = resolve(record.spec, record.template.spec)
+        made = desktop_container(record, effective, PLACES, OURSELVES, kept=3)
+        options = targets(made)["/run/xrdp"]["options"]
+        assert {"mode=0700", f"uid={record.desktop_uid}"} <= set(options)
+        assert not any(configuration(made)["process"]["capabilities"].values())
+        assert supervisor_config(record, effective, 6)["protocols"] == ["rdp"]
+        assert "/run/xrdp" not in targets(desktop())
+
 
 class TestEgress:
     def lines(self, **egress):
@@ -300,7 +316,7 @@ class TestStatus:
 
 class TestOffers:
     def test_the_templates_that_come_with_us_can_be_read(self):
-        assert [template.name for template in own_templates()] == ["browser", "desktop"]
+        assert [template.name for template in own_templates()] == ["browser", "desktop", "rdp"]
         for template in own_templates():
             resolve(a_spec(), template.spec)
 

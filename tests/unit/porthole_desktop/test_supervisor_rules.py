@@ -1,5 +1,6 @@
 """What the supervisor decides without doing it."""
 
+import hashlib
 import io
 import json
 import shlex
@@ -16,6 +17,8 @@ from porthole_desktop.supervisor.config import Config, Program
 from porthole_desktop.supervisor.environment import environment, usable_locale
 from porthole_desktop.supervisor.log import Log
 from porthole_desktop.supervisor.x11 import authority
+
+COMPAT = Path(__file__).parents[2] / "compat" / "supervisor"
 
 
 def test_the_smallest_configuration_is_a_plain_desktop() -> None:
@@ -214,11 +217,13 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 
 
 def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
-    golden = (Path(__file__).parents[2] / "compat" / "supervisor" / "conversation.bin").read_bytes()
+    golden = (COMPAT / "conversation-1.1.bin").read_bytes()
+    fingerprint = hashlib.sha256(b"a certificate").hexdigest()
     said = [
         protocol.hello("supervisor"),
         protocol.hello("gate"),
         protocol.say("state", drawn=False, stopping=False),
+        protocol.say("state", drawn=False, stopping=False, rdp={"fingerprint": fingerprint}),
         protocol.say("drawn"),
         protocol.say("start", id=1, program="Terminal"),
         protocol.say("reply", id=1, ok=True),
@@ -226,6 +231,14 @@ def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
         protocol.encode(5, protocol.Kind.END, b""),
     ]
     assert b"".join(said) == golden
+
+
+def test_what_the_version_before_says_is_understood() -> None:
+    (greeting, *rest) = protocol.Decoder().feed((COMPAT / "conversation.bin").read_bytes())
+    protocol.check_hello(greeting.message())
+    assert [frame.message()["type"] for frame in rest if frame.channel == 0] == [
+        *("hello", "state", "drawn", "start", "reply")
+    ]
 
 
 def test_messages_of_the_conversation() -> None:

@@ -10,6 +10,7 @@ from porthole_agent.runtimes.local.record import Record
 from porthole_agent.runtimes.local.rootfs import HOME, USER, Identity
 from porthole_contract import configuration
 from porthole_contract.effective import Effective
+from porthole_contract.session import Protocol
 from porthole_contract.stream.channels import SERVED
 from porthole_contract.stream.grant import SigningKey
 
@@ -99,6 +100,8 @@ def desktop_container(
     uid = record.desktop_uid
     runtime_folder = f"/run/user/{uid}"
     room = min(effective.memory_limit // 2, 1024 * MIB)
+    # Where xrdp's programs meet is written into them.
+    own = [scratch("/run/xrdp", MIB, "0700", uid=uid, gid=uid)] if _over_rdp(effective) else []
     keep = [word for fd in range(3, 3 + kept) for word in ("--keep-fd", str(fd))]
     return Container(
         name=container_name(record.session, "desktop"),
@@ -128,6 +131,7 @@ def desktop_container(
             scratch("/tmp", room),  # noqa: S108 - of the container
             scratch("/dev/shm", room),  # noqa: S108 - of the container
             scratch(runtime_folder, 16 * MIB, "0700", uid=uid, gid=uid),
+            *own,
             bind(ourselves.supervisor, SUPERVISOR),
             bind(places.desktop_config, "/run/porthole-config", execute=False),
             bind(places.sockets, "/run/porthole", write=True, execute=False),
@@ -143,6 +147,10 @@ def desktop_container(
         open_files=places.open_files,
         sooner=500,
     )
+
+
+def _over_rdp(effective: Effective) -> bool:
+    return Protocol.RDP in effective.protocols
 
 
 def gate_container(record: Record, places: Places, ourselves: Ourselves) -> Container:

@@ -2,17 +2,34 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from porthole_agent.runtimes.local.decide import Obstacle
 from porthole_agent.runtimes.local.processes import CommandFailed, find_program, run
 from porthole_contract.conditions import Reason
+from porthole_contract.session import Protocol
 from porthole_contract.template import Program, SessionTemplateSpec
 
-BASE: Final = ("openbox", "tigervnc-standalone-server", "x11-xkb-utils")
+BASE: Final = ("openbox", "x11-xkb-utils")
 """What every desktop needs, whether its template names it or not."""
+SCREENS: Final[Mapping[Protocol, tuple[str, ...]]] = MappingProxyType(
+    {
+        Protocol.VNC: ("tigervnc-standalone-server",),
+        Protocol.RDP: ("openssl", "xorgxrdp", "xrdp"),
+    }
+)
+"""What it needs to be seen over a protocol."""
+_PROGRAMS: Final[Mapping[Protocol, str]] = MappingProxyType(
+    {Protocol.VNC: "Xvnc", Protocol.RDP: "xrdp"}
+)
+_SERVICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"xrdp": ("xrdp.service", "xrdp-sesman.service")}
+)
+"""What packages would begin to serve on this machine, to everybody, when they are installed.
+Desktops start programs of their own."""
 
 _PATIENCE: Final = 1800.0
 _TRIED_AGAIN_AFTER: Final = 300.0
@@ -70,12 +87,14 @@ class Packages:
         package, which it often is.
         """
         if self._packaged:
-            unsure = {*BASE, *template.packages} - self._present
+            screens = {name for one in template.protocols for name in SCREENS[one]}
+            unsure = {*BASE, *screens, *template.packages} - self._present
             if unsure:
                 self._present |= await _installed(unsure)
             absent = unsure - self._present
         else:
-            absent = {name for name in ("Xvnc", "openbox") if find_program(name) is None}
+            needed = {"openbox", *(_PROGRAMS[one] for one in template.protocols)}
+            absent = {name for name in needed if find_program(name) is None}
         if not template.packages:
             absent |= {p.command[0] for p in template.programs if p.autostart and not _is_seen(p)}
         return frozenset(absent)
@@ -104,6 +123,7 @@ class Packages:
     async def _install(self, names: frozenset[str]) -> None:
         argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"]
         try:
+            await _begin_no_service(names)
             try:
                 await run(*argv, *sorted(names), within=_PATIENCE)
             except CommandFailed:
@@ -124,6 +144,14 @@ def _is_seen(program: Program) -> bool:
     """Whether a desktop would find a program."""
     path = find_program(program.command[0])
     return path is not None and Path(path).resolve().is_relative_to("/usr")
+
+
+async def _begin_no_service(names: Iterable[str]) -> None:
+    """Mask the services of packages that are about to be installed, where there are any."""
+    services = [service for name in names for service in _SERVICES.get(name, ())]
+    if services and find_program("systemctl") is not None:
+        with contextlib.suppress(CommandFailed):  # no systemd at work: nothing begins anyway
+            await run("systemctl", "mask", *services)
 
 
 async def _installed(names: Iterable[str]) -> set[str]:

@@ -15,8 +15,12 @@ from collections.abc import Callable, Iterable
 
 from porthole_client.cli.exits import Failure
 
-BUILT_IN = ("desktop", "browser")
+BUILT_IN = ("desktop", "browser", "rdp")
 """The templates that Porthole brings."""
+
+_SERVICES = {"xrdp": ("xrdp.service", "xrdp-sesman.service")}
+"""What packages would begin to serve on this machine when they are installed; desktops start
+programs of their own."""
 
 _SHOWN = 25  # lines of what apt said, from its end, if it failed
 _STEP = 20  # percent between two lines of progress
@@ -55,6 +59,10 @@ def install(lacking: list[str], say: Callable[[str], None]) -> None:
         )
     say(f"Installing Debian packages, with what they need: {' '.join(lacking)}")
     _apt([*prefix, "apt-get", "update", "-q"], lambda _: None)
+    services = [service for name in lacking for service in _SERVICES.get(name, ())]
+    if services and shutil.which("systemctl") is not None:
+        masking = [*prefix, "systemctl", "mask", *services]
+        subprocess.run(masking, check=False, capture_output=True, stdin=subprocess.DEVNULL)
     _apt([*prefix, *command], say)
 
 

@@ -1,0 +1,136 @@
+"""A person with FreeRDP: a screen of their own, a client on it, keys, clipboard, pictures.
+
+with RdpClient(Path(folder)) as client:
+    client.connect("/run/porthole/rdp.sock", "800x600")
+    client.wait_picture(); client.type("hello\n"); client.picture().save("seen.png")
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+from PIL import Image, ImageGrab
+
+USUAL = ("/cert:ignore", "/sec:tls", "/bpp:32", "/rfx", "/network:lan", "+clipboard")
+
+
+class RdpClient:
+    """FreeRDP under Xvfb; `folder` becomes its home."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = (folder / "client.log").open("ab")
+        # Desktops take the first number and ask nobody; a screen beside them takes a high one.
+        self.display = f":{1000 + os.getpid() % 50000}"
+        self._xvfb = subprocess.Popen(
+            ["Xvfb", self.display, "-screen", "0", "1400x1000x24", *("-nolisten", "tcp")],
+            stderr=self._log,
+        )
+        socket = Path("/tmp/.X11-unix") / f"X{self.display[1:]}"
+        until = time.monotonic() + 15
+        while not socket.exists():
+            assert time.monotonic() < until, self.log()
+            time.sleep(0.02)
+        self._env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DISPLAY": self.display}
+        self._client: subprocess.Popen[bytes] | None = None
+        self._clipboard: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
+        for process in (*self._clipboard, self._xvfb):
+            process.kill()
+            process.wait()
+        self._log.close()
+
+    def connect(self, server: str, size: str, *options: str, user: str = "user") -> None:
+        """Begin to connect to a host, `host:port` or the path of a socket."""
+        self.size = tuple(int(part) for part in size.split("x"))
+        self._client = subprocess.Popen(
+            ["xfreerdp", f"/v:{server}", f"/u:{user}", "/p:x", f"/size:{size}", *USUAL, *options],
+            env=self._env,
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    def disconnect(self) -> None:
+        """Hang up."""
+        if self._client is not None:
+            self._client.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._client.wait(5)
+            self._client.kill()
+            self._client.wait()
+            self._client = None
+
+    def wait_ended(self, seconds: float = 20) -> int:
+        """Wait until the client has ended by itself; return its exit code."""
+        assert self._client is not None
+        return self._client.wait(seconds)
+
+    def picture(self) -> Image.Image:
+        """Return what it shows, without the rest of its own screen."""
+        whole = ImageGrab.grab(xdisplay=self.display)
+        return whole.crop((0, 0, *self.size)).convert("RGB")
+
+    def wait_picture(self, seconds: float = 20, *, colours: int = 50) -> Image.Image:
+        """Wait until it shows more than a few colours."""
+        until = time.monotonic() + seconds
+        while len((seen := self.picture()).getcolors(2**24) or ()) < colours:
+            assert self._client is not None
+            assert self._client.poll() is None, self.log()
+            assert time.monotonic() < until, self.log()
+            time.sleep(0.1)
+        return seen
+
+    def click(self, x: int, y: int) -> None:
+        """Click somewhere."""
+        self._xdotool("mousemove", str(x), str(y), "click", "1")
+        time.sleep(0.2)
+
+    def type(self, text: str) -> None:
+        """Type a text; `\\n` is the return key."""
+        for at, line in enumerate(text.split("\n")):
+            if at:
+                self._xdotool("key", "Return")
+            if line:
+                self._xdotool("type", "--delay", "15", line)
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard of the person's own screen."""
+        process = subprocess.Popen(
+            ["xclip", "-selection", "clipboard", "-i", "-quiet"],
+            env=self._env,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        assert process.stdin is not None
+        process.stdin.write(text.encode())
+        process.stdin.close()
+        self._clipboard.append(process)
+
+    def pasted(self) -> str:
+        """Return what is in that clipboard."""
+        return paste(self._env)
+
+    def log(self) -> str:
+        """Return what the programs said."""
+        return (self._folder / "client.log").read_text(errors="replace")
+
+    def _xdotool(self, *words: str) -> None:
+        subprocess.run(["xdotool", *words], env=self._env, check=True, timeout=30)
+
+
+def paste(env: dict[str, str]) -> str:
+    """Return the clipboard of the display that an environment names; empty if it has none."""
+    command = ["xclip", "-selection", "clipboard", "-o"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(command, env=env, check=False, capture_output=True, timeout=3)
+        return done.stdout.decode()
+    return ""
