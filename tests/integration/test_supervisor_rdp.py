@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import signal
 import socket
 import ssl
@@ -158,7 +157,6 @@ def test_what_is_before_it_comes_back_and_the_x_server_does_not(
     os.kill(children(pid_of(pair))["Xorg"], signal.SIGKILL)
     assert pair.supervisor is not None
     assert pair.supervisor.wait(15) == 75
-    assert re.search(r"The X server ended with -9", pair.log("supervisor"))
 
 
 def _target(fd: Path) -> str:

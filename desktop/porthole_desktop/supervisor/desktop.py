@@ -24,7 +24,7 @@ from .config import Config, Program
 from .environment import environment
 from .log import Log
 from .painted import COLOURS, NotRfb
-from .screen import Screen, Unusable, missing
+from .screen import Screen, Unusable, free_number, missing
 from .server import Refusal, Server
 from .x11 import STRING, Display, XError, authority
 from .xorg import Xorg
@@ -37,6 +37,9 @@ LOST: Final = 75
 NEEDED: Final = ("openbox",)
 MOST_STARTED: Final = 256
 """Programs that may be running on request at one time."""
+_OTHERS: Final = 50_000
+"""How many displays others on this machine may have, where the supervisor has no room of its
+own."""
 _LOOK_AGAIN: Final = 0.03
 _SLOW_LOOK: Final = 0.5
 _PANEL_MOVES: Final = 0.3
@@ -128,7 +131,8 @@ class Desktop:
         _write(secret, authority(0, cookie), 0o600)
         self._screen.socket.unlink(missing_ok=True)
         Path("/tmp/.X11-unix").mkdir(mode=0o1777, exist_ok=True)  # noqa: S108 - X's own place
-        command = self._screen.command(authority=secret, ready_fd=write)
+        number = free_number(0 if os.getpid() == 1 else os.getpid() % _OTHERS + 100)
+        command = self._screen.command(number, authority=secret, ready_fd=write)
         env = {**os.environ, "HOME": str(self._folder), **self._screen.environment()}
         try:
             name = self._screen.x_server

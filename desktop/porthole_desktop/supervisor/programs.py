@@ -57,7 +57,9 @@ def openers() -> Sequence[str]:
     return _OPENERS
 
 
-def x_server(config: Config, *, rfb: Path, authority: Path, ready_fd: int) -> list[str]:
+def x_server(
+    config: Config, number: int, *, rfb: Path, authority: Path, ready_fd: int
+) -> list[str]:
     """Return the argv of the X server: no TCP port, no password, one unix socket.
 
     The gate is the only one who connects; a blacklist would only ever hit it, so there is
@@ -65,6 +67,7 @@ def x_server(config: Config, *, rfb: Path, authority: Path, ready_fd: int) -> li
     """
     return [
         "Xvnc",
+        f":{number}",
         "-displayfd", str(ready_fd),
         "-auth", str(authority),
         "-nolisten", "tcp",

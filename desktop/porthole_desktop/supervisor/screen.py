@@ -4,6 +4,8 @@
 desktop's life is the same on all of them.
 """
 
+import itertools
+import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -45,8 +47,8 @@ class Screen(ABC):
         """
 
     @abstractmethod
-    def command(self, *, authority: Path, ready_fd: int) -> list[str]:
-        """Return the X server's argv; it writes its display number to `ready_fd`."""
+    def command(self, number: int, *, authority: Path, ready_fd: int) -> list[str]:
+        """Return the argv of the X server of display `number`, who writes it to `ready_fd`."""
 
     def environment(self) -> Mapping[str, str]:
         """Return what stands in the X server's environment beside the usual."""
@@ -74,6 +76,17 @@ class Screen(ABC):
     def state(self) -> Mapping[str, Any]:
         """Return what the gate has to know of it to bring viewers in."""
         return {}
+
+
+def free_number(begin: int) -> int:
+    """Return the number of a display that nobody has, the first from `begin` on.
+
+    An X server that takes a number by itself looks for nobody who listens to no network
+    either, and would take their socket away.
+    """
+    places = ("/tmp/.X11-unix/X{}", "/tmp/.X{}-lock")  # noqa: S108 - X's own
+    numbers = itertools.count(begin)
+    return next(n for n in numbers if not any(os.path.lexists(place.format(n)) for place in places))
 
 
 def missing(names: Sequence[str]) -> str | None:

@@ -49,10 +49,11 @@ class Xorg(Screen):
         self._fingerprint = certificate.make(self._folder)
         (self._folder / "xorg.conf").write_text(server_settings())
 
-    def command(self, *, authority: Path, ready_fd: int) -> list[str]:
+    def command(self, number: int, *, authority: Path, ready_fd: int) -> list[str]:
         """Return the argv of Xorg; what it makes and writes stays in our folder."""
         return [
             _XORG,
+            f":{number}",
             "-displayfd", str(ready_fd),
             "-auth", str(authority),
             "-config", str(self._folder / "xorg.conf"),

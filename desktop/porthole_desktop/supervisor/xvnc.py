@@ -18,10 +18,10 @@ class Xvnc(Screen):
         self._config = config
         self.socket = config.sockets / "rfb.sock"
 
-    def command(self, *, authority: Path, ready_fd: int) -> list[str]:
+    def command(self, number: int, *, authority: Path, ready_fd: int) -> list[str]:
         """Return the argv of Xvnc, which makes `rfb.sock`."""
         return programs.x_server(
-            self._config, rfb=self.socket, authority=authority, ready_fd=ready_fd
+            self._config, number, rfb=self.socket, authority=authority, ready_fd=ready_fd
         )
 
     async def colours(self, display: Display) -> int:  # noqa: ARG002 - a viewer asks by RFB

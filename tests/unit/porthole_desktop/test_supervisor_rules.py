@@ -99,7 +99,7 @@ def test_start_is_opened_by_something_if_no_program_does_it() -> None:
 
 
 def test_the_x_server_opens_no_port() -> None:
-    command = programs.x_server(Config(), rfb=Path("/r"), authority=Path("/a"), ready_fd=7)
+    command = programs.x_server(Config(), 0, rfb=Path("/r"), authority=Path("/a"), ready_fd=7)
     words = " ".join(command)
     assert "-rfbport -1 -rfbunixpath /r -rfbunixmode 0660" in words
     assert "-nolisten tcp -nolisten local" in words

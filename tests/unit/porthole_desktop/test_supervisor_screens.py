@@ -39,9 +39,10 @@ def test_only_the_clipboard_and_its_carrier_are_redirected() -> None:
 
 def test_neither_screen_listens_to_a_network() -> None:
     for screen in (Xvnc(config.Config()), Xorg(config.Config())):
-        words = screen.command(authority=Path("/x/a"), ready_fd=9)
+        words = screen.command(3, authority=Path("/x/a"), ready_fd=9)
         at = [i for i, word in enumerate(words) if word == "-nolisten"]
         assert {words[i + 1] for i in at} == {"tcp", "local"}
+        assert words[1] == ":3"
         assert words[words.index("-displayfd") + 1] == "9"
 
 
