@@ -190,9 +190,14 @@ class _Judge:
             if after.place == before.place and after.order < before.order:
                 yield "order", f"order {before.order} was held, and then {after.order}"
                 return
-            if after.mark < before.mark and not self._restored:
+            if after.mark < before.mark and not self._forgotten_mark(subject, before.mark):
                 yield "order", f"change {before.mark} was held, and then {after.mark}"
                 return
+
+    def _forgotten_mark(self, subject: _Subject, mark: int) -> bool:
+        """Whether a backup that was put back may not have had a change."""
+        made = (one for one in subject.calls if one.mark == mark)
+        return any(self._is_forgotten(call) for call in made)
 
     def _destroyed(self, subject: _Subject) -> Iterator[tuple[str, str]]:
         if not subject.calls:
@@ -248,7 +253,7 @@ class _Judge:
         """Yield a change that waited although nothing was in its way."""
         done = [(one.mark, one.at) for one in subject.held]
         for call in subject.calls:
-            if call.verb != "change" or call.outcome != "accepted" or self._restored:
+            if call.verb != "change" or call.outcome != "accepted" or self._is_forgotten(call):
                 continue
             reached = min((at for mark, at in done if mark >= call.mark), default=None)
             if reached is not None and reached - call.until > CHANGED_WITHIN:

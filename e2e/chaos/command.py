@@ -18,13 +18,12 @@ import sys
 from pathlib import Path
 
 from e2e.chaos.faults import POINTS
-from e2e.chaos.part import ROOT
+from e2e.chaos.page import LOG, read, write
 from e2e.chaos.plan import KINDS
 from e2e.chaos.report import page, told
 from e2e.chaos.segment import Told, Wish, tell
 from tests.support import planted
 
-LOG = ROOT / "e2e" / "chaos.jsonl"
 _LONGEST = 5.0
 _MOST_STORIES = 8
 
@@ -47,13 +46,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = _arguments()
     if wanted.sum:
-        print(page(_read(wanted.log)))
+        print(page(read(wanted.log)))
         return 0
     kinds = tuple(filter(None, wanted.only.split(",")))
     if unknown := set(kinds) - set(KINDS):
         print(f"There is no fault {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}.")
         return 2
-    seed = wanted.seed if wanted.seed is not None else len(_read(wanted.log))
+    seed = wanted.seed if wanted.seed is not None else len(read(wanted.log))
     lines, failed, left = [], False, wanted.minutes
     kinds_found: set[str] = set()
     while left > 0.01:
@@ -65,6 +64,8 @@ def main() -> int:
         if not wanted.planted and not kinds:
             with wanted.log.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(done.line) + "\n")
+            if wanted.log == LOG:
+                write()
         failed = failed or bool(done.violations)
         kinds_found |= {one.kind for one in done.violations}
         if failed:
@@ -104,10 +105,6 @@ def _show(done: Told) -> None:
         print("\n".join(f"        {words}" for words in done.words.get(violation.session, [])))
     if len(done.violations) > _MOST_STORIES:
         print(f"... and {len(done.violations) - _MOST_STORIES} more")
-
-
-def _read(log: Path) -> list[dict[str, object]]:
-    return [json.loads(text) for text in log.read_text().splitlines()] if log.exists() else []
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from e2e.chaos.place import Deployment, Tail
 
 _PATIENCE = 60.0
 """Seconds that somebody waits for an effect before they go on; the judge decides."""
+_RUNS_WITHIN = 15.0
 _KNOWN_AGAIN_WITHIN = 45.0
 _LOOK_EVERY = 0.02
 
@@ -36,6 +37,16 @@ class Mine:
     buried: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def place(self) -> str:
+        """Where it is; "" if nobody has it yet."""
+        return self.held.place if self.held is not None else ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether its desktop is to be seen."""
+        return self.held is not None and self.held.phase == "Running"
+
 
 class Driver:
     """All users, and what they know.
@@ -50,6 +61,7 @@ class Driver:
         self._chance = random.Random(seed)
         self.mine: dict[str, Mine] = {}
         self._by_session: dict[str, Mine] = {}
+        self._errands: set[asyncio.Task[None]] = set()
         self._tails = [Tail(deployment.journal_of(name)) for name in deployment.place_folders]
         self.stopping = asyncio.Event()
         self.client = deployment.client()
@@ -63,6 +75,7 @@ class Driver:
                     group.create_task(self._lives(number))
                 for _ in range(changers):
                     group.create_task(self._changes())
+            await asyncio.gather(*self._errands)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -92,7 +105,28 @@ class Driver:
             case _:
                 pass
 
+    def alive(self) -> list[Mine]:
+        """Return the sessions that are known and not ended."""
+        return [one for one in self.mine.values() if one.session and not one.ended]
+
     # Lives
+
+    def errand(self, place: str) -> asyncio.Task[None]:
+        """Have somebody use one session from its beginning to its end, at a place if one is named.
+
+        It is brought to its end whether or not somebody waits for it.
+        """
+        task = asyncio.create_task(self._errand(place))
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+        return task
+
+    async def _errand(self, place: str) -> None:
+        mine = await self.create("sleeper", place)
+        if mine is not None:
+            await self._until(mine, lambda one: one.runs, _RUNS_WITHIN)
+            await self.do(mine, "delete")
+            await self.effect(mine)
 
     async def _lives(self, number: int) -> None:
         """Have one session after the other, each with a whole life."""
@@ -107,7 +141,7 @@ class Driver:
                 if self.stopping.is_set():
                     break
                 if step == "running":
-                    await self._until(mine, lambda m: m.held is not None and _runs(m.held), 15.0)
+                    await self._until(mine, lambda one: one.runs, _RUNS_WITHIN)
                     continue
                 await self.do(mine, step)
                 # Who is impatient gives the next order while the one before is on its way.
@@ -148,11 +182,12 @@ class Driver:
 
     # Calls
 
-    async def create(self, template: str) -> Mine | None:
+    async def create(self, template: str, place: str = "") -> Mine | None:
         """Ask for a session; None if it was refused, or never answered."""
         mine = Mine(uuid4().hex)
         self.mine[mine.key] = mine
-        body = {"template": template, "labels": {"key": mine.key, "mark": "0"}}
+        body: dict[str, Any] = {"template": template, "labels": {"key": mine.key, "mark": "0"}}
+        body |= {"agent": place} if place else {}
         answer = await self._told("create", mine, "POST", "/sessions", body)
         if answer is None or answer.status_code != httpx.codes.ACCEPTED:
             return None
@@ -212,10 +247,6 @@ class Driver:
             await asyncio.sleep(pause * self._chance.uniform(0.5, 1.0))
             pause = min(2 * pause, 1.0)
         return None
-
-
-def _runs(held: Held) -> bool:
-    return held.phase == "Running"
 
 
 _LIVES = (

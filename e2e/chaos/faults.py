@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,8 @@ _TERMINATE = f"SELECT pg_terminate_backend(pid) FROM ({_OTHERS}) others"
 _MOST_CONNECTIONS = 260
 _KILLS_EVERY = 1.2
 _BACK_WITHIN = 60.0
+_LOSS_IS_SEEN = 5.0
+"""Seconds that an agent is given to see a loss, before another desktop is struck."""
 
 Doing = Callable[[Planned], Awaitable[str | None]]
 """Does a fault; returns who was struck, None if nobody could be."""
@@ -44,6 +47,8 @@ class Faults:
         self._of = deployment
         self._driver = driver
         self._database = asyncio.Lock()
+        self.missed: Counter[str] = Counter()
+        """What could not be done: nobody was there to be struck, or a place was not passed."""
         self._done: dict[str, Doing] = {
             "postgres-restart": self._postgres_restart,
             "postgres-crash": self._postgres_crash,
@@ -70,17 +75,19 @@ class Faults:
 
     async def do(self, planned: Planned) -> None:
         """Do one fault; what could not be done is not written down."""
-        begun = time.monotonic()
-        kind = planned.kind
+        begun, kind, done = time.monotonic(), planned.kind, None
         try:
-            whom = await self._done[planned.kind](planned)
+            if kind == "restored":
+                await self._keep_backup(planned.lasts)
+                begun = time.monotonic()
+            whom = done = await self._done[kind](planned)
         except (psycopg.Error, OSError, TimeoutError, AssertionError) as error:
             # What another fault has broken at the same time cannot be broken once more.
-            print(f"{planned.kind} was not done to its end: {error!r}"[:300], flush=True)
+            print(f"{kind} was not done to its end: {error!r}"[:300], flush=True)
             kind, whom = f"{kind} (in part)", "somebody"
+        self.missed[planned.point or planned.kind] += done is None
         for who in (whom or "").split():
-            fault = Fault(begun, time.monotonic(), kind, who, planned.point)
-            self._of.say(fault)
+            self._of.say(Fault(begun, time.monotonic(), kind, who, planned.point))
 
     def _agent(self, planned: Planned) -> Part:
         return self._of.agents[planned.whom % len(self._of.agents)]
@@ -176,10 +183,14 @@ class Faults:
                 time.sleep(lasts)
                 admin.execute("ROLLBACK")
 
+    async def _keep_backup(self, seconds: float) -> None:
+        async with self._database:
+            await self._of.back_up()
+        await asyncio.sleep(seconds)
+
     async def _restored(self, _: Planned) -> str:
         async with self._database:
             await self._of.restore()
-            await self._of.back_up()
         return "postgres"
 
     # Processes
@@ -226,9 +237,9 @@ class Faults:
             await self._is_back(replica)
         return "replicas"
 
-    async def _desktop_kill(self, planned: Planned) -> str | None:
-        """Kill the first process of a desktop: the desktop is lost."""
-        able = [one for one in self._driver.mine.values() if one.session and not one.ended]
+    async def _desktop_kill(self, planned: Planned, place: str = "") -> str | None:
+        """Kill the first process of a desktop, at this place if one is named: it is lost."""
+        able = [one for one in self._driver.alive() if place in {"", one.place}]
         running = [(one.session, pids) for one in able if (pids := pids_of(one.session))]
         if not running:
             return None
@@ -246,7 +257,8 @@ class Faults:
         for file in files.values():
             file.write_text("kill:1")
         lives = {one.name: one.lives for one in parts}
-        looking = asyncio.create_task(self._pass(planned.point, planned.whom))
+        place = part.name if is_agent else ""
+        looking = asyncio.create_task(self._pass(planned.point, planned.whom, place))
         end = time.monotonic() + planned.lasts
         try:
             while time.monotonic() < end:
@@ -270,24 +282,32 @@ class Faults:
                     await self._is_back(one)
         return passed[0]
 
-    async def _pass(self, point: str, whom: int) -> None:
-        """Do what passes a place that nobody's work passes."""
-        if point in control_points.CONNECT:
-            while True:
-                running = [
-                    one
-                    for one in self._driver.mine.values()
-                    if one.held is not None and one.held.phase == "Running" and not one.ended
-                ]
-                if running:
-                    with contextlib.suppress(Exception):
-                        async with asyncio.timeout(3):
-                            session = running[whom % len(running)].session
-                            async with viewer(self._driver.client, session) as seen:
-                                await seen.refresh()
-                await asyncio.sleep(0.2)
-        elif point in agent_points.LOSE:
-            await self._desktop_kill(Planned(0.0, "desktop-kill", whom=whom))
+    async def _pass(self, point: str, whom: int, place: str) -> None:
+        """Do what passes a failpoint, again and again: it is not to wait for somebody's work."""
+        while True:
+            if point in control_points.CONNECT:
+                await self._look(whom)
+            elif point in agent_points.LOSE:
+                await self._lose(whom, place)
+            else:
+                # Who asks goes on to the answer, though nobody waits for them any more.
+                await asyncio.shield(self._driver.errand(place))
+            await asyncio.sleep(0.2)
+
+    async def _look(self, whom: int) -> None:
+        if running := [one.session for one in self._driver.alive() if one.runs]:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(3):
+                    session = running[whom % len(running)]
+                    async with viewer(self._driver.client, session) as seen:
+                        await seen.refresh()
+
+    async def _lose(self, whom: int, place: str) -> None:
+        begun = time.monotonic()
+        lost = await self._desktop_kill(Planned(0.0, "desktop-kill", whom=whom), place)
+        if lost:
+            self._of.say(Fault(begun, time.monotonic(), "desktop-kill", lost))
+            await asyncio.sleep(_LOSS_IS_SEEN)
 
     # Links
 

@@ -63,7 +63,8 @@ def rates(entries: Sequence[Entry]) -> Rates:
 def _is_alone(fault: Fault, faults: Iterable[Fault]) -> bool:
     """Whether nothing else was broken from the beginning of a fault to the end of its calm."""
     end = fault.until + CALM
-    return not any(one.until >= fault.at and one.at <= end for one in faults if one is not fault)
+    others = (one for one in faults if (one.at, one.kind) != (fault.at, fault.kind))
+    return not any(one.until >= fault.at and one.at <= end for one in others)
 
 
 def _rate(moments: Sequence[float], spans: Sequence[tuple[float, float]]) -> float:
@@ -77,7 +78,8 @@ def summary(
 ) -> dict[str, Any]:
     """Return the line of a segment for the log, as JSON has it."""
     calls = [entry for entry in entries if isinstance(entry, Call)]
-    faults = [entry for entry in entries if isinstance(entry, Fault)]
+    # One that strikes two has an entry for each.
+    faults = list({(one.at, one.kind): one for one in entries if isinstance(one, Fault)}.values())
     told = rates(entries)
     restored = [entry for entry in entries if isinstance(entry, Restored)]
     forgotten = sum(any(c.until >= one.of and c.at <= one.at for one in restored) for c in calls)

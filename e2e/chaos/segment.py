@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +19,12 @@ from e2e.chaos.driver import Driver, Mine
 from e2e.chaos.entries import Note, Shown, read
 from e2e.chaos.faults import POINTS, Faults
 from e2e.chaos.place import Deployment, a_deployment
-from e2e.chaos.plan import HEALED, KINDS, LEAD, plan
+from e2e.chaos.plan import HEALED, KINDS, LEAD, Planned, plan
 from e2e.chaos.report import summary
 from e2e.chaos.scanning import left, on_disk, scan
 from e2e.support.told import commit
 
-LIFECYCLES, CHANGERS = 3, 3
+LIFECYCLES, CHANGERS = 3, 5
 _SCAN_EVERY = 3.0
 _SETTLES_WITHIN = 90.0
 _WITH_A_BUG = 20.0
@@ -66,13 +67,14 @@ async def tell(wish: Wish) -> Told:
         ) as deployment:
             driver = Driver(deployment, wish.seed)
             async with driver.client:
-                found = await _used(deployment, driver, wish)
+                found, missed = await _used(deployment, driver, wish)
         for one in left(deployment):
             deployment.say(one)
         entries = read(deployment.journals())
         found += check(entries)
         violations = list({(one.kind, one.session, one.sentence): one for one in found}.values())
         line = summary(wish.seed, wish.minutes, entries, violations)
+        line |= {"missed": dict(sorted(missed.items()))}
         line |= {"replicas": replicas, "agents": agents, "load": round(os.getloadavg()[0], 1)}
         line |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit()}
         words = {one.session: deployment.words(one.session) for one in violations if one.session}
@@ -86,24 +88,20 @@ async def tell(wish: Wish) -> Told:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _used(deployment: Deployment, driver: Driver, wish: Wish) -> list[Violation]:
+async def _used(
+    deployment: Deployment, driver: Driver, wish: Wish
+) -> tuple[list[Violation], Counter[str]]:
     seconds = wish.minutes * 60
     planned = plan(wish.seed, seconds, points=wish.points, kinds=wish.kinds)
     faults = Faults(deployment, driver)
     using = asyncio.create_task(driver.run(LIFECYCLES, CHANGERS))
     scanning = asyncio.create_task(_scan(deployment, driver))
     try:
+        begun = time.monotonic()
+        # The first desktops begin all at once; what is compared with begins after them.
         await asyncio.sleep(min(LEAD, seconds / 4) / 2)
-        await deployment.back_up()
-        begun = time.monotonic() - min(LEAD, seconds / 4) / 2
-        deployment.say(Note(time.monotonic() + 0.5, "calm"))
-        striking = []
-        for one in planned:
-            await asyncio.sleep(max(0.0, begun + one.at - time.monotonic()))
-            striking.append(asyncio.create_task(faults.do(one)))
-            if using.done():
-                break
-        await asyncio.gather(*striking)
+        deployment.say(Note(time.monotonic(), "calm"))
+        await _strike(faults, planned, begun, using)
         deployment.say(Note(time.monotonic(), "healed"))
         await asyncio.sleep(min(HEALED, seconds / 4) / 2)
         driver.stopping.set()
@@ -118,7 +116,26 @@ async def _used(deployment: Deployment, driver: Driver, wish: Wish) -> list[Viol
         for task in (using, scanning):
             task.cancel()
         await asyncio.gather(using, scanning, return_exceptions=True)
-    return found
+    return found, +faults.missed
+
+
+async def _strike(
+    faults: Faults, planned: list[Planned], begun: float, using: asyncio.Task[None]
+) -> None:
+    """Do what is planned, until all of it is healed, or there is nobody left to use anything."""
+    striking: list[asyncio.Task[None]] = []
+    for one in planned:
+        await asyncio.sleep(max(0.0, begun + one.at - time.monotonic()))
+        if using.done():
+            break
+        if one.is_alone:
+            await asyncio.gather(*striking)
+            struck = time.monotonic()
+            await faults.do(one)
+            begun += max(0.0, time.monotonic() - struck - one.lasts)
+        else:
+            striking.append(asyncio.create_task(faults.do(one)))
+    await asyncio.gather(*striking)
 
 
 async def _scan(deployment: Deployment, driver: Driver) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from bench import page
+from e2e.chaos import page as faults
+from e2e.chaos.plan import FAILPOINT, KINDS
 from porthole_control import openapi
 from tests.support import write_protocol
 
@@ -17,6 +19,14 @@ def test_the_apis_description_is_fresh() -> None:
 def test_the_table_of_what_was_measured_is_fresh() -> None:
     """Make it anew with `python -m bench.page`."""
     assert page.PAGE.read_text() == page.fresh()
+
+
+def test_the_page_about_faults_is_fresh() -> None:
+    """Make it anew with `python -m e2e.chaos.page`."""
+    text = faults.PAGE.read_text(encoding="utf-8")
+    assert sorted(faults.parts(text)) == sorted(faults.NAMES)
+    assert text == faults.fresh(text, faults.read())
+    assert set(faults.WHAT) == {*KINDS, FAILPOINT}
 
 
 def test_the_page_about_the_protocol_is_fresh() -> None:

@@ -26,6 +26,7 @@ class Bug:
 
     Attributes:
         is_found_as: the violations of which one is to be found.
+        what: what it does, for people.
         agent: changes an agent's program.
         control: changes a replica's program.
         kinds: the faults, if it takes any.
@@ -33,6 +34,7 @@ class Bug:
     """
 
     is_found_as: frozenset[str]
+    what: str
     agent: Callable[[], None] | None = None
     control: Callable[[], None] | None = None
     kinds: tuple[str, ...] = ()
@@ -185,23 +187,45 @@ def _without(statement: str, part: str) -> str:
 
 BUGS = {
     "ack-before-effect": Bug(
-        frozenset({"lost"}), agent=_said_before_it_is_done, kinds=("agent-kill",)
+        frozenset({"lost"}),
+        "an agent says that an order has succeeded, and then begins with it",
+        agent=_said_before_it_is_done,
+        kinds=("agent-kill",),
     ),
     "no-epoch-check": Bug(
         frozenset({"lost", "order", "overdue"}),
+        "a control plane keeps a link that another has replaced, and sends on it",
         control=_links_are_never_old,
         kinds=("link-half-open",),
         replicas=2,
     ),
-    "no-idempotency-key": Bug(frozenset({"doubled"}), control=_keys_are_ignored),
+    "no-idempotency-key": Bug(
+        frozenset({"doubled"}),
+        "a create that is sent again is done again",
+        control=_keys_are_ignored,
+    ),
     "no-poll": Bug(
         frozenset({"overdue", "lost"}),
+        "the queue is looked at only when a doorbell rings",
         control=_nobody_looks_by_themselves,
         kinds=("doorbells",),
         replicas=2,
     ),
-    "late-old-order": Bug(frozenset({"order"}), agent=_orders_come_twice),
-    "orphan-on-delete": Bug(frozenset({"orphan"}), agent=_records_go_first),
-    "reorder": Bug(frozenset({"order"}), agent=_orders_overtake, control=_sent_all_at_once),
+    "late-old-order": Bug(
+        frozenset({"order"}),
+        "every order comes once more, late, and is taken",
+        agent=_orders_come_twice,
+    ),
+    "orphan-on-delete": Bug(
+        frozenset({"orphan"}),
+        "a session's end takes its record and leaves what runs",
+        agent=_records_go_first,
+    ),
+    "reorder": Bug(
+        frozenset({"order"}),
+        "orders of one session overtake each other, and are taken",
+        agent=_orders_overtake,
+        control=_sent_all_at_once,
+    ),
 }
 """Every bug by its name."""

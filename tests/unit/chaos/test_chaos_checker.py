@@ -215,6 +215,18 @@ def test_what_a_backup_does_not_know_may_be_lost_and_nothing_else() -> None:
     assert kinds(call(4, "create", 0), restored, THE_END) == []
 
 
+def test_a_change_goes_back_only_where_a_backup_did_not_know_it() -> None:
+    told = (*A_LIFE[:5], call(4, "change", 1), held(5, 2, mark=1), held(12, 3, mark=0))
+    assert "order" in kinds(*told, Restored(9, of=6))
+    assert "order" not in kinds(*told, Restored(9, of=3.5))
+
+
+def test_a_restored_database_excuses_no_wait_but_its_own() -> None:
+    late = (*A_LIFE, call(60, "change", 2), held(90, 5, mark=2))
+    assert kinds(Restored(30, of=25), *late) == ["overdue"]
+    assert kinds(*late, Restored(61, of=59)) == []
+
+
 def test_what_was_never_answered_may_have_happened_or_not() -> None:
     asked = call(9, "change", 2, outcome="unknown")
     assert kinds(*A_LIFE, asked, Alive(80, (S,)), THE_END) == []
