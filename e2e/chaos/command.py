@@ -94,6 +94,7 @@ def _wish(wanted: argparse.Namespace, seed: int, minutes: float, kinds: tuple[st
             replicas=bug.replicas,
             agents=1,
             keep=wanted.keep,
+            until=bug.is_found_as,
         )
     points = () if kinds else POINTS
     return Wish(seed, minutes, kinds=kinds or KINDS, points=points, keep=wanted.keep)

@@ -58,7 +58,7 @@ class Planned:
     """One fault: when (seconds from the beginning), what, for how long, and who is struck.
 
     `whom` is a number that says whom of those there are; `point`: the failpoint. What comes
-    alone is begun when everything before it is healed, and everything after it is that much later.
+    alone is begun before everything else, and everything after it is as much later as it takes.
     """
 
     at: float

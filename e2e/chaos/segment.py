@@ -29,6 +29,9 @@ _SCAN_EVERY = 3.0
 _SETTLES_WITHIN = 90.0
 _WITH_A_BUG = 20.0
 """Seconds until everything has become of what was asked for; with a bug it may never."""
+_JUDGED_EVERY = 3.0
+_NEED_NO_END = frozenset({"doubled", "order", "orphan"})
+"""What cannot become right any more."""
 _PASSING = {"Starting", "Waking", "Hibernating", "Terminating", "Pending"}
 
 
@@ -44,7 +47,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a segment is to be like; 0 replicas or agents: as many as its seed says."""
+    """What a segment is to be like; 0 replicas or agents: as many as its seed says.
+
+    Attributes:
+        until: violations of which one that is seen ends the segment.
+    """
 
     seed: int
     minutes: float
@@ -54,6 +61,7 @@ class Wish:
     replicas: int = 0
     agents: int = 0
     keep: bool = False
+    until: frozenset[str] = frozenset()
 
 
 async def tell(wish: Wish) -> Told:
@@ -68,8 +76,9 @@ async def tell(wish: Wish) -> Told:
             driver = Driver(deployment, wish.seed)
             async with driver.client:
                 found, missed = await _used(deployment, driver, wish)
-        for one in left(deployment):
-            deployment.say(one)
+        if not found or not wish.until:
+            for one in left(deployment):
+                deployment.say(one)
         entries = read(deployment.journals())
         found += check(entries)
         violations = list({(one.kind, one.session, one.sentence): one for one in found}.values())
@@ -92,6 +101,7 @@ async def _used(
     deployment: Deployment, driver: Driver, wish: Wish
 ) -> tuple[list[Violation], Counter[str]]:
     seconds = wish.minutes * 60
+    end = time.monotonic() + seconds - min(HEALED, seconds / 4)
     planned = plan(wish.seed, seconds, points=wish.points, kinds=wish.kinds)
     faults = Faults(deployment, driver)
     using = asyncio.create_task(driver.run(LIFECYCLES, CHANGERS))
@@ -101,7 +111,11 @@ async def _used(
         # The first desktops begin all at once; what is compared with begins after them.
         await asyncio.sleep(min(LEAD, seconds / 4) / 2)
         deployment.say(Note(time.monotonic(), "calm"))
-        await _strike(faults, planned, begun, using)
+        striking = asyncio.create_task(_strike(faults, planned, begun, using))
+        if found := await _seen(deployment, wish.until, striking, end):
+            striking.cancel()
+            await asyncio.gather(striking, return_exceptions=True)
+            return found, +faults.missed
         deployment.say(Note(time.monotonic(), "healed"))
         await asyncio.sleep(min(HEALED, seconds / 4) / 2)
         driver.stopping.set()
@@ -119,23 +133,40 @@ async def _used(
     return found, +faults.missed
 
 
+async def _seen(
+    deployment: Deployment, kinds: frozenset[str], striking: asyncio.Task[None], end: float
+) -> list[Violation]:
+    """Wait until all was done and the time is over; return violations of these kinds, if any.
+
+    One is not waited for any longer; what only hindsight shows is for the end.
+    """
+    while not striking.done() or time.monotonic() < end:
+        await asyncio.wait({striking}, timeout=_JUDGED_EVERY)
+        if kinds & _NEED_NO_END:
+            entries = await asyncio.to_thread(read, deployment.journals())
+            if found := [one for one in check(entries) if one.kind in kinds & _NEED_NO_END]:
+                return found
+        if striking.done():
+            await asyncio.sleep(min(_JUDGED_EVERY, max(0.0, end - time.monotonic())))
+    await striking
+    return []
+
+
 async def _strike(
     faults: Faults, planned: list[Planned], begun: float, using: asyncio.Task[None]
 ) -> None:
     """Do what is planned, until all of it is healed, or there is nobody left to use anything."""
-    striking: list[asyncio.Task[None]] = []
-    for one in planned:
-        await asyncio.sleep(max(0.0, begun + one.at - time.monotonic()))
-        if using.done():
-            break
-        if one.is_alone:
-            await asyncio.gather(*striking)
-            struck = time.monotonic()
-            await faults.do(one)
-            begun += max(0.0, time.monotonic() - struck - one.lasts)
-        else:
-            striking.append(asyncio.create_task(faults.do(one)))
-    await asyncio.gather(*striking)
+    async with asyncio.TaskGroup() as storm:
+        for one in planned:
+            await asyncio.sleep(max(0.0, begun + one.at - time.monotonic()))
+            if using.done():
+                break
+            if one.is_alone:
+                struck = time.monotonic()
+                await faults.do(one)
+                begun += max(0.0, time.monotonic() - struck - one.lasts)
+            else:
+                storm.create_task(faults.do(one))
 
 
 async def _scan(deployment: Deployment, driver: Driver) -> None:
