@@ -12,8 +12,8 @@ and its own clock. What a run may promise:
 * overdue: no passing phase lasts longer than its deadline, the time apart in which its place was
   struck; and no change waits while nothing is broken, doorbells apart.
 
-Where a database was put back, what was accepted since the backup may or may not have happened;
-everything else still holds.
+Where a database was put back, what was accepted since the backup, and until agents have told again
+what they have, may or may not have happened; everything else still holds.
 """
 
 from collections import defaultdict
@@ -44,6 +44,8 @@ CHANGED_WITHIN = 18.0
 """Seconds in which a change has to reach its place when nothing is broken."""
 HARMLESS = {"doorbells"}
 """Faults that excuse no waiting: what is missed is found by looking again."""
+TOLD_AGAIN_WITHIN = 20.0
+"""Seconds after which a database that was put back knows what agents have."""
 _MAY_FAIL_AFTER = 6
 """Losses after which a session may be given up."""
 _GONE_WITHIN = 15.0
@@ -140,8 +142,10 @@ class _Judge:
         return self._subjects.setdefault(session, _Subject(session))
 
     def _is_forgotten(self, call: Call) -> bool:
-        """Whether a backup that was put back may not have had it."""
-        return any(call.until >= one.of and call.at <= one.at for one in self._restored)
+        """Whether a backup that was put back may not have had it, or nobody had told it of it."""
+        return any(
+            call.until >= one.of and call.at <= one.at + TOLD_AGAIN_WITHIN for one in self._restored
+        )
 
     def _is_doubtful(self, call: Call) -> bool:
         return call.outcome == "unknown" or self._is_forgotten(call)

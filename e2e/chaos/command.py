@@ -19,7 +19,7 @@ from pathlib import Path
 
 from e2e.chaos.faults import POINTS
 from e2e.chaos.page import LOG, read, write
-from e2e.chaos.plan import KINDS
+from e2e.chaos.plan import FAILPOINT, KINDS
 from e2e.chaos.report import page, told
 from e2e.chaos.segment import Told, Wish, tell
 from tests.support import planted
@@ -49,8 +49,9 @@ def main() -> int:
         print(page(read(wanted.log)))
         return 0
     kinds = tuple(filter(None, wanted.only.split(",")))
-    if unknown := set(kinds) - set(KINDS):
-        print(f"There is no fault {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}.")
+    if unknown := set(kinds) - {*KINDS, FAILPOINT}:
+        known = ", ".join((*KINDS, FAILPOINT))
+        print(f"There is no fault {', '.join(sorted(unknown))}; there are {known}.")
         return 2
     seed = wanted.seed if wanted.seed is not None else len(read(wanted.log))
     lines, failed, left = [], False, wanted.minutes
@@ -96,8 +97,9 @@ def _wish(wanted: argparse.Namespace, seed: int, minutes: float, kinds: tuple[st
             keep=wanted.keep,
             until=bug.is_found_as,
         )
-    points = () if kinds else POINTS
-    return Wish(seed, minutes, kinds=kinds or KINDS, points=points, keep=wanted.keep)
+    points = POINTS if not kinds or FAILPOINT in kinds else ()
+    kinds = tuple(one for one in kinds if one != FAILPOINT) if kinds else KINDS
+    return Wish(seed, minutes, kinds=kinds, points=points, keep=wanted.keep)
 
 
 def _show(done: Told) -> None:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import httpx
 
+from e2e.chaos.checker import TOLD_AGAIN_WITHIN
 from e2e.chaos.entries import Buried, Call, Entry, Held
 from e2e.chaos.place import Deployment, Tail
 
@@ -22,6 +23,7 @@ _PATIENCE = 60.0
 _RUNS_WITHIN = 15.0
 _KNOWN_AGAIN_WITHIN = 45.0
 _LOOK_EVERY = 0.02
+_LOOK_AGAIN_AFTER = 1.0
 
 
 @dataclass
@@ -170,14 +172,23 @@ class Driver:
                 return one.buried
             return held is not None and held.mark >= one.mark and held.desired == one.desired
 
-        return await self._until(mine, done, _PATIENCE)
+        asked = time.monotonic()
+
+        def done_or_forgotten(one: Mine) -> bool:
+            restored = self._deployment.restored_at
+            forgotten = asked < restored + TOLD_AGAIN_WITHIN < time.monotonic()
+            return done(one) or forgotten
+
+        await self._until(mine, done_or_forgotten, _PATIENCE)
+        return done(mine)
 
     async def _until(self, mine: Mine, done: Any, within: float) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while not done(mine) and not self.stopping.is_set():
                     mine.news.clear()
-                    await mine.news.wait()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(mine.news.wait(), _LOOK_AGAIN_AFTER)
         return bool(done(mine))
 
     # Calls

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -53,6 +54,7 @@ class Deployment:
         self._planted = planted
         self._names = [f"place-{number}" for number in range(agents)]
         self._backup: float | None = None
+        self.restored_at = -math.inf
         self.replicas: list[Part] = []
         self.agents: list[Part] = []
         self.postgres = self._part("postgres", "porthole_control.db.embedded", is_plain=True)
@@ -246,9 +248,10 @@ class Deployment:
             "cp", "-a", str(self.folder / "backup"), str(data)
         )
         assert await done.wait() == 0
-        self.say(Restored(time.monotonic(), self._backup))
         self.postgres.start()
         await self.database_answers()
+        self.restored_at = time.monotonic()
+        self.say(Restored(self.restored_at, self._backup))
         return True
 
     # The story

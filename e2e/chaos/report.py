@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.chaos.checker import Violation
+from e2e.chaos.checker import TOLD_AGAIN_WITHIN, Violation
 from e2e.chaos.entries import Buried, Call, Entry, Fault, Held, Note, Restored
 from e2e.chaos.plan import CALM, CLASSIC
 
@@ -82,7 +82,10 @@ def summary(
     faults = list({(one.at, one.kind): one for one in entries if isinstance(one, Fault)}.values())
     told = rates(entries)
     restored = [entry for entry in entries if isinstance(entry, Restored)]
-    forgotten = sum(any(c.until >= one.of and c.at <= one.at for one in restored) for c in calls)
+    spans = [(one.of, one.at + TOLD_AGAIN_WITHIN) for one in restored]
+    forgotten = sum(
+        any(c.until >= since and c.at <= until for since, until in spans) for c in calls
+    )
     return {
         "seed": seed,
         "minutes": minutes,

@@ -27,6 +27,7 @@ from e2e.support.told import commit
 LIFECYCLES, CHANGERS = 3, 5
 _SCAN_EVERY = 3.0
 _SETTLES_WITHIN = 90.0
+_FORGOTTEN_AFTER = 30.0
 _WITH_A_BUG = 20.0
 """Seconds until everything has become of what was asked for; with a bug it may never."""
 _JUDGED_EVERY = 3.0
@@ -178,13 +179,19 @@ async def _scan(deployment: Deployment, driver: Driver) -> None:
 
 async def _settle(deployment: Deployment, driver: Driver, patience: float) -> None:
     """Wait until everything has become of what was asked for, or long enough; then look."""
-    end = time.monotonic() + patience
+    begun = time.monotonic()
+    end = begun + patience
     following = asyncio.create_task(driver.follow())
     try:
         while time.monotonic() < end:
             shown = await _shown(driver)
             held = {one.session: one for one in on_disk(deployment) if hasattr(one, "phase")}
-            if all(_is_settled(mine, shown.get(mine.session), held) for mine in _known(driver)):
+            # What a backup did not know will not come.
+            is_known = deployment.restored_at < 0 or time.monotonic() < begun + _FORGOTTEN_AFTER
+            if all(
+                _is_settled(mine, shown.get(mine.session), held, is_known=is_known)
+                for mine in _known(driver)
+            ):
                 break
             await asyncio.sleep(0.5)
     finally:
@@ -201,15 +208,14 @@ def _known(driver: Driver) -> list[Mine]:
     return [one for one in driver.mine.values() if one.session]
 
 
-def _is_settled(mine: Mine, shown: Shown | None, held: dict[str, Any]) -> bool:
+def _is_settled(mine: Mine, shown: Shown | None, held: dict[str, Any], *, is_known: bool) -> bool:
     there = held.get(mine.session)
-    if mine.ended or there is None:
+    if there is None or (mine.ended and is_known):
         return there is None and shown is not None and shown.phase == "Terminated"
     return (
         shown is not None
         and there.phase not in _PASSING
-        and there.mark >= mine.mark
-        and there.desired == mine.desired
+        and (not is_known or (there.mark >= mine.mark and there.desired == mine.desired))
         and (shown.phase, shown.desired, shown.mark) == (there.phase, there.desired, there.mark)
     )
 
@@ -238,7 +244,7 @@ async def _end_all(driver: Driver, patience: float) -> None:
     driver.stopping.clear()
     following = asyncio.create_task(driver.follow())
     try:
-        living = [one for one in _known(driver) if not one.ended]
+        living = [one for one in _known(driver) if not one.buried]
         await asyncio.gather(*(driver.do(one, "delete") for one in living))
         async with asyncio.timeout(patience):
             await asyncio.gather(*(driver.effect(one) for one in living))

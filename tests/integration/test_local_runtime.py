@@ -12,6 +12,7 @@ import subprocess
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -22,6 +23,7 @@ from porthole_agent.runtimes.local.makers import container_name
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
+from porthole_contract.template import PinnedTemplate
 from tests.support.leftovers import Leftovers
 from tests.support.local_runtime import CANNOT, Place, a_runtime, the_desktop
 
@@ -298,6 +300,19 @@ async def test_orders_that_come_late_change_nothing(folder):
         assert await place.now(session) is None
         ended = (await place.runtime.inventory()).ended
         assert [(e.session, e.order, e.reason) for e in ended] == [(session, 4, "Requested")]
+
+
+async def test_a_session_is_changed_by_who_does_not_know_its_template(folder):
+    unknown = PinnedTemplate(name="desktop", revision=1, digest="0" * 64)
+    async with a_runtime(folder) as place:
+        session = await place.create(desired="Hibernated", template=the_desktop(title="Mine"))
+        await place.until(session, Phase.HIBERNATED)
+        await place.apply(session, 2, desired="Hibernated", labels={"a": "b"}, pinned=unknown)
+        found = await place.now(session)
+        assert found is not None
+        assert (found.order, found.spec.labels) == (2, {"a": "b"})
+        with pytest.raises(Refused, match="not known here"):
+            await place.apply(uuid4(), 1, name="two", desired="Hibernated", pinned=unknown)
 
 
 async def test_nobody_uses_it_so_it_sleeps_and_at_last_it_ends(folder):

@@ -109,6 +109,7 @@ class Place:
         name: str = "one",
         owner: str = "alice",
         template: SessionTemplateSpec | None = None,
+        pinned: PinnedTemplate | None = None,
         **spec: Any,
     ) -> None:
         content = template or the_desktop()
@@ -119,9 +120,8 @@ class Place:
             name=name,
             owner=owner,
             spec=SessionSpec.model_validate(wanted),
-            template=PinnedTemplate(
-                name="desktop", revision=1, digest=content.digest(), spec=content
-            ),
+            template=pinned
+            or PinnedTemplate(name="desktop", revision=1, digest=content.digest(), spec=content),
         )
 
     async def now(self, session: UUID) -> Observation | None:

@@ -210,7 +210,8 @@ def test_a_change_that_waits() -> None:
 def test_what_a_backup_does_not_know_may_be_lost_and_nothing_else() -> None:
     restored = Restored(9, of=3.5)
     assert kinds(*A_LIFE[:5], call(4, "change", 1), restored, Alive(80, (S,)), THE_END) == []
-    assert kinds(*A_LIFE[:5], restored, call(10, "change", 1), THE_END) == ["lost"]
+    assert kinds(*A_LIFE[:5], restored, call(10, "change", 1), Alive(80, (S,)), THE_END) == []
+    assert kinds(*A_LIFE[:5], restored, call(30, "change", 1), THE_END) == ["lost"]
     assert kinds(*A_LIFE[:5], restored, buried(20, 2)) == ["destroyed"]
     assert kinds(call(4, "create", 0), restored, THE_END) == []
 

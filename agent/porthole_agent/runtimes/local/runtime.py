@@ -196,7 +196,8 @@ class LocalRuntime:
         if keeper.record.owner != owner:
             raise Refused("owner_changed", "The session belongs to somebody else.")
         if verdict is fence.Apply.CHANGE:
-            await keeper.change(order, spec, self._whole(template), traceparent)
+            # Who orders may know less of its template than we do, after a backup was put back.
+            await keeper.change(order, spec, self._with_content(template), traceparent)
 
     async def delete(self, session: UUID, order: int) -> None:
         """End a session; see the port."""
@@ -297,17 +298,21 @@ class LocalRuntime:
                 return template.spec
         return None
 
-    def _whole(self, template: PinnedTemplate) -> PinnedTemplate:
-        """Return the template with its content."""
+    def _with_content(self, template: PinnedTemplate) -> PinnedTemplate:
+        """Return the template with its content, if that is known."""
         if template.spec is not None:
             return template
-        spec = self._known_template(template.digest)
-        if spec is None:
+        return template.model_copy(update={"spec": self._known_template(template.digest)})
+
+    def _whole(self, template: PinnedTemplate) -> PinnedTemplate:
+        """Return the template with its content."""
+        whole = self._with_content(template)
+        if whole.spec is None:
             raise Refused(
                 "template_content_missing",
                 f"The content of the template '{template.name}' is not known here.",
             )
-        return template.model_copy(update={"spec": spec})
+        return whole
 
     async def _create(self, record: Record) -> None:
         site = self._there()
