@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from e2e.chaos.driver import Driver
 from e2e.chaos.entries import Fault
@@ -33,6 +34,7 @@ _TERMINATE = f"SELECT pg_terminate_backend(pid) FROM ({_OTHERS}) others"
 _MOST_CONNECTIONS = 260
 _KILLS_EVERY = 1.2
 _BACK_WITHIN = 60.0
+_LOCKED_WITHIN = 10.0
 _LOSS_IS_SEEN = 5.0
 """Seconds that an agent is given to see a loss, before another desktop is struck."""
 
@@ -119,20 +121,30 @@ class Faults:
 
     async def _backends_killed(self, _: Planned) -> str:
         async with self._database:
-            await asyncio.to_thread(self._as_admin, _TERMINATE, layout.ROLE)
+            await asyncio.to_thread(self._end_backends)
         return "postgres"
 
     async def _pool_exhausted(self, planned: Planned) -> str:
         """Lock what every request needs: each one takes a connection, and keeps it."""
         async with self._database:
-            await asyncio.to_thread(
-                self._as_admin,
-                "BEGIN",
-                None,
-                "LOCK TABLE sessions, agents IN ACCESS EXCLUSIVE MODE",
-                planned.lasts,
-            )
+            await asyncio.to_thread(self._lock, planned.lasts)
         return "postgres"
+
+    def _lock(self, lasts: float) -> None:
+        end = time.monotonic() + _LOCKED_WITHIN
+        while True:
+            with self._of.admin() as admin:
+                admin.execute("SET lock_timeout = '3s'")
+                admin.execute("BEGIN")
+                try:
+                    admin.execute("LOCK TABLE sessions, agents IN ACCESS EXCLUSIVE MODE")
+                except (DeadlockDetected, LockNotAvailable):
+                    # Somebody's transaction was in the way; it is over soon.
+                    if time.monotonic() > end:
+                        raise
+                    continue
+                time.sleep(lasts)
+                return
 
     async def _connections_exhausted(self, planned: Planned) -> str:
         async with self._database:
@@ -174,14 +186,9 @@ class Faults:
             admin.execute(statement)  # type: ignore[call-overload]
             admin.execute("SELECT pg_reload_conf()")
 
-    def _as_admin(self, first: str, role: str | None, second: str = "", lasts: float = 0.0) -> None:
+    def _end_backends(self) -> None:
         with self._of.admin() as admin:
-            admin.execute(first, None if role is None else [role])  # type: ignore[call-overload]
-            if second:
-                admin.execute("SET lock_timeout = '3s'")
-                admin.execute(second)  # type: ignore[call-overload]
-                time.sleep(lasts)
-                admin.execute("ROLLBACK")
+            admin.execute(_TERMINATE, [layout.ROLE])
 
     async def _keep_backup(self, seconds: float) -> None:
         async with self._database:
