@@ -15,6 +15,7 @@ from tests.support.planted import BUGS
 
 PAGE = ROOT / "docs" / "faults.md"
 LOG = ROOT / "e2e" / "chaos.jsonl"
+PLANTED = ROOT / "e2e" / "chaos_planted.jsonl"
 TIMES, TIMES_AT_POINTS, CALLS, MINUTES = 30, 10, 20_000, 120
 """What two hours are to have done: of each kind, at each failpoint, and in all."""
 _PART = re.compile(
@@ -139,12 +140,19 @@ def _points(segments: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _bugs(_: Sequence[Mapping[str, Any]]) -> str:
-    rows = (f"| `{name}` | {bug.what} | {_either(bug.is_found_as)} |" for name, bug in BUGS.items())
-    return "\n".join(("| bug | what it does | found as |", "|---|---|---|", *rows)) + "\n"
+    last = {one["bug"]: one for one in read(PLANTED)}
+    rows = ["| bug | what it does | has to be found as | last run |", "|---|---|---|---|"]
+    for name, bug in BUGS.items():
+        expected = " or ".join(sorted(bug.is_found_as))
+        rows.append(f"| `{name}` | {bug.what} | {expected} | {_how_found(last.get(name))} |")
+    return "\n".join(rows) + "\n"
 
 
-def _either(names: frozenset[str]) -> str:
-    return " or ".join(sorted(names))
+def _how_found(line: Mapping[str, Any] | None) -> str:
+    if line is None:
+        return "not yet"
+    found = ", ".join(line["found_as"]) or "**not found**"
+    return f"{found}, {line['seconds']} s"
 
 
 def _of(count: int, least: int) -> str:
