@@ -280,7 +280,9 @@ async def _pump(socket: ClientConnection, reader: StreamReader, writer: StreamWr
             await writer.drain()
 
     writer.transport.set_write_buffer_limits(high=_CHUNK)
-    tasks = {asyncio.create_task(down()), asyncio.create_task(up())}
+    # Whoever waits for the gate to take or to say something does not see the viewer leave.
+    left = asyncio.create_task(socket.wait_closed())
+    tasks = {asyncio.create_task(down()), asyncio.create_task(up()), left}
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -11,6 +11,7 @@ from porthole_contract.effective import Effective
 from porthole_contract.names import slug
 from porthole_contract.session import SessionSpec
 from porthole_contract.stream.grant import Issuer
+from porthole_contract.template import FileRules
 
 
 def hostname(name: str, spec: SessionSpec) -> str:
@@ -51,13 +52,15 @@ def gate_config(
     listen: str,
     health: str,
     desktop_uid: int,
+    files: FileRules | None = None,
     traceparent: str | None = None,
 ) -> dict[str, Any]:
     """Return the gate's `config.json`.
 
-    `desktop_uid` must own the desktop's sockets; `traceparent` is what its start is a part of.
+    `desktop_uid` must own the desktop's sockets; `files` is which way files may go;
+    `traceparent` is what its start is a part of.
     """
-    config = {
+    config: dict[str, Any] = {
         "version": 1,
         "session": str(session),
         "fingerprint": fingerprint,
@@ -71,5 +74,7 @@ def gate_config(
         "issuers": [issuer.to_dict() for issuer in issuers],
         "limits": {},
     }
-    # Left out where there is none: a gate of the version before does not know it.
+    # Left out where nothing is said: a gate of the version before does not know them.
+    if files is not None and files != FileRules():
+        config["files"] = {"upload": files.upload, "download": files.download}
     return config if traceparent is None else {**config, "traceparent": traceparent}

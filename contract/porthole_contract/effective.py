@@ -17,7 +17,7 @@ from porthole_contract.quantities import (
     parse_quantity,
 )
 from porthole_contract.session import Display, EnvVar, Protocol, ResourceList, SessionSpec
-from porthole_contract.template import Egress, Program, SessionTemplateSpec
+from porthole_contract.template import Egress, FileRules, Program, SessionTemplateSpec
 
 T = TypeVar("T")
 
@@ -52,6 +52,7 @@ class Effective:
     programs: tuple[Program, ...]
     packages: tuple[str, ...]
     egress: Egress
+    files: FileRules
     cpu_request: float
     cpu_limit: float
     memory_request: int
@@ -88,6 +89,7 @@ def resolve(spec: SessionSpec, template: SessionTemplateSpec) -> Effective:
         programs=template.programs,
         packages=template.packages,
         egress=template.egress,
+        files=template.files,
         cpu_request=cpu_request,
         cpu_limit=cpu_limit,
         memory_request=int(memory_request),

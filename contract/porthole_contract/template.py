@@ -79,6 +79,18 @@ class Program(Frozen):
     """The name of its icon in the desktop's theme."""
 
 
+class FileRules(Frozen):
+    """Which way files may go between a desktop's home and those outside it.
+
+    Programs are run from outside only where both may be: whoever runs one carries files.
+    """
+
+    upload: StrictBool = True
+    """Whether files may be put into its home, renamed and deleted there."""
+    download: StrictBool = True
+    """Whether files may be taken out of its home. Their names can be seen in any case."""
+
+
 class Limits(Frozen):
     """The most that a session may ask for; None does not limit."""
 
@@ -178,6 +190,8 @@ class SessionTemplateSpec(Frozen):
     """What of a machine a session gets that asks for nothing."""
     egress: Egress = Egress()
     """What its programs may reach over the network."""
+    files: FileRules = FileRules()
+    """Which way files may go between its home and those who use it."""
     idle: Idle = Idle()
     """What happens to a session that nobody uses, if it does not say so itself."""
     pod: Annotated[JsonObject, BeforeValidator(_small_json)] = Field(default_factory=dict)

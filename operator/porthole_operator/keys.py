@@ -25,7 +25,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from porthole_contract.errors import PortholeError
 from porthole_contract.names import LABEL_PART_OF
-from porthole_contract.stream.channels import Channel, Mode
+from porthole_contract.stream.channels import SERVED, Mode
 from porthole_contract.stream.grant import SigningKey, key_id
 from porthole_operator.certificates import certificate, pem
 
@@ -105,7 +105,7 @@ def issuers(agent: Mapping[str, bytes]) -> str:
     if not isinstance(key, Ed25519PrivateKey):
         raise CannotMake(f"The key in the Secret {AGENT} is no Ed25519 key.")
     issuer = SigningKey(key_id("agent", key.public_key()), key).issuer(
-        channels=(Channel.VNC, Channel.CONTROL), modes=tuple(Mode)
+        channels=tuple(SERVED), modes=tuple(Mode)
     )
     plain = {**issuer.to_dict(), "key_id": issuer.key_id, "public_key": issuer.public_key}
     return json.dumps([plain], indent=2, sort_keys=True)

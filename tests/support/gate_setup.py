@@ -61,7 +61,9 @@ class GateIdentity:
 
     def config(self, sockets: Path, **changes: Any) -> dict[str, Any]:
         """Return a gate's configuration for a desktop whose sockets are in `sockets`."""
-        issuer = self.key.issuer(("vnc", "control"), ("view", "control", "observe", "command"))
+        issuer = self.key.issuer(
+            ("vnc", "control", "exec", "files"), ("view", "control", "observe", "command")
+        )
         return {
             "version": 1,
             "session": str(self.session),

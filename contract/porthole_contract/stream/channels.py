@@ -19,7 +19,7 @@ class Channel(StrEnum):
     CONTROL = "control"  # the gate itself: its state, and orders to it
     RDP = "rdp"  # the desktop, in RDP
     AUDIO = "audio"  # what the desktop plays
-    FILES = "files"  # up- and downloads
+    FILES = "files"  # the home: up- and downloads
     EXEC = "exec"  # a program inside the desktop
     DRIVE = "drive"  # pictures of the desktop, keys, pointer and clipboard, for programs
 
@@ -47,6 +47,7 @@ class Wire(StrEnum):
     RFB = "rfb"  # RFB from its first byte, security `None`
     LINES = "lines"  # one JSON object a line (`control`)
     RDCLEANPATH = "rdcleanpath"  # a RDCleanPath request, its answer, then RDP without TLS
+    FRAMES = "frames"  # messages and bytes in frames (`frames`), to and from the supervisor
     RDP = "rdp"  # X.224, then TLS with the gate's certificate inside the stream
     DRIVE = "drive"  # lines of JSON, some of them followed by raw bytes
 
@@ -57,6 +58,8 @@ SERVED: Mapping[Channel, frozenset[Mode]] = MappingProxyType(
         Channel.RDP: frozenset({Mode.VIEW, Mode.CONTROL}),
         Channel.CONTROL: frozenset({Mode.OBSERVE, Mode.COMMAND}),
         Channel.DRIVE: frozenset({Mode.VIEW, Mode.CONTROL}),
+        Channel.EXEC: frozenset({Mode.CONTROL}),
+        Channel.FILES: frozenset({Mode.VIEW, Mode.CONTROL}),
     }
 )
 """The channels that gates of this version know, with the modes of each."""
@@ -67,6 +70,8 @@ PROTOCOLS: Mapping[Channel, tuple[Wire, ...]] = MappingProxyType(
         Channel.RDP: (Wire.RDCLEANPATH, Wire.RDP),
         Channel.CONTROL: (Wire.LINES,),
         Channel.DRIVE: (Wire.DRIVE,),
+        Channel.EXEC: (Wire.FRAMES,),
+        Channel.FILES: (Wire.FRAMES,),
     }
 )
 """What can be spoken on a channel; the first is spoken unless another is asked for."""
@@ -76,7 +81,9 @@ DESKTOPS: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
 )
 """The channels on which a desktop of a session's protocol is seen; the first is the usual one."""
 
-_VNC_DESKTOP: Final = frozenset({Channel.VNC, Channel.CONTROL, Channel.DRIVE})
+BESIDE: Final = frozenset({Channel.CONTROL, Channel.DRIVE, Channel.EXEC, Channel.FILES})
+"""The channels of every desktop, beside those on which it is seen."""
+_VNC_DESKTOP: Final = frozenset({Channel.VNC}) | BESIDE
 
 _SHOWN: Final = 32
 """How many characters of a peer's name a sentence repeats."""
@@ -92,7 +99,7 @@ def check_served(
 ) -> tuple[Channel, Mode]:
     """Return the channel and mode that these names mean, if they are served.
 
-    `serves` are the channels of the gate's own desktop, and `control`.
+    `serves` are the channels of the gate's own desktop, and those beside it.
 
     Raises:
         Refused: `unknown_channel`, `channel_not_served`, `protocol_not_served`,

@@ -50,8 +50,23 @@ class Limits(_Settings):
     """The largest screen that a viewer may ask for, in pixels."""
     input_events_per_second: Count = 1000
     """Keys and pointer of one viewer; above it the viewer is read more slowly."""
+    programs: Count = 16
+    """Streams on the channel `exec` at one time."""
+    program_seconds: Seconds = 86400
+    """A program that somebody runs from outside is ended after this long."""
+    files: Count = 16
+    """Streams on the channel `files` at one time."""
+    frames_per_second: Count = 5000
+    """Of one stream on `exec` or `files`; above it the stream is read more slowly."""
     nonces: Count = 65536
     """Grants remembered as used; when there are more, nobody new is let in for a while."""
+
+
+class Files(_Settings):
+    """Which way files may go, as the session's template has it."""
+
+    upload: bool = True
+    download: bool = True
 
 
 class Config(_Settings):
@@ -76,6 +91,7 @@ class Config(_Settings):
     """Who owns the sockets of the desktop; others' are not opened."""
     issuers: Annotated[tuple[Issuer, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
+    files: Files = Files()
     traceparent: TraceparentText | None = None
     """What its start is a part of, for whoever collects traces; None: nobody does."""
 

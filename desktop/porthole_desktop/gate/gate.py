@@ -24,6 +24,7 @@ from porthole_desktop.gate.relay_rfb import RfbStream
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.spans import Spans
 from porthole_desktop.gate.supervisor import Supervisor
+from porthole_desktop.gate.talks import Rules, TalkStream
 
 GATHER: Final = 0.05
 """Seconds in which changes are gathered before observers are told."""
@@ -57,7 +58,7 @@ class Gate:
             screens=config.screens,
         )
         self._spans = Spans(config.traceparent)
-        self._streams: dict[UUID, Stream] = {}
+        self._streams: dict[UUID, Stream | TalkStream] = {}
         self._controllers: set[Controller] = set()
         self._commander: Controller | None = None
         self._epoch = -1
@@ -86,9 +87,25 @@ class Gate:
         else:
             if admission.stream in self._streams:
                 raise Refused("stream_exists", "A stream of that name is open already.")
-            if len(self._streams) >= self.config.limits.viewers:
-                raise Refused("too_many_viewers", "The gate has as many viewers as it may have.")
+            self._check_room(admission.channel)
         return admission
+
+    def _check_room(self, channel: Channel) -> None:
+        limits, files = self.config.limits, self.config.files
+        if channel is Channel.EXEC and not (files.upload and files.download):
+            raise Refused(
+                "programs_forbidden",
+                "This desktop's template keeps files in or out, and so runs nobody's programs.",
+            )
+        most, what = {
+            Channel.EXEC: (limits.programs, "programs"),
+            Channel.FILES: (limits.files, "streams of files"),
+        }.get(channel, (limits.viewers, "viewers"))
+        beside = {Channel.EXEC, Channel.FILES}
+        same = {channel} if channel in beside else set(Channel) - beside
+        if sum(1 for stream in self._streams.values() if stream.channel in same) >= most:
+            code = "too_many_viewers" if what == "viewers" else f"too_many_{channel}"
+            raise Refused(code, f"The gate has as many {what} as it may have.")
 
     def open(self, side: Side, admission: Admission, rest: bytes) -> None:
         """Hand a side to the channel that it was admitted to."""
@@ -109,8 +126,20 @@ class Gate:
         self.changed()
         stream.begin(rest)
 
-    def _stream_of(self, side: Side, admission: Admission) -> Stream:
+    def _stream_of(self, side: Side, admission: Admission) -> Stream | TalkStream:
         since, around = datetime.now(UTC), self._around
+        if admission.channel in {Channel.EXEC, Channel.FILES}:
+            files = self.config.files
+            return TalkStream(
+                side,
+                admission,
+                since,
+                rules=Rules(upload=files.upload, download=files.download),
+                limits=self.config.limits,
+                supervisor=self.supervisor,
+                used=self.idleness.used,
+                closed=self._closed,
+            )
         if admission.channel is Channel.RDP:
             self._door.fingerprint = self.supervisor.rdp
             return RdpStream(side, admission, since, around, self._door)
@@ -129,7 +158,9 @@ class Gate:
             drawn=self.supervisor.drawn,
             stopping=self.supervisor.stopping,
             idle_seconds=round(self.idleness.seconds(), 3),
-            viewers=tuple(stream.describe() for stream in self._streams.values()),
+            viewers=tuple(
+                stream.describe() for stream in self._streams.values() if isinstance(stream, Stream)
+            ),
         )
 
     def changed(self) -> None:
@@ -147,8 +178,8 @@ class Gate:
         Raises:
             Refused: there is no such stream or mode, or the commander may not grant it.
         """
-        if mode not in SERVED[Channel.VNC]:
-            raise Refused("mode_not_served", "A viewer's mode is 'view' or 'control'.")
+        if mode not in SERVED[self._stream(stream).channel]:
+            raise Refused("mode_not_served", "A stream of this channel has no such mode.")
         if mode not in allowed.issuer.modes:
             raise Refused("grant_not_allowed", "Whoever let this commander in may not grant that.")
         self._stream(stream).set_mode(Mode(mode))
@@ -175,13 +206,13 @@ class Gate:
         for stream in list(self._streams.values()):
             stream.close(CloseReason.SESSION_ENDED, "The desktop is being stopped.")
 
-    def _stream(self, name: UUID) -> Stream:
+    def _stream(self, name: UUID) -> Stream | TalkStream:
         try:
             return self._streams[name]
         except KeyError:
             raise Refused("unknown_stream", "No stream of that name is open.") from None
 
-    def _closed(self, stream: Stream, reason: CloseReason, message: str) -> None:
+    def _closed(self, stream: Stream | TalkStream, reason: CloseReason, message: str) -> None:
         self._streams.pop(stream.id, None)
         self.say(f"Stream {stream.id} is closed ({reason}): {message}")
         news = control.Closed(viewer=stream.describe(), reason=reason, message=message[:500])

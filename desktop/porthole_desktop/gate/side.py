@@ -5,6 +5,7 @@ waits to be written is bounded by `HIGH` plus what one reading of the other side
 """
 
 import asyncio
+import select
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
@@ -103,6 +104,17 @@ class Side(asyncio.BufferedProtocol):
     def waiting(self) -> int:
         """Bytes that wait to be written."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
+    def left(self) -> bool:
+        """Whether the other end has closed, which who does not read is not told."""
+        # The loop's own socket says what no SSL transport does: whether more can ever come.
+        made = None if self._transport is None else self._transport.get_extra_info("socket")
+        if made is None or made.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(made.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def hold(self, why: str) -> None:
         """Read nothing until `release(why)`."""

@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from porthole_contract.errors import Refused
 from porthole_desktop.gate.sockets import Unreachable, connect
@@ -23,6 +23,85 @@ _BREATH: Final = 0.01
 """Seconds between two readings, so that a desktop that floods costs little."""
 _ANSWER_SECONDS: Final = 5.0
 _FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
+
+
+class Listener(Protocol):
+    """Who hears what comes on a channel."""
+
+    def heard(self, data: bytes) -> None:
+        """Bytes have come; `Line.used` says when they are dealt with."""
+
+    def roomy(self) -> None:
+        """There is room for more bytes."""
+
+    def ended(self, sentence: str) -> None:
+        """The supervisor has ended it, or is gone; `sentence` may be empty."""
+
+
+class Line:
+    """One channel to the supervisor; see `protocol` for its rules."""
+
+    def __init__(self, number: int, writer: asyncio.StreamWriter, listener: Listener) -> None:
+        self.over = False
+        self._number = number
+        self._writer = writer
+        self._listener = listener
+        self._window = protocol.Window()
+        self._told = False
+
+    @property
+    def done(self) -> bool:
+        """Whether both sides have ended it."""
+        return self.over and self._told
+
+    def send(self, data: bytes | bytearray) -> int:
+        """Send the beginning of `data`, as much as there is room for; return its length."""
+        at = 0
+        while self._window.room and at < len(data) and not self.over:
+            piece = bytes(data[at : at + min(self._window.room, protocol.LARGEST)])
+            self._window.sent(len(piece))
+            self._writer.write(protocol.encode(self._number, protocol.Kind.BYTES, piece))
+            at += len(piece)
+        return at
+
+    def used(self, size: int) -> None:
+        """So many of the bytes that came are dealt with."""
+        credit = self._window.used(size)
+        if credit and not self.over:
+            self._writer.write(protocol.encode(self._number, protocol.Kind.CREDIT, credit))
+
+    def end(self) -> None:
+        """End it; nobody hears of it any more."""
+        if not self.over:
+            self.over = True
+            self._writer.write(protocol.encode(self._number, protocol.Kind.END, b""))
+
+    def feed(self, frame: protocol.Frame) -> None:
+        """Take a frame of this channel.
+
+        Raises:
+            Broken: it may not come.
+        """
+        match frame.kind:
+            case protocol.Kind.BYTES:
+                self._window.came(len(frame.payload))
+                if not self.over:
+                    self._listener.heard(frame.payload)
+            case protocol.Kind.CREDIT:
+                self._window.given(frame.payload)
+                if not self.over:
+                    self._listener.roomy()
+            case protocol.Kind.END:
+                self._told = True
+                self.lose(frame.payload.decode(errors="replace")[:300])
+            case _:
+                raise protocol.Broken("A channel carries no messages of the conversation.")
+
+    def lose(self, sentence: str) -> None:
+        """It is over by the other side's doing."""
+        if not self.over:
+            self.end()
+            self._listener.ended(sentence)
 
 
 class Supervisor:
@@ -56,6 +135,8 @@ class Supervisor:
         self._writer: asyncio.StreamWriter | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._lines: dict[int, Line] = {}
+        self._line_numbers = itertools.cycle(range(1, protocol.LAST_CHANNEL + 1))
 
     async def run(self) -> None:
         """Stay connected; returns only by being cancelled."""
@@ -73,6 +154,23 @@ class Supervisor:
                 pause = _LONGEST_PAUSE
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def open(self, name: str, listener: Listener) -> Line:
+        """Open a channel of that name.
+
+        Raises:
+            Refused: it is not opened; `desktop_unreachable` if nobody could be asked.
+        """
+        if self._writer is None:
+            raise Refused("desktop_unreachable", "The desktop's supervisor is not there.")
+        number = next(one for one in self._line_numbers if one not in self._lines)
+        line = self._lines[number] = Line(number, self._writer, listener)
+        try:
+            await self.ask("open", name=name, channel=number)
+        except BaseException:
+            self._lines.pop(number, None)
+            raise
+        return line
 
     async def ask(self, kind: str, **fields: Any) -> None:
         """Send a request and wait for the reply.
@@ -103,9 +201,12 @@ class Supervisor:
         try:
             writer.write(protocol.hello("gate"))
             while data := await reader.read(_CHUNK):
+                breathe = False
                 for frame in decoder.feed(data):
                     if frame.channel != protocol.CONVERSATION:
-                        continue  # of a channel that is none of ours
+                        breathe |= not self._pass_on(frame)
+                        continue
+                    breathe = True
                     message = frame.message()
                     if greeted:
                         self._hear(message)
@@ -115,9 +216,13 @@ class Supervisor:
                         self._writer = writer
                         self.heard = True
                         self._changed()
-                await asyncio.sleep(_BREATH)
+                # Channels flood nobody: what comes on them waits for its room.
+                await asyncio.sleep(_BREATH if breathe else 0)
         finally:
             self._writer = None
+            for line in list(self._lines.values()):
+                line.lose("The desktop's supervisor is gone.")
+            self._lines.clear()
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(
@@ -127,6 +232,20 @@ class Supervisor:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    def _pass_on(self, frame: protocol.Frame) -> bool:
+        """Hand a frame to its channel; return whether there is one.
+
+        Raises:
+            Broken: it may not come on it.
+        """
+        line = self._lines.get(frame.channel)
+        if line is None:
+            return False
+        line.feed(frame)
+        if line.done:
+            del self._lines[frame.channel]
+        return True
 
     def _hear(self, message: dict[str, Any]) -> None:
         match message:

@@ -64,30 +64,50 @@ class Children:
         *,
         cwd: str | None = None,
         pass_fds: Sequence[int] = (),
+        stdio: tuple[int, int, int] | None = None,
     ) -> Process:
         """Start `command`; it inherits no descriptor but `pass_fds`.
+
+        With `stdio` these are its input, output and errors (the caller closes them); else it
+        has no input, and what it says goes to the log.
 
         Raises:
             OSError: it cannot be started.
         """
+        if stdio is not None:
+            return self._begin(name, command, env, stdio, cwd=cwd, pass_fds=pass_fds)
         read, write = os.pipe()
         try:
-            popen = subprocess.Popen(  # noqa: S603 - starting programs is what we are for
-                list(command),
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=write,
-                stderr=write,
-                pass_fds=pass_fds,
-                start_new_session=True,
-            )
+            stdio = (subprocess.DEVNULL, write, write)
+            process = self._begin(name, command, env, stdio, cwd=cwd, pass_fds=pass_fds)
         except OSError:
             os.close(read)
             raise
         finally:
             os.close(write)
         _Output(name, read, self._log)
+        return process
+
+    def _begin(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        stdio: tuple[int, int, int],
+        *,
+        cwd: str | None,
+        pass_fds: Sequence[int],
+    ) -> Process:
+        popen = subprocess.Popen(  # noqa: S603 - starting programs is what we are for
+            list(command),
+            env=dict(env),
+            cwd=cwd,
+            stdin=stdio[0],
+            stdout=stdio[1],
+            stderr=stdio[2],
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
         process = Process(name, popen)
         self._alive[process.pid] = process
         return process

@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import look, programs, wallpaper, windows
+from .channels import Refusal
 from .children import Children, Process, keep
 from .config import Config, Program
 from .environment import environment
+from .files import serve_files
 from .log import Log
 from .painted import COLOURS, NotRfb
+from .runs import Runs
 from .screen import Screen, Unusable, free_number, missing
-from .server import Refusal, Server
+from .server import Server
 from .x11 import STRING, Display, XError, authority
 from .xorg import Xorg
 from .xvnc import Xvnc
@@ -68,11 +71,16 @@ class Desktop:
         self._stop = asyncio.Event()
         self._drawn = False
         self._failed = False
+        runs = Runs(self._children)
         self._server = Server(
             config.sockets / "supervisor.sock",
             gate_uid=config.gate_uid,
             state=self._state,
             order=self._obey,
+            openers={
+                "exec": lambda channel: runs.begin(channel, self._surroundings()),
+                "files": lambda channel: serve_files(channel, os.environ.get("HOME", "/")),
+            },
             log=log,
         )
 
@@ -278,14 +286,21 @@ class Desktop:
                 isinstance(word, str) for word in words
             ):
                 self._order(Path(words[0]).name, words)
-            case {"type": "open"}:
-                raise Refusal("unknown_channel", "This supervisor opens no channel of that name.")
             case _:
                 raise Refusal("unknown_request", "This supervisor knows no such request.")
 
-    def _order(self, name: str, command: list[str]) -> None:
+    def _surroundings(self) -> dict[str, str]:
+        """Return the environment of programs.
+
+        Raises:
+            Refusal: there is none (any more).
+        """
         if not self._env or self._stop.is_set():
             raise Refusal("not_now", "The desktop is starting or stopping.")
+        return self._env
+
+    def _order(self, name: str, command: list[str]) -> None:
+        self._surroundings()
         if len(self._programs) >= MOST_STARTED:
             raise Refusal("too_many", f"{MOST_STARTED} programs are running already.")
         if not self._run(name, command, self._programs):

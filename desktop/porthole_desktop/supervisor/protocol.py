@@ -5,13 +5,19 @@ One unix socket, many channels. A frame is
     payload length u32 | channel u16 | kind u8 | payload        (big-endian)
 
 Channel 0 is the conversation: JSON objects with a `type`. Both sides begin with `hello`
-and their version; another major version ends it. The other numbers are for channels that
-one side opens by name with `open` (later: exec, files, sound); a name that is not known is
-refused in words, so either side may be newer.
+and their version; another major version ends it. The other numbers are channels that the gate
+opens by name with `open` (exec, files); a name that is not known is refused in words, so either
+side may be newer.
 
     supervisor -> gate   hello  state  drawn  stopping  program_started  program_exited
                          reply {id, ok | error}
-    gate -> supervisor   hello  start {id, program | command}  stop {id}  open {id, name}
+    gate -> supervisor   hello  start {id, program | command}  stop {id}
+                         open {id, name, channel}
+
+A channel is open once its `open` was answered with ok. It carries bytes both ways, in frames of
+the kind BYTES, no more of them than the other side has room for: `WINDOW` at first, and as many
+more as it says with CREDIT (u32) when it has used some up. So one that is not read waits, and
+nothing else waits with it. Both sides END it; its number is free again once both have.
 
 Sans-I/O, and standard library only: the gate imports this module too.
 """
@@ -21,16 +27,23 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-VERSION: Final = (1, 1)
+VERSION: Final = (1, 2)
 """1.0: hello, state, drawn, stopping, program_started, program_exited; start, stop, open.
 1.1: `state` has `rdp {fingerprint}` where there is an `rdp.sock`: the SHA-256 of the DER of
 the certificate that it shows (64 lower-case hex digits), another one at each start.
+1.2: channels: `open` has a `channel`; BYTES, CREDIT and END on it.
 """
 
 HEADER: Final = 7
 LARGEST: Final = 65536
 """The most bytes in one frame's payload."""
 CONVERSATION: Final = 0
+CREDIT_SIZE: Final = 4
+LAST_CHANNEL: Final = 65535
+WINDOW: Final = 256 * 1024
+"""Bytes that may be on their way in one direction of a channel."""
+_SHARE: Final = WINDOW // 4
+"""Room is given back when so much was used up."""
 
 
 class Kind(IntEnum):
@@ -39,6 +52,7 @@ class Kind(IntEnum):
     JSON = 1
     BYTES = 2
     END = 3  # the channel is closed; the payload is a sentence or empty
+    CREDIT = 4  # so many bytes more may be sent on the channel; the payload is a u32
 
 
 class Broken(Exception):
@@ -105,6 +119,54 @@ def check_hello(message: dict[str, Any]) -> None:
             f"The peer speaks version {version[0]!r} of the supervisor's protocol,"
             f" this program understands version {VERSION[0]}."
         )
+
+
+class Window:
+    """How much may be sent on one channel, and how much the other side may send.
+
+    Attributes:
+        room: bytes that may be sent now.
+    """
+
+    def __init__(self) -> None:
+        self.room = WINDOW
+        self._expected = WINDOW
+        self._used = 0
+
+    def sent(self, size: int) -> None:
+        """Count bytes that were sent; there was room for them."""
+        assert size <= self.room
+        self.room -= size
+
+    def given(self, payload: bytes) -> None:
+        """Take the payload of a CREDIT.
+
+        Raises:
+            Broken: it is none, or more than there ever was.
+        """
+        more = int.from_bytes(payload, "big")
+        if len(payload) != CREDIT_SIZE or not 0 < more <= WINDOW - self.room:
+            raise Broken("A channel was given room that it cannot have.")
+        self.room += more
+
+    def came(self, size: int) -> None:
+        """Count bytes that came.
+
+        Raises:
+            Broken: there was no room for them.
+        """
+        if not 0 < size <= self._expected:
+            raise Broken("A channel carries more than there is room for.")
+        self._expected -= size
+
+    def used(self, size: int) -> bytes:
+        """Count bytes that came and are dealt with; return the payload of a CREDIT, or nothing."""
+        self._used += size
+        if self._used < _SHARE:  # there is room for more than that still
+            return b""
+        given, self._used = self._used, 0
+        self._expected += given
+        return given.to_bytes(CREDIT_SIZE, "big")
 
 
 class Decoder:

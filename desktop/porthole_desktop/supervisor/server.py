@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import protocol
+from .channels import Channels, Openers, Refusal
 from .log import Log
 
 MOST_PEERS: Final = 8
@@ -30,14 +31,6 @@ Raises:
 """
 
 
-class Refusal(Exception):
-    """A request that is not done: `code` for programs, a sentence for people."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-
 class Server:
     """Serves the socket at `path`.
 
@@ -46,6 +39,7 @@ class Server:
         gate_uid: the only uid besides root that may speak (None: any that can open it).
         state: returns the fields of the `state` message a new peer hears first.
         order: carries out `start` and `stop`.
+        openers: what serves channels, by name.
     """
 
     def __init__(
@@ -55,12 +49,14 @@ class Server:
         gate_uid: int | None,
         state: Callable[[], dict[str, Any]],
         order: Order,
+        openers: Openers,
         log: Log,
     ) -> None:
         self._path = path
         self._gate_uid = gate_uid
         self._state = state
         self._order = order
+        self._openers = openers
         self._log = log
         self._peers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -128,6 +124,15 @@ class Server:
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        channels = Channels(writer, self._openers, self._log)
+        try:
+            await self._hear(reader, writer, channels)
+        finally:
+            await channels.close()
+
+    async def _hear(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, channels: Channels
+    ) -> None:
         decoder = protocol.Decoder()
         writer.write(protocol.hello("supervisor"))
         greeted = False
@@ -138,10 +143,11 @@ class Server:
                 return
             for frame in decoder.feed(data):
                 if frame.channel != protocol.CONVERSATION:
-                    raise protocol.Broken(f"Channel {frame.channel} was never opened.")
+                    channels.feed(frame)
+                    continue
                 message = frame.message()
                 if greeted:
-                    self._answer(writer, message)
+                    self._answer(writer, message, channels)
                     continue
                 protocol.check_hello(message)
                 greeted = True
@@ -149,12 +155,17 @@ class Server:
                 self._peers.add(writer)
             await writer.drain()
 
-    def _answer(self, writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+    def _answer(
+        self, writer: asyncio.StreamWriter, message: dict[str, Any], channels: Channels
+    ) -> None:
         number = message.get("id")
         if isinstance(number, bool) or not isinstance(number, int):
             raise protocol.Broken("A request has no id.")
         try:
-            self._order(message)
+            if message["type"] == "open":
+                channels.open(message.get("name"), message.get("channel"))
+            else:
+                self._order(message)
         except Refusal as refusal:
             fault = {"code": refusal.code, "message": str(refusal)}
             self._send(writer, protocol.say("reply", id=number, ok=False, error=fault))

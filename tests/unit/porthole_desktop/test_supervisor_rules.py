@@ -217,7 +217,7 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 
 
 def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
-    golden = (COMPAT / "conversation-1.1.bin").read_bytes()
+    golden = (COMPAT / "conversation-1.2.bin").read_bytes()
     fingerprint = hashlib.sha256(b"a certificate").hexdigest()
     said = [
         protocol.hello("supervisor"),
@@ -227,18 +227,49 @@ def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
         protocol.say("drawn"),
         protocol.say("start", id=1, program="Terminal"),
         protocol.say("reply", id=1, ok=True),
+        protocol.say("open", id=2, name="files", channel=5),
+        protocol.say("reply", id=2, ok=True),
         protocol.encode(5, protocol.Kind.BYTES, b"bytes"),
+        protocol.encode(5, protocol.Kind.CREDIT, (65536).to_bytes(4, "big")),
         protocol.encode(5, protocol.Kind.END, b""),
     ]
     assert b"".join(said) == golden
 
 
-def test_what_the_version_before_says_is_understood() -> None:
-    (greeting, *rest) = protocol.Decoder().feed((COMPAT / "conversation.bin").read_bytes())
+@pytest.mark.parametrize("name", ["conversation.bin", "conversation-1.1.bin"])
+def test_what_the_versions_before_say_is_understood(name: str) -> None:
+    (greeting, *rest) = protocol.Decoder().feed((COMPAT / name).read_bytes())
     protocol.check_hello(greeting.message())
-    assert [frame.message()["type"] for frame in rest if frame.channel == 0] == [
-        *("hello", "state", "drawn", "start", "reply")
-    ]
+    said = [frame.message()["type"] for frame in rest if frame.channel == 0]
+    assert set(said) == {"hello", "state", "drawn", "start", "reply"}
+
+
+def test_a_channel_has_so_much_room_and_no_more() -> None:
+    sender, receiver = protocol.Window(), protocol.Window()
+    sender.sent(protocol.WINDOW)
+    assert sender.room == 0
+    receiver.came(protocol.WINDOW - 1)
+    receiver.came(1)
+    with pytest.raises(protocol.Broken):
+        receiver.came(1)
+    assert receiver.used(1000) == b""
+    given = receiver.used(protocol.WINDOW - 2000)
+    sender.given(given)
+    assert sender.room == int.from_bytes(given, "big") == protocol.WINDOW - 1000
+    with pytest.raises(protocol.Broken):
+        sender.given(protocol.WINDOW.to_bytes(4, "big"))
+    for payload in (b"", b"\0\0\0\0", b"\0\0\0\0\1"):
+        with pytest.raises(protocol.Broken):
+            sender.given(payload)
+
+
+def test_room_comes_back_in_few_messages() -> None:
+    window = protocol.Window()
+    given = 0
+    for _ in range(100):
+        window.came(1000)
+        given += bool(window.used(1000))
+    assert given == 1
 
 
 def test_messages_of_the_conversation() -> None:

@@ -89,6 +89,7 @@ def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
         listen="unix:/run/gate/gate.sock",
         health="unix:/run/gate/health.sock",
         desktop_uid=record.desktop_uid,
+        files=None if record.template.spec is None else record.template.spec.files,
         traceparent=None if record.start is None else str(record.start),
     )
 
