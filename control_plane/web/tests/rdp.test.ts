@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { ending } from "../src/viewer/endings.ts";
 import { CHORDS, FUNCTION_KEYS, keyOf } from "../src/viewer/keys.ts";
-import { endedByServer, failed, fromRdp, screenFor } from "../src/viewer/rdp-words.ts";
+import { endedByServer, failed, fromRdp, screenFor, toRdp } from "../src/viewer/rdp-words.ts";
 import { characterOf, SCANCODES, strokeOf } from "../src/viewer/scancodes.ts";
 import { watch } from "../src/viewer/sockets.ts";
 
@@ -99,6 +99,10 @@ describe("the end of a session", () => {
 
 it("a text of the desktop has our ends of lines", () => {
   expect(fromRdp("one\r\ntwo\n\0")).toBe("one\ntwo\n");
+});
+
+it("a text for the desktop has what xrdp can carry", () => {
+  expect(toRdp("Grüße 語 🙂!\n")).toBe("Grüße 語 \ufffd!\n");
 });
 
 describe("a socket that other code opens", () => {

@@ -55,3 +55,7 @@ export function endedByServer(said: string): Closed {
 
 /** Texts have lines ended by LF here and by CR and LF in RDP. */
 export const fromRdp = (text: string): string => text.replaceAll("\r\n", "\n").replace(/\0+$/u, "");
+
+/** What is put there for a character beyond 0xFFFF: xrdp 0.9 gives whoever pastes such a text no
+ * answer at all. */
+export const toRdp = (text: string): string => text.replaceAll(/[\u{10000}-\u{10ffff}]/gu, "\ufffd");

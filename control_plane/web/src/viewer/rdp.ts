@@ -9,7 +9,7 @@ import { Backend, enableCredssp, init } from "@devolutions/iron-remote-desktop-r
 
 import { whenPainted } from "./painted.ts";
 import { follow, press } from "./rdp-input.ts";
-import { endedByServer, failed, fromRdp, screenFor, USUAL } from "./rdp-words.ts";
+import { endedByServer, failed, fromRdp, screenFor, toRdp, USUAL } from "./rdp-words.ts";
 import { watch } from "./sockets.ts";
 import type { Closed, OpenViewer, Scaling, Size, Viewer, ViewerEvents, ViewerOptions } from "./viewer.ts";
 
@@ -67,7 +67,9 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
     listening.abort();
     looking.disconnect();
     socket.forget();
-    socket.close();
+    // A session says goodbye first; one that does not is cut.
+    if (session) setTimeout(socket.close, LAST_WORD_MS);
+    else socket.close();
     holder.remove();
     events.closed(how);
   }
@@ -113,7 +115,7 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
   function give(text: string | null): void {
     if (!session) return;
     const data = new Backend.ClipboardData();
-    if (text !== null) data.addText("text/plain", text);
+    if (text !== null) data.addText("text/plain", toRdp(text));
     void session.onClipboardPaste(data).catch(() => undefined);
   }
 

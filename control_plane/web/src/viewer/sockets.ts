@@ -8,7 +8,7 @@ export interface Watched {
   /** Resolves when it is closed, or after so many milliseconds. */
   closed(within: number): Promise<void>;
   /** Close it. */
-  close(): void;
+  readonly close: () => void;
   /** Watch no more. */
   forget(): void;
 }
@@ -57,7 +57,7 @@ export function watch(url: string): Watched {
         setTimeout(resolve, within);
       });
     },
-    close() {
+    close: () => {
       given = true;
       socket?.close(1000);
     },
