@@ -140,6 +140,19 @@ async def test_who_waits_for_room_knows_their_place(two: tuple[ControlPlane, Con
     assert [event["kind"] for event in story] == ["Created", "Waiting", "Assigned", "Queued"]
 
 
+async def test_who_has_waited_is_still_part_of_their_trace(two: tuple[ControlPlane, ControlPlane]):
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    agent = await two[0].agent(sessions=1)
+    await create(two[0])
+    answer = await two[0].admin.post(SESSIONS, json={"template": "desktop"}, headers=headers)
+    assert answer.json()["agent"] is None
+    await agent.describe(sessions=2)
+    await two[1].until(f"{SESSIONS}/{answer.json()['id']}", agent="one")
+    order = next(one for one in await agent.claim() if str(one.subject_id) == answer.json()["id"])
+    assert order.payload["traceparent"].split("-")[1] == trace
+
+
 async def test_nobody_who_comes_later_goes_first(two: tuple[ControlPlane, ControlPlane]):
     agent = await two[0].agent(sessions=1)
     running, waiting = await create(two[0]), await create(two[0])

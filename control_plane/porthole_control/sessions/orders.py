@@ -14,11 +14,11 @@ UNKNOWN_DIGEST = "0" * 64
 """The digest of a template that we have never seen: a session from elsewhere has one."""
 
 
-async def apply(unit: Unit, session: Session) -> None:
+async def apply(unit: Unit, session: Session, *, traceparent: str | None = None) -> None:
     """Order a session's agent to make it what it should be.
 
     The template travels as its digest; an agent that does not know it asks. The caller has
-    locked the session's row.
+    locked the session's row, and says in whose trace that is if it is in nobody's request.
     """
     assert session.agent_id is not None
     body = ApplySession(
@@ -33,7 +33,7 @@ async def apply(unit: Unit, session: Session) -> None:
             digest=session.template_digest or UNKNOWN_DIGEST,
         ),
         home=session.home_id,
-        traceparent=tracing.current(),
+        traceparent=tracing.current() or traceparent,
     )
     await _enqueue(unit, session, body)
 

@@ -62,6 +62,7 @@ class Session:
     order_no: int
     wanted_agent_id: UUID | None
     wanted_labels: dict[str, str]
+    traceparent: str | None
     agent_id: UUID | None
     agent: str | None
     agent_linked: UUID | None

@@ -261,7 +261,7 @@ async def _give(
         reason=waits.reason if waits else "",
         message=f"Given to the agent {agent.name!r}." + (f" {waits.sentence}" if waits else ""),
     )
-    await orders.apply(unit, given)
+    await orders.apply(unit, given, traceparent=session.traceparent)
     events.changed(unit, "session", session.id, owner=session.owner)
     ASSIGNED.inc()
     return given

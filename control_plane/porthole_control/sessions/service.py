@@ -28,6 +28,7 @@ from porthole_control.templates import repository as templates
 from porthole_control.templates import rules as template_rules
 from porthole_control.templates.repository import Revision
 from porthole_control.templates.rules import Known
+from porthole_telemetry import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
             order_no=1,
             wanted_agent_id=agent_id,
             wanted_labels=dict(wanted.agent_labels),
+            traceparent=tracing.current(),
             home_id=None if home is None else home.id,
             phase=str(Phase.PENDING),
             reason=str(Reason.ACCEPTED),

@@ -48,6 +48,8 @@ sessions = Table(
     Column("wanted_agent_id", Id, ForeignKey("agents.id")),
     # What that agent has to be labelled, whichever it is.
     Column("wanted_labels", Json, nullable=False, server_default=EMPTY_OBJECT),
+    # In whose trace it was asked for: who waits is given to an agent in nobody's request.
+    Column("traceparent", Text),
     Column("agent_id", Id, ForeignKey("agents.id")),
     Column("home_id", Id, ForeignKey("homes.id")),
     # We promised it the home, as against: it waits for it, or an agent says it has it.
