@@ -49,6 +49,7 @@ class Faults:
         self._of = deployment
         self._driver = driver
         self._database = asyncio.Lock()
+        self._deaf = 0
         self.missed: Counter[str] = Counter()
         """What could not be done: nobody was there to be struck, or a place was not passed."""
         self._done: dict[str, Doing] = {
@@ -329,10 +330,13 @@ class Faults:
 
     async def _doorbells(self, planned: Planned) -> str:
         self._of.deaf.touch()
+        self._deaf += 1
         try:
             await asyncio.sleep(planned.lasts)
         finally:
-            self._of.deaf.unlink(missing_ok=True)
+            self._deaf -= 1
+            if not self._deaf:
+                self._of.deaf.unlink(missing_ok=True)
         return "replicas"
 
     async def _twin(self, planned: Planned) -> str:

@@ -194,13 +194,13 @@ BUGS = {
         frozenset({"lost"}),
         "an agent says that an order has succeeded, and then begins with it",
         agent=_said_before_it_is_done,
-        kinds=("agent-kill",),
+        kinds=("agent-kill", "kills"),
     ),
     "no-epoch-check": Bug(
         frozenset({"lost", "order", "overdue"}),
         "a control plane keeps a link that another has replaced, and sends on it",
         control=_links_are_never_old,
-        kinds=("link-late", "link-half-open"),
+        kinds=("link-late",),
         replicas=2,
     ),
     "no-idempotency-key": Bug(
