@@ -30,6 +30,8 @@ _SETTLES_WITHIN = 90.0
 _FORGOTTEN_AFTER = 30.0
 _WITH_A_BUG = 20.0
 """Seconds until everything has become of what was asked for; with a bug it may never."""
+_NEVER_HEARD_OF = "(nothing)"
+"""What is shown of a session that began and ended after a backup that was put back."""
 _JUDGED_EVERY = 3.0
 _NEED_NO_END = frozenset({"doubled", "order", "orphan"})
 """What cannot become right any more."""
@@ -211,7 +213,8 @@ def _known(driver: Driver) -> list[Mine]:
 def _is_settled(mine: Mine, shown: Shown | None, held: dict[str, Any], *, is_known: bool) -> bool:
     there = held.get(mine.session)
     if there is None or (mine.ended and is_known):
-        return there is None and shown is not None and shown.phase == "Terminated"
+        gone = {"Terminated"} if is_known else {"Terminated", _NEVER_HEARD_OF}
+        return there is None and shown is not None and shown.phase in gone
     return (
         shown is not None
         and there.phase not in _PASSING
@@ -230,7 +233,7 @@ async def _shown(driver: Driver) -> dict[str, Shown]:
             continue
         at = time.monotonic()
         if answer.status_code == httpx.codes.NOT_FOUND:
-            found[mine.session] = Shown(at, mine.session, "(nothing)", "", -1)
+            found[mine.session] = Shown(at, mine.session, _NEVER_HEARD_OF, "", -1)
         elif answer.is_success:
             said = answer.json()
             mark = int(said["labels"].get("mark", "-1"))
