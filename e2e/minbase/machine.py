@@ -15,6 +15,7 @@ from pathlib import Path
 CONTENT = ("python3", "git", "ca-certificates")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _BUNDLE = Path("etc/ssl/certs/ca-certificates.crt")
+_IMAGE = "disk.ext4"
 _PASSED_ON = re.compile(
     r"(pip|uv|npm_config|ssl|git_ssl)_.*|.*_ca_bundle|node_extra_ca_certs|(https?|no|all)_proxy|lang"
     r"|go(proxy|noproxy|sumdb|nosumdb|private|insecure)",
@@ -25,7 +26,7 @@ _PASSED_ON = re.compile(
 @contextlib.contextmanager
 def disk(work: Path, size: str) -> Iterator[Path]:
     """Make a disk of `size` (sparse, ext4) below `work`; yield where it is mounted."""
-    image, mounted = work / "disk.ext4", work / "disk"
+    image, mounted = work / _IMAGE, work / "disk"
     mounted.mkdir(parents=True)
     subprocess.run(["truncate", "-s", size, image], check=True)
     with contextlib.ExitStack() as undo:
@@ -34,6 +35,11 @@ def disk(work: Path, size: str) -> Iterator[Path]:
         subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
         undo.callback(subprocess.run, ["umount", mounted], check=True)
         yield mounted
+
+
+def written(work: Path) -> int:
+    """Return how many bytes of the disk below `work` were ever written to."""
+    return (work / _IMAGE).stat().st_blocks * 512
 
 
 def build(root: Path, suite: str | None = None) -> None:

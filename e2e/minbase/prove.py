@@ -2,7 +2,7 @@
 """Prove on a fresh Debian that a clone and one command are all it takes.
 
 Run as root: `e2e/minbase/prove.py up`, `e2e/minbase/prove.py test`, or a command of one's
-own after `--`. It makes a minbase root on a disk of 20 GB, enters it with namespaces of its
+own after `--`. It makes a minbase root on a disk of 40 GB (of which only what is used is taken), enters it with namespaces of its
 own and a way out by masquerade, clones the committed state of this repository there and
 runs the command in the clone. Everything that it made is gone afterwards; what Porthole
 itself left behind outside (cgroups) is named, and is a failure.
@@ -101,7 +101,7 @@ def main() -> int:
     parser.add_argument(
         "--work", type=Path, default=Path("/var/tmp"), help="where the disk is made"
     )
-    parser.add_argument("--size", default="20G", help="size of the disk (sparse)")
+    parser.add_argument("--size", default="40G", help="size of the disk (sparse)")
     parser.add_argument("--suite", help="which Debian (this machine's own, if none is named)")
     parser.add_argument("--limit", type=float, default=75, help="minutes for the command")
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
@@ -123,6 +123,7 @@ def main() -> int:
         code = run_inside(root, command, given.limit * 60)
         took = time.monotonic() - begun
         say(f"`{shlex.join(command)}` ended with {code} after {took:.0f} s")
+        say(f"it has written to {machine.written(Path(work)) / 1e9:.1f} GB of its disk")
     left = left_behind(before)
     for cgroup in left:
         say(f"left behind: {cgroup}")
