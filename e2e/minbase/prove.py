@@ -2,10 +2,10 @@
 """Prove on a fresh Debian that a clone and one command are all it takes.
 
 Run as root: `e2e/minbase/prove.py up`, `e2e/minbase/prove.py test`, or a command of one's
-own after `--`. It makes a minbase root on a disk of 40 GB (of which only what is used is taken), enters it with namespaces of its
-own and a way out by masquerade, clones the committed state of this repository there and
-runs the command in the clone. Everything that it made is gone afterwards; what Porthole
-itself left behind outside (cgroups) is named, and is a failure.
+own after `--`. It makes a minbase root on a disk of 40 GB (of which only what is used is
+taken), enters it with namespaces of its own and a way out by masquerade, clones the committed
+state of this repository there and runs the command in the clone. Everything that it made is
+gone afterwards; what Porthole itself left behind outside (cgroups) is named, and is a failure.
 """
 
 import argparse
