@@ -2,6 +2,8 @@
 
 import RFB from "@novnc/novnc";
 
+import { Entry } from "./entry.ts";
+import { keyOf } from "./keys.ts";
 import { whenPainted } from "./painted.ts";
 import type { Closed, Key, Quality, Scaling, Viewer, ViewerEvents, ViewerOptions } from "./viewer.ts";
 
@@ -51,6 +53,17 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   }
   canvas.addEventListener("blur", releaseKeys);
 
+  function press(chord: readonly Key[]): void {
+    for (const key of chord) rfb.sendKey(key.keysym, key.code, true);
+    for (const key of [...chord].reverse()) rfb.sendKey(key.keysym, key.code, false);
+  }
+
+  // Where a touch would open the on-screen keyboard, `TouchKeyboard` is the field.
+  const typed = options.mode === "control" && !matchMedia("(pointer: coarse)").matches;
+  const entry = typed
+    ? new Entry(canvas, (text) => [...text].forEach((one) => press([keyOf(one)])), releaseKeys)
+    : null;
+
   rfb.addEventListener("connect", () => {
     events.connected();
     whenPainted(
@@ -72,6 +85,7 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
     rfb.disconnect();
   });
   rfb.addEventListener("disconnect", () => {
+    entry?.remove();
     if (asked) how = { code: 1000, reason: "" };
     // The socket is still open: it was noVNC that gave up on what it read.
     how ??= { code: 4008, reason: `protocol: ${refused || "The picture could not be understood"}.` };
@@ -85,10 +99,7 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
     scale,
     limit,
     releaseKeys,
-    press(chord: readonly Key[]): void {
-      for (const key of chord) rfb.sendKey(key.keysym, key.code, true);
-      for (const key of [...chord].reverse()) rfb.sendKey(key.keysym, key.code, false);
-    },
+    press,
     paste(text: string): void {
       rfb.clipboardPasteFrom(text);
     },

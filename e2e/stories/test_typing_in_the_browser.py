@@ -1,0 +1,113 @@
+"""What somebody types arrives as they meant it, whatever keyboard they sit at.
+
+Keys of the third level, dead keys and input methods give text that no key of the desktop's
+own layout says. Chromium is told of them as its operating system would tell it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from playwright.async_api import CDPSession
+
+from e2e.support.console import Console, chromium, until_holds
+from e2e.support.instance import Instance
+from e2e.support.line import Line
+from e2e.support.outside import Desktop
+
+ALT_GR = {"key": "AltGraph", "code": "AltRight", "location": 2}
+JAPANESE = "日本語の文です。"
+
+
+@asynccontextmanager
+async def a_file(me: Console, desktop: Desktop, name: str, text: str) -> AsyncIterator[None]:
+    """What is typed meanwhile goes into a file, which then holds this text."""
+    await me.type(f"cat > {name}")
+    await until_holds(desktop, name, "")
+    yield
+    await me.page.keyboard.press("Enter")
+    await me.page.keyboard.press("Control+d")
+    await until_holds(desktop, name, f"{text}\n")
+
+
+@pytest.mark.timeout(240)
+async def test_typing_in_the_browser(instance: Instance) -> None:
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        line = await enter(Line.open(instance.port))
+        to_line = f"MAP 127.0.0.1:{instance.port} 127.0.0.1:{line.port}"
+        browser = await enter(chromium(f"--host-resolver-rules={to_line}"))
+        me = await Console.open(browser, "typing")
+        await enter(me.shot_if_it_fails())
+        await me.sign_in(instance.link)
+        session = await me.new_session("desktop")
+        await me.until_state("open", within=60)
+        desktop = Desktop.of(session)
+        keys = await me.page.context.new_cdp_session(me.page)
+
+        async with a_file(me, desktop, "altgr", "ada@example.org {€}"):
+            await me.page.keyboard.type("ada")
+            await _press(keys, "@", "KeyQ", ALT_GR)
+            await me.page.keyboard.type("example.org ")
+            for key, code in (("{", "Digit7"), ("€", "KeyE"), ("}", "Digit0")):
+                await _press(keys, key, code, ALT_GR)
+
+        # Windows and X11 report the dead key, then the letter that it makes.
+        async with a_file(me, desktop, "dead", "é"):
+            await _key(keys, "rawKeyDown", "Dead", "Equal")
+            await _key(keys, "keyUp", "Dead", "Equal")
+            await _press(keys, "é", "KeyE")
+
+        # macOS composes it as an input method does.
+        async with a_file(me, desktop, "composed", "ñu"):
+            await _compose(keys, "~", "ñ")
+            await me.page.keyboard.type("u")
+
+        async with a_file(me, desktop, "japanese", f"{JAPANESE} ok"):
+            for said in ("n", "に", "にh", "にほ", "にほん", "日本", "日本語"):
+                await _compose(keys, said)
+            await me.shoot("1-composing")
+            await _compose(keys, JAPANESE, JAPANESE)
+            await me.page.keyboard.type(" ok")
+        await me.shoot("2-typed")
+
+        # A modifier that is held while the line breaks is not held when it is back.
+        await me.canvas.focus()
+        await me.page.keyboard.down("Control")
+        line.cut()
+        await me.until_state("reconnecting", within=10)
+        line.mend()
+        await me.until_state("open", within=15)
+        await me.page.keyboard.up("Control")
+        async with a_file(me, desktop, "released", "cd"):
+            await me.page.keyboard.type("cd")
+        assert me.failures == []
+
+
+async def _key(keys: CDPSession, kind: str, key: str, code: str, **more: Any) -> None:
+    about = {"type": kind, "key": key, "code": code, **more}
+    await keys.send("Input.dispatchKeyEvent", about)
+
+
+async def _press(
+    keys: CDPSession, key: str, code: str, modifier: dict[str, Any] | None = None
+) -> None:
+    """Press and release a key that writes `key`, with a modifier held."""
+    held = modifier or {}
+    if held:
+        await _key(keys, "rawKeyDown", **held)
+    await _key(keys, "keyDown", key, code, text=key)
+    await _key(keys, "keyUp", key, code)
+    if held:
+        await _key(keys, "keyUp", **held)
+
+
+async def _compose(keys: CDPSession, said: str, chosen: str = "") -> None:
+    """Compose as an input method does; at the end comes what was chosen."""
+    about = {"text": said, "selectionStart": len(said), "selectionEnd": len(said)}
+    await _key(keys, "rawKeyDown", "Process", "KeyN", windowsVirtualKeyCode=229)
+    await keys.send("Input.imeSetComposition", about)
+    await _key(keys, "keyUp", "n", "KeyN")
+    if chosen:
+        await keys.send("Input.insertText", {"text": chosen})
