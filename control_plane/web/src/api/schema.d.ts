@@ -1065,6 +1065,26 @@ export interface components {
             message: string;
         };
         /**
+         * FileRules
+         * @description Which way files may go between a desktop's home and those outside it.
+         *
+         *     Programs are run from outside only where both may be: whoever runs one carries files.
+         */
+        FileRules: {
+            /**
+             * Download
+             * @description Whether files may be taken out of its home. Their names can be seen in any case.
+             * @default true
+             */
+            download?: boolean;
+            /**
+             * Upload
+             * @description Whether files may be put into its home, renamed and deleted there.
+             * @default true
+             */
+            upload?: boolean;
+        };
+        /**
          * HomeOut
          * @description A user's files.
          */
@@ -1952,6 +1972,14 @@ export interface components {
              */
             egress?: components["schemas"]["Egress"];
             /**
+             * @description Which way files may go between its home and those who use it.
+             * @default {
+             *       "download": true,
+             *       "upload": true
+             *     }
+             */
+            files?: components["schemas"]["FileRules"];
+            /**
              * Icon
              * @description A picture for lists: the name of one, or a data URL.
              */
@@ -2053,6 +2081,14 @@ export interface components {
              *     }
              */
             egress?: components["schemas"]["Egress"];
+            /**
+             * @description Which way files may go between its home and those who use it.
+             * @default {
+             *       "download": true,
+             *       "upload": true
+             *     }
+             */
+            files?: components["schemas"]["FileRules"];
             /**
              * Icon
              * @description A picture for lists: the name of one, or a data URL.
