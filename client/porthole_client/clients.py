@@ -1,8 +1,8 @@
 """`Porthole` and `AsyncPorthole`: the nouns of the API as attributes, their verbs as methods."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from uuid import UUID
 
 from websockets.asyncio.client import ClientConnection
@@ -10,10 +10,13 @@ from websockets.sync.client import ClientConnection as SyncConnection
 
 from porthole_client import sockets
 from porthole_client.drivers import AsyncDriver, AsyncNoun, SyncDriver, SyncNoun, verb
+from porthole_client.files import AsyncHomeFiles, HomeFiles
 from porthole_client.models import Session
 from porthole_client.nouns import agents, commands, homes, people, sessions, templates, users
 from porthole_client.place import find
+from porthole_client.programs import Output, Ran, run, run_async, run_message
 from porthole_client.steps import Retry
+from porthole_client.talks import AsyncFrames, SyncFrames
 
 
 class _Sessions:
@@ -90,6 +93,42 @@ class Sessions(_Sessions, SyncNoun):
             yield stream
 
     @contextmanager
+    def files(self, session: UUID | str, *, mode: str = "control") -> Iterator[HomeFiles]:
+        """Reach the files of a session's home; `mode="view"` changes none."""
+        with self.connect(session, mode=mode, channel="files") as stream:
+            yield HomeFiles(SyncFrames(stream))
+
+    def exec(
+        self,
+        session: UUID | str,
+        command: Sequence[str],
+        *,
+        stdin: bytes | BinaryIO | Iterable[bytes] = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        seconds: float | None = None,
+        output: Output | None = None,
+    ) -> Ran:
+        """Run a program in a session's desktop, as its user, and return how it ended.
+
+        Args:
+            session: its id.
+            command: the program and its arguments; no shell is between.
+            stdin: what it reads.
+            env: variables beside those of the desktop.
+            cwd: the folder to run in, seen from the home.
+            seconds: how long it may take; None: as long as the connection lasts.
+            output: is given what it says as it says it, 1 or 2 and bytes; None: it is returned.
+
+        Raises:
+            ProgramFault: it was not run.
+            StreamLost: the connection was lost, and the program ended.
+        """
+        asked = run_message(command, env, cwd, seconds)
+        with self.connect(session, channel="exec") as stream:
+            return run(stream, asked, stdin, output)
+
+    @contextmanager
     def running(self, template: str, *, patience: float = 180.0, **spec: Any) -> Iterator[Session]:
         """Have a session for as long as the context lasts: made, ready, and ended after it."""
         session = self.create(template, **spec)
@@ -115,6 +154,34 @@ class AsyncSessions(_Sessions, AsyncNoun):
         ticket = await self.ticket(session, mode=mode, channel=channel, protocol=protocol)
         async with sockets.open_async(self.driver.place, ticket) as stream:
             yield stream
+
+    @asynccontextmanager
+    async def files(
+        self, session: UUID | str, *, mode: str = "control"
+    ) -> AsyncIterator[AsyncHomeFiles]:
+        """Reach the files of a session's home; `mode="view"` changes none."""
+        async with self.connect(session, mode=mode, channel="files") as stream:
+            over = AsyncFrames(stream)
+            try:
+                yield AsyncHomeFiles(over)
+            finally:
+                await over.close()
+
+    async def exec(
+        self,
+        session: UUID | str,
+        command: Sequence[str],
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        seconds: float | None = None,
+        output: Output | None = None,
+    ) -> Ran:
+        """Run a program in a session's desktop; see `Sessions.exec`."""
+        asked = run_message(command, env, cwd, seconds)
+        async with self.connect(session, channel="exec") as stream:
+            return await run_async(stream, asked, stdin, output)
 
     @asynccontextmanager
     async def running(

@@ -5,6 +5,9 @@
     * `Unreachable`: nobody answered
     * `TimedOut`: what was waited for did not happen in time
     * `SessionEnded`: what was waited for can no longer happen; carries the session
+    * `StreamLost`: a stream ended while it was still talked on
+    * `FileFault`: a desktop does not do that with its files; `code` says why
+    * `ProgramFault`: a desktop does not run that program; `code` says why
     * `Answered`: the server refused; carries `status`, `code`, `detail`, `request_id`
         * `Invalid`: the request cannot be done as it stands; `fields` says what is wrong
         * `NotSignedIn`: no token, or one that is not valid
@@ -62,6 +65,45 @@ class SessionEnded(ClientError):
     def __init__(self, sentence: str, session: Any) -> None:
         super().__init__(sentence)
         self.session = session
+
+
+class StreamLost(ClientError):
+    """A stream ended while it was still talked on.
+
+    Args:
+        code: a word for programs, e.g. `session_ended`.
+        sentence: for people.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class FileFault(ClientError):
+    """A desktop does not do that with its files.
+
+    Args:
+        code: `not_found`, `exists`, `full`, `outside`, `download_forbidden`, ...
+        sentence: for people.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class ProgramFault(ClientError):
+    """A desktop does not run that program.
+
+    Args:
+        code: `not_started`, `programs_forbidden`, ...
+        sentence: for people.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class Answered(ClientError):

@@ -47,7 +47,7 @@ from porthole_control.sessions import endpoints as sessions
 from porthole_control.sessions import repository as session_rows
 from porthole_control.sessions.schemas import session_json
 from porthole_control.settings import Settings, split_address
-from porthole_control.streams import logs
+from porthole_control.streams import logs, programs
 from porthole_control.templates import endpoints as templates
 from porthole_control.templates import service as template_service
 from porthole_control.templates.schemas import TemplateOut
@@ -91,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
         agents.routes,
         homes.routes,
         logs.routes,
+        programs.routes,
         commands.routes,
         events.router,
         status.routes,

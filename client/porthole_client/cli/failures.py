@@ -18,6 +18,7 @@ _EXITS: tuple[tuple[type[errors.ClientError], Exit], ...] = (
     (errors.Conflict, Exit.CONFLICT),
     (errors.Changed, Exit.CONFLICT),
     (errors.Invalid, Exit.USAGE),
+    (errors.StreamLost, Exit.UNREACHABLE),
 )
 
 _HINTS: tuple[tuple[type[errors.ClientError], str], ...] = (

@@ -1,11 +1,14 @@
 """`porthole session`: desktops."""
 
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from porthole_client.cli import complete, links
+from porthole_client.cli.copying import Copy, ends
 from porthole_client.cli.desk import Desk, command
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.output import Columns, Form, ago, plain
@@ -220,6 +223,99 @@ def open_(
         desk.out.json({"session": str(found.id), "url": link})
     elif only_print or not links.open_in_browser(link, desk.local.run):
         print(link)
+
+
+@command(app, "exec")
+def exec_(
+    desk: Desk,
+    session: Which,
+    words: Annotated[
+        list[str], typer.Argument(help="The program and its arguments, after --.", metavar="CMD...")
+    ],
+    cwd: Annotated[
+        str | None, typer.Option("--cwd", help="Folder to run in, seen from the home.")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", help="A variable for it.", metavar="NAME=VALUE")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="End it after so long.", min=0.1)
+    ] = None,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", "-i", help="Give it what this command is given to read.")
+    ] = False,
+) -> None:
+    """Run a program in a session, and end as it ends: porthole session exec NAME -- ls -l."""
+    given = dict(_variable(one) for one in env or ())
+    heard: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
+    as_json = desk.out.form is Form.JSON
+
+    def say(number: int, data: bytes) -> None:
+        if as_json:
+            heard[number] += data
+            return
+        output = sys.stderr.buffer if number == _STDERR else sys.stdout.buffer
+        output.write(data)
+        output.flush()
+
+    ran = desk.porthole.sessions.exec(
+        find(desk, session).id,
+        words,
+        stdin=sys.stdin.buffer if stdin else b"",
+        env=given,
+        cwd=cwd,
+        seconds=seconds,
+        output=say,
+    )
+    if as_json:
+        texts = {name: bytes(heard[n]).decode(errors="replace") for n, name in _OUTPUTS.items()}
+        desk.out.json({"status": ran.status, "timed_out": ran.timed_out, **texts})
+    elif ran.timed_out:
+        desk.out.note(f"It was ended: it has run for {seconds:g} s.")
+    raise typer.Exit(ran.exit_code)
+
+
+_STDERR = 2
+_OUTPUTS = {1: "stdout", _STDERR: "stderr"}
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise Failure(f"{text!r} is no variable such as LANG=de_DE.UTF-8.", Exit.USAGE)
+    return name, value
+
+
+@command(app, "cp")
+def cp(
+    desk: Desk,
+    source: Annotated[str, typer.Argument(help="What to copy: a path, or SESSION:PATH.")],
+    target: Annotated[str, typer.Argument(help="Where to: a path, or SESSION:PATH.")],
+) -> None:
+    """Copy files and folders into a session's home or out of it, on from where it broke.
+
+    Paths in a session are seen from its home: porthole session cp report.pdf work:Documents/
+    """
+    here, there = ends(source, target)
+    up = here.session is None
+    which = find(desk, str((there if up else here).session)).id
+    sessions = desk.porthole.sessions
+    mode = "control" if up else "view"
+    with desk.out.waiting("cp") as tell:
+        shown = tell if sys.stderr.isatty() else lambda _: None
+        with Copy(lambda: sessions.files(which, mode=mode), shown) as copy:
+            if up:
+                copy.up(Path(source), there.path)
+            else:
+                copy.down(here.path, Path(target))
+    for one in copy.left_out:
+        desk.out.note(f"Left out: {one}.")
+    if desk.out.form is Form.JSON:
+        done = {"files": copy.files, "bytes": copy.size, "left_out": copy.left_out}
+        desk.out.json(done)
+    else:
+        files = "1 file" if copy.files == 1 else f"{copy.files} files"
+        desk.out.note(f"Copied {files}, {copy.size} bytes.")
 
 
 @command(app, "hibernate")

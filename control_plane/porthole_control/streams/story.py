@@ -14,6 +14,16 @@ from porthole_control.streams.pump import Counts
 
 _UNTOLD: Final = frozenset({"logs"})
 """Channels on which nobody looks at a desktop."""
+_LOOKS: Final = ("looks at it", "was not let see it", "looks at it no more")
+_WORDS: Final = {
+    "exec": (
+        "runs a program in it",
+        "was not let run a program in it",
+        "runs that program no more",
+    ),
+    "files": ("reaches its files", "was not let reach its files", "reaches its files no more"),
+}
+"""What somebody does, was not let do, and does no more; on other channels they look."""
 
 
 class Story:
@@ -31,28 +41,29 @@ class Story:
 
     def opened(self) -> None:
         """Both legs are there."""
-        work = keep_going("story", lambda: self._tell("StreamOpened", "{who} looks at it{how}."))
+        work = keep_going("story", lambda: self._tell("StreamOpened", 0, "{how}."))
         self._opening = asyncio.create_task(work, name="stream-story")
 
     async def over(self, ending: Ending, counts: Counts, seconds: float) -> None:
         """It has ended, or was never opened."""
         why = ending.sentence or ending.name
         if self._opening is None:
-            kind, sentence = "StreamRefused", f"{{who}} was not let see it: {why}"
+            kind, did, rest = "StreamRefused", 1, f": {why}"
         else:
             await self._opening
-            kind = "StreamClosed"
-            sentence = (
-                f"{{who}} looks at it no more, after {seconds:.0f} s, {counts.to_viewer} bytes"
+            kind, did = "StreamClosed", 2
+            rest = (
+                f", after {seconds:.0f} s, {counts.to_viewer} bytes"
                 f" seen and {counts.from_viewer} sent: {why}"
             )
-        await keep_going("story", lambda: self._tell(kind, sentence))
+        await keep_going("story", lambda: self._tell(kind, did, rest))
 
-    async def _tell(self, kind: str, sentence: str) -> None:
+    async def _tell(self, kind: str, did: int, rest: str) -> None:
         async with self._database.reading() as unit:
             told = await repository.told_of(unit.connection, self._stream)
         if told is None or told.channel in _UNTOLD:
             return
         how = "" if told.mode == "control" else ", without touching it"
-        message = sentence.replace("{how}", how).replace("{who}", told.viewer, 1)
+        does = _WORDS.get(told.channel, _LOOKS)[did]
+        message = f"{told.viewer} {does}{rest.replace('{how}', how, 1)}"
         await events.remark(self._database, Remark(told.session, kind, message))

@@ -12,7 +12,7 @@ from porthole_control.db.database import Unit
 from porthole_control.db.ids import new_id
 from porthole_control.errors import Conflict, Unavailable
 from porthole_control.people import rules as secrets
-from porthole_control.people.rules import Principal
+from porthole_control.people.rules import Principal, Scope
 from porthole_control.people.service import new_secret
 from porthole_control.sessions.repository import Session
 from porthole_control.streams import repository
@@ -59,6 +59,20 @@ def opened(desktop: str, channel: str | None, protocol: str | None, mode: str) -
     return Opened(known, spoken)
 
 
+_RIGHTS: Final = {
+    Channel.EXEC: Scope.SESSION_EXEC,
+    Channel.FILES: Scope.SESSION_FILES,
+    Channel.DRIVE: Scope.SESSION_CONTROL,
+}
+
+
+def right_to(channel: str | None) -> Scope:
+    """Return the scope that a ticket for this channel takes (pure)."""
+    if channel is None or channel not in set(Channel):
+        return Scope.CONNECT
+    return _RIGHTS.get(Channel(channel), Scope.CONNECT)
+
+
 async def issue(
     unit: Unit,
     principal: Principal,
@@ -85,10 +99,12 @@ async def issue(
         lifetime: how long the ticket is good.
 
     Raises:
+        Forbidden: the token has not the right to this channel.
         Conflict: its gate does not serve that (`opened`), or the session has ended or does not
             run (yet).
         Unavailable: its agent is out of reach.
     """
+    principal.must(right_to(channel))
     what = opened(session.spec.get("protocol") or Protocol.VNC, channel, protocol, mode)
     if session.ended or session.phase == Phase.TERMINATING:
         raise Conflict("session_ended", "The session has ended.")

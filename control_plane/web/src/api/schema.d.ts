@@ -304,6 +304,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/exec": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run a program in it
+         * @description Run a program in a session as its desktop's user; return how it ended and what it said.
+         */
+        post: operations["session_exec_api_v1_sessions__session_id__exec_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/logs": {
         parameters: {
             query?: never;
@@ -1606,7 +1626,7 @@ export interface components {
          *     `{start}` in an argument is replaced by the session's `start`, or the argument is left
          *     out if there is none.
          */
-        Program: {
+        "Program-Output": {
             /**
              * Autostart
              * @description Whether it is started with the desktop.
@@ -1635,6 +1655,31 @@ export interface components {
              * @default false
              */
             restart?: boolean;
+        };
+        /**
+         * ProgramOut
+         * @description What a program said, and how it ended.
+         */
+        ProgramOut: {
+            /**
+             * Cut
+             * @description Whether it said more than is shown: 1 MiB of each.
+             */
+            cut: boolean;
+            /**
+             * Status
+             * @description Its exit status; the negative number of a signal.
+             */
+            status: number;
+            /** Stderr */
+            stderr: string;
+            /** Stdout */
+            stdout: string;
+            /**
+             * Timed Out
+             * @description Whether it was ended because its time was up.
+             */
+            timed_out: boolean;
         };
         /**
          * Protocol
@@ -2031,7 +2076,7 @@ export interface components {
              * @description The programs in its menu, and which of them are started with it.
              * @default []
              */
-            programs?: components["schemas"]["Program"][];
+            programs?: components["schemas"]["porthole_contract__template__Program"][];
             /**
              * Protocols
              * @description How its desktops can be looked at; the first is what a session gets that does not say.
@@ -2141,7 +2186,7 @@ export interface components {
              * @description The programs in its menu, and which of them are started with it.
              * @default []
              */
-            programs?: components["schemas"]["Program"][];
+            programs?: components["schemas"]["Program-Output"][];
             /**
              * Protocols
              * @description How its desktops can be looked at; the first is what a session gets that does not say.
@@ -2432,6 +2477,75 @@ export interface components {
              * @description Who they are to the API servers of clusters; null: nobody there is them.
              */
             kubernetes_username?: string | null;
+        };
+        /**
+         * Program
+         * @description A program of the desktop.
+         *
+         *     `command` is executed without a shell. Programs with `autostart` are started with the
+         *     desktop and, with `restart`, started again when they end. All are in its menu.
+         *     `{start}` in an argument is replaced by the session's `start`, or the argument is left
+         *     out if there is none.
+         */
+        porthole_contract__template__Program: {
+            /**
+             * Autostart
+             * @description Whether it is started with the desktop.
+             * @default false
+             */
+            autostart?: boolean;
+            /**
+             * Command
+             * @description The program and its arguments, executed without a shell. `{start}` in an argument is
+             *     replaced by the session's `start`, or the argument is left out if there is none.
+             */
+            command: string[];
+            /**
+             * Icon
+             * @description The name of its icon in the desktop's theme.
+             */
+            icon?: string | null;
+            /**
+             * Name
+             * @description What it is called in the desktop's menu.
+             */
+            name: string;
+            /**
+             * Restart
+             * @description Whether it is started again when it ends, if it is one of those.
+             * @default false
+             */
+            restart?: boolean;
+        };
+        /**
+         * Program
+         * @description A program to run.
+         */
+        porthole_control__streams__programs__Program: {
+            /** Command */
+            command: string[];
+            /**
+             * Cwd
+             * @default
+             */
+            cwd?: string;
+            /**
+             * Env
+             * @default {}
+             */
+            env?: {
+                [key: string]: string;
+            };
+            /**
+             * Input
+             * @default
+             */
+            input?: string;
+            /**
+             * Seconds
+             * @default 60
+             */
+            seconds?: number;
         };
     };
     responses: never;
@@ -4301,6 +4415,86 @@ export interface operations {
             };
             /** @description Request Entity Too Large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_exec_api_v1_sessions__session_id__exec_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["porthole_control__streams__programs__Program"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgramOut"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
