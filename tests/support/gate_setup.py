@@ -62,7 +62,7 @@ class GateIdentity:
     def config(self, sockets: Path, **changes: Any) -> dict[str, Any]:
         """Return a gate's configuration for a desktop whose sockets are in `sockets`."""
         issuer = self.key.issuer(
-            ("vnc", "control", "exec", "files"), ("view", "control", "observe", "command")
+            ("vnc", "rdp", "control", "exec", "files"), ("view", "control", "observe", "command")
         )
         return {
             "version": 1,
@@ -73,6 +73,7 @@ class GateIdentity:
             "certificate": str(self.folder / "cert.pem"),
             "key": str(self.folder / "key.pem"),
             "rfb": str(sockets / "rfb.sock"),
+            "rdp": str(sockets / "rdp.sock"),
             "supervisor": str(sockets / "supervisor.sock"),
             "desktop_uid": os.getuid(),
             "issuers": [

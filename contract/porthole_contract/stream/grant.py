@@ -133,6 +133,7 @@ def issue(key: SigningKey, claims: Claims, now: datetime) -> str:
         "channel": claims.channel,
         "mode": claims.mode,
         "epoch": claims.epoch,
+        **({} if claims.password is None else {"password": claims.password}),
     }
     headers = {"kid": key.key_id, "typ": TYPE}
     return jwt.encode(payload, key.private, algorithm=ALGORITHM, headers=headers)
@@ -167,6 +168,7 @@ def verify(token: str, issuers: Mapping[str, Issuer], now: datetime) -> tuple[Is
                 "nonce": payload.get("jti"),
                 "expires": _moment(payload.get("exp")),
                 "epoch": payload.get("epoch", 0),
+                "password": payload.get("password"),
             }
         )
     except (jwt.PyJWTError, ValidationError, Invalid):

@@ -25,10 +25,13 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What opens the desktop; the viewer's own are put aside for them."""
+    """What the desktop is told instead of what the viewer has said.
 
-    user: str = ""
-    password: str = field(default="", repr=False)
+    Nobody asks for them there; but xrdp holds up who has no name, or no password, for seconds.
+    """
+
+    user: str = "user"
+    password: str = field(default="-", repr=False)
 
 
 @dataclass(slots=True)

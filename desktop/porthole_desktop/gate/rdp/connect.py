@@ -42,7 +42,8 @@ _LAN: Final = 6
 _MOST_CHANNELS: Final = 31
 _NAME: Final = 8
 _MAY_BE_COMPRESSED: Final = 0x00C00000
-_CLOSED: Final = "closed{:02}"
+_CLOSED: Final = "none{:02}"
+"""A name has seven bytes at the most, and a zero."""
 
 
 @dataclass(frozen=True, slots=True)

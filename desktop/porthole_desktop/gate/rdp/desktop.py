@@ -117,7 +117,7 @@ class DesktopParser:
             reader.take(4)
             if reader.left:
                 reader.take(2)
-        elif kind & ~0x03 == mcs.DISCONNECT & ~0x03:
+        elif kind & ~0x03 == mcs.DISCONNECT:
             reader.take(1)
         else:
             raise DesktopFault(f"A desktop has no PDU {kind:#04x} of MCS now.")

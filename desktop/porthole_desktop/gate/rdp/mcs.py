@@ -15,7 +15,8 @@ JOIN: Final = 0x38
 JOINED: Final = 0x3E
 SEND: Final = 0x64
 SENT: Final = 0x68
-DISCONNECT: Final = 0x21
+DISCONNECT: Final = 0x20
+"""And two bits, which say why."""
 FIRST_USER: Final = 1001
 """Users are counted from here; channels are not."""
 _WHOLE: Final = 0x70
@@ -63,5 +64,5 @@ def data(kind: int, user: int, channel: int, body: bytes) -> bytes:
 
 
 def disconnect() -> bytes:
-    """Return Disconnect Provider Ultimatum, on somebody's wish."""
-    return tpkt(DATA + b"\x21\x80")
+    """Return Disconnect Provider Ultimatum: it is the provider's own wish."""
+    return tpkt(DATA + b"\x20\x80")

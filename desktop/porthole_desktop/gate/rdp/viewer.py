@@ -147,7 +147,7 @@ class ViewerParser:
                 channel = reader.u16_be()
                 if channel not in {agreed.user, agreed.io_channel, *agreed.channels}:
                     raise ViewerFault(f"There is no channel {channel} to be joined.")
-        elif kind & ~0x03 == mcs.DISCONNECT & ~0x03:
+        elif kind & ~0x03 == mcs.DISCONNECT:
             reader.take(1)
         else:
             raise ViewerFault(f"A viewer has no PDU {kind:#04x} of MCS.")

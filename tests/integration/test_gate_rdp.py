@@ -1,0 +1,202 @@
+"""A real desktop over RDP through a real gate: FreeRDP sees it, uses it, and is kept from it."""
+
+import asyncio
+import hashlib
+import os
+import struct
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from porthole_contract.stream import control
+from porthole_desktop.gate.rdp import ber, x224
+from tests.support.desktop_pair import ControlClient, DesktopPair, NotAdmitted, a_stream
+from tests.support.rdp_client import RdpClient, paste
+from tests.support.rdp_way import native_port
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[DesktopPair]:
+    with tempfile.TemporaryDirectory(prefix="ph-") as folder:
+        made = DesktopPair(Path(folder))
+        made.start_desktop(protocols=["rdp"])
+        made.start_gate(screens=["rdp"])
+        try:
+            made.wait_healthy()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[RdpClient]:
+    with tempfile.TemporaryDirectory(prefix="ph-") as folder, RdpClient(Path(folder)) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+async def _closed(pair: DesktopPair, person: RdpClient) -> AsyncIterator[None]:
+    yield
+    await asyncio.to_thread(person.disconnect)
+    await pair.close_streams()
+
+
+async def comes(port: int, person: RdpClient, *options: str) -> None:
+    """Connect, and wait for the window in the middle, with a click into it."""
+    person.connect(f"127.0.0.1:{port}", "800x600", *options)
+    await asyncio.to_thread(person.wait_picture, colours=500)
+    await asyncio.to_thread(person.click, 400, 260)
+
+
+async def until(true: Callable[[], bool], seconds: float = 15) -> None:
+    """Wait for something."""
+    end = time.monotonic() + seconds
+    while not await asyncio.to_thread(true):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.1)
+
+
+async def closed_of(watcher: ControlClient, stream: UUID) -> control.Closed:
+    """Wait until this stream is closed."""
+    while (closed := await watcher.closed()).viewer.stream != stream:
+        pass
+    return closed
+
+
+def x_of(pair: DesktopPair) -> dict[str, str]:
+    """Return how the desktop's own programs find its display."""
+    (authority,) = pair.folder.glob("porthole-*/Xauthority")
+    (made,) = pair.folder.glob("porthole-*/rdp/x/xrdp_display_*")
+    number = made.name.rpartition("_")[2]
+    return {"PATH": os.environ["PATH"], "DISPLAY": f":{number}", "XAUTHORITY": str(authority)}
+
+
+async def test_a_native_client_sees_and_uses_the_desktop(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    watcher = await pair.control("observe")
+    async with native_port(pair) as port:
+        await comes(port, person)
+        person.type("echo seen > ~/typed\n")
+        await until((pair.home / "typed").exists)
+        state = await watcher.state(lambda state: bool(state.viewers))
+    assert [viewer.channel for viewer in state.viewers] == ["rdp"]
+    assert state.idle_seconds < 20
+
+
+async def test_who_only_looks_types_into_nothing_until_they_may(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    name, commander = a_stream(), await pair.control()
+    async with native_port(pair, "view", name) as port:
+        await comes(port, person)
+        before = (await commander.state()).idle_seconds
+        person.type("echo no > ~/looked\n")
+        await asyncio.sleep(1.5)
+        assert not (pair.home / "looked").exists()
+        assert (await commander.state()).idle_seconds > before
+        done = await commander.order(control.SetMode, stream=name, mode="control")
+        assert done.error is None
+        await asyncio.to_thread(person.click, 400, 260)
+        person.type("echo yes > ~/used\n")
+        await until((pair.home / "used").exists)
+        await commander.order(control.SetMode, stream=name, mode="view")
+        await asyncio.sleep(2)
+        person.type("echo no > ~/looked\n")
+        await asyncio.sleep(1.5)
+        assert not (pair.home / "looked").exists()
+
+
+async def test_text_is_copied_both_ways_by_who_may_use_the_desktop(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    name, commander = a_stream(), await pair.control()
+    async with native_port(pair, "control", name) as port:
+        await comes(port, person)
+        person.copy("hüben € über")
+        await until(lambda: paste(x_of(pair)) == "hüben € über")
+        person.type("printf 'd\\303\\274ben' | xclip -i -selection clipboard\n")
+        await until(lambda: person.pasted() == "düben")
+        await commander.order(control.SetMode, stream=name, mode="view")
+        person.copy("of one who only looks")
+        await asyncio.sleep(2)
+        assert await asyncio.to_thread(paste, x_of(pair)) != "of one who only looks"
+
+
+@pytest.mark.parametrize("security", ["nla", "rdp"])
+async def test_freerdp_without_tls_is_not_let_in(
+    pair: DesktopPair, person: RdpClient, security: str
+) -> None:
+    async with native_port(pair) as port:
+        person.connect(f"127.0.0.1:{port}", "800x600", f"/sec:{security}")
+        assert await asyncio.to_thread(person.wait_ended) != 0
+
+
+@pytest.mark.parametrize("bits", [0, 2, 8, 10])
+async def test_who_does_not_offer_tls_is_refused_in_words(pair: DesktopPair, bits: int) -> None:
+    name, watcher = a_stream(), await pair.control("observe")
+    request = pair.identity.request("rdp", "control", name)
+    reader, writer = await pair.open(request.evolve(protocol="rdp"))
+    writer.write(x224.request()[:-4] + struct.pack("<I", bits))
+    async with asyncio.timeout(10):
+        assert await reader.read() == x224.refusal()
+    closed = await closed_of(watcher, name)
+    assert closed.reason == "viewer_protocol"
+    assert "does not offer TLS" in closed.message
+
+
+async def test_a_password_that_was_given_out_is_asked_for(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    watcher = await pair.control("observe")
+    for right, password in ((False, "another"), (True, "pass wörd\"'<>&%s\\")):
+        claim = hashlib.sha256("pass wörd\"'<>&%s\\".encode()).hexdigest()
+        name = a_stream()
+        async with native_port(pair, "control", name, password=claim) as port:
+            person.connect(f"127.0.0.1:{port}", "800x600", f"/p:{password}")
+            if right:
+                await asyncio.to_thread(person.wait_picture, colours=500)
+            else:
+                assert await asyncio.to_thread(person.wait_ended) != 0
+                assert "password" in (await closed_of(watcher, name)).message
+
+
+async def test_who_is_sent_away_hears_why(pair: DesktopPair, person: RdpClient) -> None:
+    name, commander = a_stream(), await pair.control()
+    async with native_port(pair, "control", name) as port:
+        await comes(port, person)
+        await commander.order(control.Kick, stream=name)
+        # The exit code of FreeRDP is that of Set Error Info.
+        assert await asyncio.to_thread(person.wait_ended) == 1
+
+
+async def test_a_browser_is_led_to_this_desktop_wherever_it_wants_to_go(pair: DesktopPair) -> None:
+    reader, writer = await pair.open(pair.identity.request("rdp"))
+    writer.write(cleanpath("192.0.2.1:3389", x224.request()))
+    async with asyncio.timeout(10):
+        answer = await reader.read(65536)
+    assert answer[:1] == ber.SEQUENCE
+    assert x224.confirm() in answer
+    assert b"192.0.2.1" not in answer
+
+
+async def test_a_gate_of_this_desktop_has_no_other_screen(pair: DesktopPair) -> None:
+    with pytest.raises(NotAdmitted) as refused:
+        await pair.open(pair.identity.request("vnc"))
+    assert refused.value.code == "channel_not_served"
+
+
+def cleanpath(destination: str, request: bytes) -> bytes:
+    """Return a request as IronRDP makes it."""
+    fields = (
+        (0, ber.integer(3390)),
+        (2, ber.write(ber.TEXT, destination.encode())),
+        (3, ber.write(ber.TEXT, b"ticket")),
+        (6, ber.write(ber.OCTETS, request)),
+    )
+    body = b"".join(ber.write(ber.context(number), value) for number, value in fields)
+    return ber.write(ber.SEQUENCE, body)

@@ -1,0 +1,54 @@
+"""The way of a native client of RDP to a gate, as `session connect` makes it: a port here, and
+for each connection to it a stream there.
+
+async with native_port(pair, mode="view") as port: ...
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+from tests.support.desktop_pair import DesktopPair
+
+
+@contextlib.asynccontextmanager
+async def native_port(
+    pair: DesktopPair, mode: str = "control", stream: UUID | None = None, **claims: Any
+) -> AsyncIterator[int]:
+    """Listen on a port of this machine; what comes is carried to the gate as it is."""
+    tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
+    name = stream or uuid4()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        request = pair.identity.request("rdp", mode, name, **claims)
+        there = await pair.open(request.evolve(protocol="rdp"))
+        ways = (pump(reader, there[1]), pump(there[0], writer))
+        for way in ways:
+            task = asyncio.create_task(way)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(carry, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry bytes until one of the two has gone."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
