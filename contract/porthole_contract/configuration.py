@@ -9,7 +9,8 @@ from uuid import UUID
 
 from porthole_contract.effective import Effective
 from porthole_contract.names import slug
-from porthole_contract.session import SessionSpec
+from porthole_contract.session import Protocol, SessionSpec
+from porthole_contract.stream.channels import DESKTOPS, Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.template import FileRules
 
@@ -52,13 +53,14 @@ def gate_config(
     listen: str,
     health: str,
     desktop_uid: int,
+    protocols: Iterable[str] = (Protocol.VNC,),
     files: FileRules | None = None,
     traceparent: str | None = None,
 ) -> dict[str, Any]:
     """Return the gate's `config.json`.
 
-    `desktop_uid` must own the desktop's sockets; `files` is which way files may go;
-    `traceparent` is what its start is a part of.
+    `desktop_uid` must own the desktop's sockets; `protocols` is what it speaks; `files` is which
+    way files may go; `traceparent` is what its start is a part of.
     """
     config: dict[str, Any] = {
         "version": 1,
@@ -75,6 +77,9 @@ def gate_config(
         "limits": {},
     }
     # Left out where nothing is said: a gate of the version before does not know them.
+    screens = [str(channel) for protocol in protocols for channel in DESKTOPS[protocol]]
+    if screens != [Channel.VNC]:
+        config["screens"] = screens
     if files is not None and files != FileRules():
         config["files"] = {"upload": files.upload, "download": files.download}
     return config if traceparent is None else {**config, "traceparent": traceparent}

@@ -71,8 +71,8 @@ async def test_a_desktop_over_rdp_is_opened_as_it_speaks(one: Served, agent: Scr
     listed = await one.control_plane.admin.get(f"{SESSIONS}/{session['id']}/streams")
     assert [stream["protocol"] for stream in listed.json()["items"]] == ["rdp", "rdcleanpath"]
     path = f"{SESSIONS}/{session['id']}/tickets"
-    refused = await one.control_plane.admin.post(path, json={"channel": "vnc"})
-    assert (refused.status_code, refused.json()["code"]) == (409, "channel_not_served")
+    refused = await one.control_plane.admin.post(path, json={"protocol": "rfb"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "protocol_not_served")
 
 
 async def test_an_agent_that_refuses_is_heard(one: Served, agent: ScriptedAgent):

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 from uuid import UUID
 
 from porthole_contract.lifecycle import Phase
@@ -16,8 +15,6 @@ from porthole_control.people.rules import Principal, Scope
 from porthole_control.people.service import new_secret
 from porthole_control.sessions.repository import Session
 from porthole_control.streams import repository
-
-_SCREENS: Final = frozenset(channel for channels in DESKTOPS.values() for channel in channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,9 @@ class Opened:
 
 
 def opened(desktop: str, channel: str | None, protocol: str | None, mode: str) -> Opened:
-    """Return what is opened of a desktop of this protocol (pure).
+    """Return what is opened of a desktop that is usually seen over this protocol (pure).
+
+    Whether it is seen over another as well, its gate knows.
 
     Raises:
         Conflict: its gate serves no such channel, or not in that mode or protocol.
@@ -48,10 +47,6 @@ def opened(desktop: str, channel: str | None, protocol: str | None, mode: str) -
     if name is None or name not in set(Channel) or mode not in SERVED.get(Channel(name), ()):
         raise Conflict("channel_not_served", f"There is no channel {name!r} to look at.")
     known = Channel(name)
-    if known in _SCREENS and known not in screens:
-        raise Conflict(
-            "channel_not_served", f"The session's desktop is seen over {desktop!r}, not {name!r}."
-        )
     spoken = protocol or usual(known)
     if spoken not in PROTOCOLS[known]:
         words = " or ".join(repr(str(word)) for word in PROTOCOLS[known])

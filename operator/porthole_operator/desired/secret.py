@@ -139,6 +139,7 @@ def secret(recipe: Recipe, keys: Keys, start: Traceparent | None = None) -> dict
         listen=f"tcp:0.0.0.0:{GATE_PORT}",
         health=f"tcp:0.0.0.0:{HEALTH_PORT}",
         desktop_uid=DESKTOP_UID,
+        protocols=recipe.effective.protocols,
         files=recipe.effective.files,
         traceparent=None if start is None else str(start),
     )

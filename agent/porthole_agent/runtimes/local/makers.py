@@ -82,6 +82,7 @@ def supervisor_config(record: Record, effective: Effective, stop_seconds: int) -
 def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
     """Return the gate's `config.json`."""
     modes = {mode for served in SERVED.values() for mode in served}
+    template = record.template.spec
     return configuration.gate_config(
         record.session,
         record.fingerprint,
@@ -89,7 +90,8 @@ def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
         listen="unix:/run/gate/gate.sock",
         health="unix:/run/gate/health.sock",
         desktop_uid=record.desktop_uid,
-        files=None if record.template.spec is None else record.template.spec.files,
+        protocols=(Protocol.VNC,) if template is None else template.protocols,
+        files=None if template is None else template.files,
         traceparent=None if record.start is None else str(record.start),
     )
 
