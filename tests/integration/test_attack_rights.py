@@ -57,6 +57,7 @@ MAY: dict[str, Any] = {
     f"PATCH {HOME}": Scope.SESSIONS,
     f"DELETE {HOME}": Scope.SESSIONS,
     f"POST {SESSION}/tickets": Scope.CONNECT,
+    f"POST {SESSION}/exec": Scope.SESSION_EXEC,
     f"POST {A}/templates": Scope.TEMPLATES,
     f"PUT {A}/templates/{{}}": Scope.TEMPLATES,
     f"DELETE {A}/templates/{{}}": Scope.TEMPLATES,
@@ -149,7 +150,7 @@ async def test_what_is_anothers_is_not_there(control_plane: ControlPlane):
         "commands": (await alice.get(f"{A}/commands")).json()["items"][0]["id"],
         "tokens": (await alice.get(f"{A}/tokens")).json()["items"][0]["id"],
     }
-    body = {"mode": "view", "desired": "Hibernated", "name": "stolen"}
+    body = {"mode": "view", "desired": "Hibernated", "name": "stolen", "command": ["true"]}
     async with control_plane.user("bob") as bob:
         for what in SCOPED:
             method, path = what.split()

@@ -124,11 +124,12 @@ async def test_rights_of_their_own_are_asked_for(one: Served, agent: ScriptedAge
     session = await running_session(one, agent)
     admin = one.control_plane.admin
     for scope, may in (
-        ("connect", {None, "vnc"}),
-        ("session:exec", {"exec"}),
-        ("session:files", {"files"}),
+        ("read", {None, "vnc"}),
+        ("session:exec", {None, "vnc", "exec"}),
+        ("session:files", {None, "vnc", "files"}),
     ):
-        made = await admin.post("/api/v1/tokens", json={"name": scope, "scopes": ["read", scope]})
+        wanted = sorted({"read", "connect", scope})
+        made = await admin.post("/api/v1/tokens", json={"name": scope, "scopes": wanted})
         headers = {"Authorization": f"Bearer {made.json()['token']}"}
         for channel in (None, "vnc", "exec", "files"):
             body = {} if channel is None else {"channel": channel}

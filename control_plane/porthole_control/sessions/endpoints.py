@@ -12,13 +12,13 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.session import Name
 from porthole_control.agents import repository as agents
 from porthole_control.api import (
-    Anyone,
     IdempotencyKey,
     IfMatch,
     PartsDep,
     Reader,
     SessionWriter,
     UnitDep,
+    Viewer,
     asked_at,
     check_match,
     etag,
@@ -242,7 +242,7 @@ async def session_streams(
 )
 async def create_ticket(
     request: Request,
-    principal: Anyone,
+    principal: Viewer,
     unit: UnitDep,
     parts: PartsDep,
     session_id: UUID,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from porthole_contract.errors import RemoteProtocolError
@@ -139,15 +139,27 @@ def _said(program: Program) -> Iterator[bytes]:
     yield frames.say("end_input")
 
 
+async def _caller(request: Request) -> Principal:
+    """Return who asks, before anything is made of what they ask."""
+    parts = parts_of(request)
+    async with parts.database.unit() as unit:
+        principal = await parts.guard.identify(request, unit)
+    principal.must(Scope.SESSION_EXEC)
+    return principal
+
+
 @routes.post("/sessions/{session_id:uuid}/exec", summary="Run a program in it")
-async def session_exec(request: Request, session_id: UUID, body: Program) -> ProgramOut:
+async def session_exec(
+    request: Request,
+    principal: Annotated[Principal, Depends(_caller)],
+    session_id: UUID,
+    body: Program,
+) -> ProgramOut:
     """Run a program in a session as its desktop's user; return how it ended and what it said."""
     parts = parts_of(request)
     if sum(map(len, body.command)) + sum(map(len, body.env.values())) > frames.LARGEST // 8:
         raise Conflict("too_long", "The command and its environment are too long.")
     async with parts.database.unit() as unit:
-        principal = await parts.guard.identify(request, unit)
-        principal.must(Scope.SESSION_EXEC)
         session = await sessions.get(unit, principal, session_id)
         stream = await _begin(unit, principal, session, parts.replica)
     runner = Runner(body)

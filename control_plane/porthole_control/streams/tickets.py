@@ -63,7 +63,7 @@ _RIGHTS: Final = {
 
 
 def right_to(channel: str | None) -> Scope:
-    """Return the scope that a ticket for this channel takes (pure)."""
+    """Return the scope that a ticket for this channel takes, beside `connect` (pure)."""
     if channel is None or channel not in set(Channel):
         return Scope.CONNECT
     return _RIGHTS.get(Channel(channel), Scope.CONNECT)
