@@ -9,10 +9,28 @@ from websockets.asyncio.client import ClientConnection
 from websockets.sync.client import ClientConnection as SyncConnection
 
 from porthole_client import sockets
-from porthole_client.drivers import AsyncDriver, AsyncNoun, SyncDriver, SyncNoun, verb
+from porthole_client.drivers import (
+    AsyncDesktop,
+    AsyncDriver,
+    AsyncNoun,
+    SyncDesktop,
+    SyncDriver,
+    SyncNoun,
+    deed,
+    verb,
+)
 from porthole_client.files import AsyncHomeFiles, HomeFiles
 from porthole_client.models import Session
-from porthole_client.nouns import agents, commands, homes, people, sessions, templates, users
+from porthole_client.nouns import (
+    agents,
+    commands,
+    desktops,
+    homes,
+    people,
+    sessions,
+    templates,
+    users,
+)
 from porthole_client.place import find
 from porthole_client.programs import Output, Ran, run, run_async, run_message
 from porthole_client.steps import Retry
@@ -33,6 +51,28 @@ class _Sessions:
     ticket = verb(sessions.ticket)
     events = verb(sessions.events)
     logs = verb(sessions.logs)
+
+
+class _Deeds:
+    screenshot = deed(desktops.screenshot)
+    act = deed(desktops.act)
+    type = deed(desktops.type_)
+    press = deed(desktops.press)
+    click = deed(desktops.click)
+    move = deed(desktops.move)
+    drag = deed(desktops.drag)
+    scroll = deed(desktops.scroll)
+    wait_still = deed(desktops.wait_still)
+    clipboard = deed(desktops.clipboard)
+    copy = deed(desktops.copy)
+
+
+class Desktop(_Deeds, SyncDesktop):
+    """One session's desktop: what it shows, its keys, pointer and clipboard."""
+
+
+class AsyncDesk(_Deeds, AsyncDesktop):
+    """One session's desktop: what it shows, its keys, pointer and clipboard."""
 
 
 class _Templates:
@@ -282,6 +322,10 @@ class Porthole:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def desktop(self, session: Session | UUID | str) -> Desktop:
+        """Return a session's desktop, for a program to look at and use."""
+        return Desktop(self._driver, session.id if isinstance(session, Session) else session)
+
     def close(self) -> None:
         """Close the connections."""
         self._driver.close()
@@ -317,6 +361,11 @@ class AsyncPorthole:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def desktop(self, session: Session | UUID | str) -> AsyncDesk:
+        """Return a session's desktop, for a program to look at and use."""
+        found = session.id if isinstance(session, Session) else session
+        return AsyncDesk(self._driver, found)
 
     async def aclose(self) -> None:
         """Close the connections."""

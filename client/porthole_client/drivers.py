@@ -7,7 +7,8 @@ it returns the result, on `AsyncPorthole`'s it returns a coroutine of it.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from uuid import UUID
 
 import httpx
 
@@ -24,6 +25,8 @@ def _request(send: Send) -> dict[str, Any]:
     request: dict[str, Any] = {"method": send.method, "url": send.path, "headers": headers}
     if send.query:
         request["params"] = dict(send.query)
+    if send.timeout is not None:
+        request["timeout"] = send.timeout
     if isinstance(send.body, str):
         request["content"] = send.body.encode()
     elif send.body is not None:
@@ -148,6 +151,45 @@ class verb(Generic[P, T]):  # noqa: N801 - it is used as a decorator
 
         def method(*arguments: P.args, **named: P.kwargs) -> T | Coroutine[Any, Any, T]:
             return noun.driver.run(self._steps(*arguments, **named))
+
+        method.__doc__ = self.__doc__
+        return method
+
+
+class SyncDesktop:
+    """One session's desktop, as a blocking program uses it."""
+
+    def __init__(self, driver: SyncDriver, session: UUID | str) -> None:
+        self.driver = driver
+        self.session = session
+
+
+class AsyncDesktop:
+    """One session's desktop, as an asyncio program uses it."""
+
+    def __init__(self, driver: AsyncDriver, session: UUID | str) -> None:
+        self.driver = driver
+        self.session = session
+
+
+class deed(Generic[P, T]):  # noqa: N801 - it is used as a decorator
+    """A function of a session that returns steps, as a method of both kinds of desktops."""
+
+    def __init__(self, steps: Callable[Concatenate[UUID | str, P], Steps[T]]) -> None:
+        self._steps = steps
+        self.__doc__ = steps.__doc__
+
+    @overload
+    def __get__(self, desktop: SyncDesktop, kind: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, desktop: AsyncDesktop, kind: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(
+        self, desktop: SyncDesktop | AsyncDesktop, kind: type
+    ) -> Callable[P, T | Coroutine[Any, Any, T]]:
+        """Return the method of `desktop`."""
+
+        def method(*arguments: P.args, **named: P.kwargs) -> T | Coroutine[Any, Any, T]:
+            return desktop.driver.run(self._steps(desktop.session, *arguments, **named))
 
         method.__doc__ = self.__doc__
         return method

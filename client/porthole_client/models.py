@@ -65,6 +65,13 @@ class SessionEvent(View):
     message: str = ""
 
 
+class InputDone(View):
+    """What was done to a desktop; `still`: whether the last wait ended with a still screen."""
+
+    actions: int
+    still: bool | None = None
+
+
 class Ticket(View):
     """The right to open one stream, once, within seconds; `url` is the WebSocket."""
 

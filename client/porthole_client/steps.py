@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 RETRIED = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed a moment later."""
+_NOT_DONE = frozenset({429, 503})
+"""Of these, those that say that nothing was done."""
 
 _REFUSED = 400
 LONGEST_RETRY_AFTER = 30.0  # seconds of a server's wish that are honoured
@@ -23,13 +25,19 @@ LONGEST_RETRY_AFTER = 30.0  # seconds of a server's wish that are honoured
 
 @dataclass(frozen=True)
 class Send:
-    """One request. `path` is below the server's address, `body` is JSON unless None."""
+    """One request. `path` is below the server's address, `body` is JSON unless None or a text.
+
+    `once`: sent again only if it was certainly not done. `timeout`: seconds that it may take,
+    if that is not as usual.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    once: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,8 @@ def persist(steps: Steps[T], retry: Retry) -> Steps[T]:
     """Do `steps` with every request sent again as `retry` says.
 
     Any request of ours may be repeated: creating ones carry an Idempotency-Key, changing
-    ones say what should be. A request that fails for good raises inside `steps`.
+    ones say what should be; those that may not say `once`. A request that fails for good
+    raises inside `steps`.
     """
     try:
         wish = next(steps)
@@ -125,7 +134,10 @@ def _ask(request: Send, retry: Retry) -> Steps[Answer]:
         attempt += 1
         outcome = yield request
         assert isinstance(outcome, Answer | Unanswered)
-        if isinstance(outcome, Answer) and outcome.status not in RETRIED:
+        again = _NOT_DONE if request.once else RETRIED
+        if isinstance(outcome, Answer) and outcome.status not in again:
+            break
+        if isinstance(outcome, Unanswered) and request.once:
             break
         wait = retry.pause(attempt, outcome if isinstance(outcome, Answer) else None)
         if wait is None:

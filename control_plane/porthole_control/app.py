@@ -33,6 +33,7 @@ from porthole_control.db import replicas, setup
 from porthole_control.db.connecting import conninfo_of
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Doorbell
+from porthole_control.driving import endpoints as driving
 from porthole_control.edge import Edge, Limits, host_name
 from porthole_control.events import endpoints as events
 from porthole_control.events.live import Live
@@ -92,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         homes.routes,
         logs.routes,
         programs.routes,
+        driving.routes,
         commands.routes,
         events.router,
         status.routes,

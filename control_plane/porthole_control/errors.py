@@ -54,3 +54,24 @@ class Unavailable(PortholeError):
     def __init__(self, sentence: str, *, retry_after: int = 1) -> None:
         super().__init__(sentence)
         self.retry_after = retry_after
+
+
+class TooMany(PortholeError):
+    """It is more than can be done at once; the same call works a moment later.
+
+    Args:
+        sentence: what it is.
+        retry_after: seconds after which to try again.
+    """
+
+    code = "too_many"
+
+    def __init__(self, sentence: str, *, retry_after: int = 1) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class Unanswered(PortholeError):
+    """What was asked of somebody else may have been done, or not: no answer came."""
+
+    code = "unanswered"

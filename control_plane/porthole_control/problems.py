@@ -25,6 +25,8 @@ from porthole_control.errors import (
     Forbidden,
     NotFound,
     Stale,
+    TooMany,
+    Unanswered,
     Unauthenticated,
     Unavailable,
 )
@@ -40,6 +42,8 @@ _STATUS: tuple[tuple[type[PortholeError], HTTPStatus], ...] = (
     (Forbidden, HTTPStatus.FORBIDDEN),
     (Stale, HTTPStatus.PRECONDITION_FAILED),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
+    (Unanswered, HTTPStatus.GATEWAY_TIMEOUT),
     (Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Refused, HTTPStatus.CONFLICT),
 )
@@ -106,7 +110,7 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
     headers = {}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="porthole"'
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | TooMany):
         headers["Retry-After"] = str(error.retry_after)
     errors = (
         [FieldError(field=error.field, message=error.sentence)]

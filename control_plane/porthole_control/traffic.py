@@ -10,6 +10,8 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from porthole_control.commands.dispatch import Dispatcher
+from porthole_control.driving.drives import Drives
+from porthole_control.driving.pictures import Pictures
 from porthole_control.link import rules
 from porthole_control.link.endpoint import LinkEndpoint
 from porthole_control.link.handlers import handlers
@@ -34,6 +36,8 @@ class Traffic:
         hub: the links of this process.
         dispatcher: sends what is in the queue.
         looking: opens streams for viewers of this process.
+        drives: those of programs that look at desktops and use them.
+        pictures: what programs have seen just now.
         watch: ends those whose right is gone.
         passage: takes their other legs from other processes, and passes them on.
     """
@@ -41,6 +45,8 @@ class Traffic:
     hub: Hub
     dispatcher: Dispatcher
     looking: Looking
+    drives: Drives
+    pictures: Pictures
     watch: Watch
     passage: Passage
     link: ASGIApp
@@ -61,12 +67,15 @@ async def running(parts: Parts) -> AsyncIterator[Traffic]:
     rendezvous = Rendezvous()
     looking = Looking(database, doorbell, rendezvous, replica)
     passage = Passage(database, doorbell, rendezvous, replica)
+    drives = Drives(database, looking, replica)
     asking = Asking(database, doorbell, hub)
     watch = Watch(database, doorbell, rendezvous)
     traffic = Traffic(
         hub=hub,
         dispatcher=dispatcher,
         looking=looking,
+        drives=drives,
+        pictures=Pictures(drives),
         watch=watch,
         passage=passage,
         link=LinkEndpoint(
@@ -89,6 +98,7 @@ async def running(parts: Parts) -> AsyncIterator[Traffic]:
             yield traffic
         finally:
             await rendezvous.leave()
+            await drives.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

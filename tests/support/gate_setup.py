@@ -62,7 +62,8 @@ class GateIdentity:
     def config(self, sockets: Path, **changes: Any) -> dict[str, Any]:
         """Return a gate's configuration for a desktop whose sockets are in `sockets`."""
         issuer = self.key.issuer(
-            ("vnc", "rdp", "control", "exec", "files"), ("view", "control", "observe", "command")
+            ("vnc", "rdp", "control", "drive", "exec", "files"),
+            ("view", "control", "observe", "command"),
         )
         return {
             "version": 1,

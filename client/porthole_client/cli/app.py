@@ -9,7 +9,9 @@ from porthole_client.cli import (
     agent,
     cluster,
     developer,
+    drive,
     home,
+    mcp,
     queue,
     session,
     status,
@@ -51,6 +53,7 @@ def _porthole(
 up.add_to(app)
 open_.add_to(app)
 status.add_to(app)
+drive.add_to(session.app)
 app.add_typer(session.app, name="session")
 app.add_typer(template.app, name="template")
 app.add_typer(agent.app, name="agent")
@@ -58,5 +61,6 @@ app.add_typer(home.app, name="home")
 app.add_typer(token.app, name="token")
 app.add_typer(user.app, name="user")
 app.add_typer(queue.app, name="command")
+mcp.add_to(app)
 app.add_typer(cluster.app, name="cluster", rich_help_panel="Development")
 developer.add_to(app)

@@ -12,7 +12,7 @@ from porthole_control.streams import repository
 from porthole_control.streams.endings import Ending
 from porthole_control.streams.pump import Counts
 
-_UNTOLD: Final = frozenset({"logs"})
+_UNTOLD: Final = frozenset({"logs", "drive"})
 """Channels on which nobody looks at a desktop."""
 _LOOKS: Final = ("looks at it", "was not let see it", "looks at it no more")
 _WORDS: Final = {

@@ -56,6 +56,8 @@ class Limits(_Settings):
     """A program that somebody runs from outside is ended after this long."""
     files: Count = 16
     """Streams on the channel `files` at one time."""
+    drives: Count = 16
+    """Streams on the channel `drive` at one time."""
     frames_per_second: Count = 5000
     """Of one stream on `exec` or `files`; above it the stream is read more slowly."""
     nonces: Count = 65536

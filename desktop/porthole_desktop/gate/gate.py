@@ -17,7 +17,9 @@ from porthole_contract.stream.preface import Request
 from porthole_desktop.gate.admission import Admission, Admissions
 from porthole_desktop.gate.config import Config
 from porthole_desktop.gate.controller import Controller
-from porthole_desktop.gate.people import Idleness
+from porthole_desktop.gate.drives import Around as AroundDrives
+from porthole_desktop.gate.drives import DriveStream
+from porthole_desktop.gate.people import Idleness, Pace
 from porthole_desktop.gate.relay import Around, Stream
 from porthole_desktop.gate.relay_rdp import Door, RdpStream
 from porthole_desktop.gate.relay_rfb import RfbStream
@@ -26,6 +28,7 @@ from porthole_desktop.gate.spans import Spans
 from porthole_desktop.gate.supervisor import Supervisor
 from porthole_desktop.gate.talks import Rules, TalkStream
 
+AnyStream = Stream | TalkStream | DriveStream
 GATHER: Final = 0.05
 """Seconds in which changes are gathered before observers are told."""
 
@@ -58,12 +61,19 @@ class Gate:
             screens=config.screens,
         )
         self._spans = Spans(config.traceparent)
-        self._streams: dict[UUID, Stream | TalkStream] = {}
+        self._streams: dict[UUID, AnyStream] = {}
         self._controllers: set[Controller] = set()
         self._commander: Controller | None = None
         self._epoch = -1
         self._telling: asyncio.TimerHandle | None = None
         self._door = Door.read(config.rdp, config.certificate, config.key)
+        self._around_drives = AroundDrives(
+            supervisor=self.supervisor,
+            limits=config.limits,
+            pace=Pace(config.limits.input_events_per_second, loop.time),
+            used=self.idleness.used,
+            closed=self._closed,
+        )
         self._around = Around(
             desktop_uid=config.desktop_uid,
             limits=config.limits,
@@ -100,8 +110,9 @@ class Gate:
         most, what = {
             Channel.EXEC: (limits.programs, "programs"),
             Channel.FILES: (limits.files, "streams of files"),
+            Channel.DRIVE: (limits.drives, "streams of programs that drive it"),
         }.get(channel, (limits.viewers, "viewers"))
-        beside = {Channel.EXEC, Channel.FILES}
+        beside = {Channel.EXEC, Channel.FILES, Channel.DRIVE}
         same = {channel} if channel in beside else set(Channel) - beside
         if sum(1 for stream in self._streams.values() if stream.channel in same) >= most:
             code = "too_many_viewers" if what == "viewers" else f"too_many_{channel}"
@@ -126,8 +137,10 @@ class Gate:
         self.changed()
         stream.begin(rest)
 
-    def _stream_of(self, side: Side, admission: Admission) -> Stream | TalkStream:
+    def _stream_of(self, side: Side, admission: Admission) -> AnyStream:
         since, around = datetime.now(UTC), self._around
+        if admission.channel is Channel.DRIVE:
+            return DriveStream(side, admission, since, self._around_drives)
         if admission.channel in {Channel.EXEC, Channel.FILES}:
             files = self.config.files
             return TalkStream(
@@ -206,13 +219,13 @@ class Gate:
         for stream in list(self._streams.values()):
             stream.close(CloseReason.SESSION_ENDED, "The desktop is being stopped.")
 
-    def _stream(self, name: UUID) -> Stream | TalkStream:
+    def _stream(self, name: UUID) -> AnyStream:
         try:
             return self._streams[name]
         except KeyError:
             raise Refused("unknown_stream", "No stream of that name is open.") from None
 
-    def _closed(self, stream: Stream | TalkStream, reason: CloseReason, message: str) -> None:
+    def _closed(self, stream: AnyStream, reason: CloseReason, message: str) -> None:
         self._streams.pop(stream.id, None)
         self.say(f"Stream {stream.id} is closed ({reason}): {message}")
         news = control.Closed(viewer=stream.describe(), reason=reason, message=message[:500])

@@ -22,6 +22,7 @@ from . import look, programs, wallpaper, windows
 from .channels import Refusal
 from .children import Children, Process, keep
 from .config import Config, Program
+from .driver import Driver
 from .environment import environment
 from .files import serve_files
 from .log import Log
@@ -72,6 +73,8 @@ class Desktop:
         self._drawn = False
         self._failed = False
         runs = Runs(self._children)
+        driver = Driver(self._reach_x)
+        self._x: tuple[int, bytes] | None = None
         self._server = Server(
             config.sockets / "supervisor.sock",
             gate_uid=config.gate_uid,
@@ -79,6 +82,7 @@ class Desktop:
             order=self._obey,
             openers={
                 "exec": lambda channel: runs.begin(channel, self._surroundings()),
+                "drive": driver.serve,
                 "files": lambda channel: serve_files(channel, os.environ.get("HOME", "/")),
             },
             log=log,
@@ -164,6 +168,7 @@ class Desktop:
         for part in self._screen.parts(number):
             self._fixture(part.name, list(part.command))
         self._dress_up()
+        self._x = number, cookie
         display = await Display.connect(number, cookie)
         with contextlib.closing(display):
             await self._screen.settle(display)
@@ -288,6 +293,11 @@ class Desktop:
                 self._order(Path(words[0]).name, words)
             case _:
                 raise Refusal("unknown_request", "This supervisor knows no such request.")
+
+    async def _reach_x(self) -> Display:
+        if self._x is None:
+            raise XError("It is starting.")
+        return await Display.connect(*self._x)
 
     def _surroundings(self) -> dict[str, str]:
         """Return the environment of programs.

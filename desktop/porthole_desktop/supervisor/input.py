@@ -20,6 +20,7 @@ _READ: Final = 0.15
 """Seconds that programs get to read keys before these have another meaning."""
 _KEY_DOWN, _KEY_UP, _BUTTON_DOWN, _BUTTON_UP, _MOTION = 2, 3, 4, 5, 6
 _LOCK: Final = 1 << 1
+_CAPS_LOCK: Final = 0xFFE5
 
 
 class NoSuchKey(Exception):
@@ -67,6 +68,16 @@ class Input:
             NoSuchKey: a character cannot be typed.
         """
         await self.look()
+        lock = self._keyboard.stroke(_CAPS_LOCK) if self._state & _LOCK else None
+        if lock is not None:  # what it does to a character is decided by every program anew
+            await self._tap(lock.code)
+        try:
+            await self._text(text)
+        finally:
+            if lock is not None:
+                await self._tap(lock.code)
+
+    async def _text(self, text: str) -> None:
         at = 0
         while at < len(text):
             end = await self._teach(text, at)
@@ -144,8 +155,7 @@ class Input:
         return end
 
     def _stroke(self, keysym: int) -> tuple[int, bool] | None:
-        group, locked = self._state >> 13 & 3, bool(self._state & _LOCK)
-        found = self._keyboard.stroke(keysym, group=group, locked=locked)
+        found = self._keyboard.stroke(keysym, group=self._state >> 13 & 3)
         return None if found is None else (found.code, found.shifted)
 
     def _give(self, keysym: int) -> tuple[int, bool]:
@@ -169,10 +179,13 @@ class Input:
         code, shifted = stroke
         if shifted:
             await self._key(self._shift(), down=True)
-        await self._key(code, down=True)
-        await self._key(code, down=False)
+        await self._tap(code)
         if shifted:
             await self._key(self._shift(), down=False)
+
+    async def _tap(self, code: int) -> None:
+        await self._key(code, down=True)
+        await self._key(code, down=False)
 
     async def _key(self, code: int, *, down: bool) -> None:
         if down:

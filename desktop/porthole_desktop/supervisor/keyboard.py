@@ -52,23 +52,18 @@ class Keyboard:
         """Keys that can be given a keysym, longest unused first."""
         return tuple(self._spare)
 
-    def stroke(self, keysym: int, *, group: int = 0, locked: bool = False) -> Stroke | None:
+    def stroke(self, keysym: int, *, group: int = 0) -> Stroke | None:
         """Return what makes a keysym; None if no key does.
 
         Args:
             keysym: what is wanted.
             group: which of the layouts is switched on.
-            locked: whether Caps Lock is; it turns letters around.
         """
         first = group * _GROUP if any(len(row) > group * _GROUP + 1 for row in self._table) else 0
         for column in (first, first + 1, 0, 1):
             for code, row in enumerate(self._table, self._lowest):
                 if column < len(row) and row[column] == keysym:
-                    shifted = column % _GROUP == 1
-                    turned = (
-                        locked and _is_letter(keysym) and row[first : first + 2] != [keysym] * 2
-                    )
-                    return Stroke(code, shifted != turned)
+                    return Stroke(code, shifted=column % _GROUP == 1)
         return None
 
     def give(self, keysym: int) -> int | None:
@@ -95,8 +90,3 @@ def of_character(character: str) -> int:
         return special
     point = ord(character)
     return point if point < 0x100 else 0x1000000 + point  # noqa: PLR2004 - Latin-1
-
-
-def _is_letter(keysym: int) -> bool:
-    point = keysym - 0x1000000 if keysym > 0x1000000 else keysym  # noqa: PLR2004 - Unicode's
-    return point < 0x110000 and chr(point).lower() != chr(point).upper()  # noqa: PLR2004 - the end

@@ -284,6 +284,30 @@ export interface paths {
         patch: operations["change_session_api_v1_sessions__session_id__patch"];
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/clipboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was copied in it
+         * @description Return the text that a session's programs have copied; empty if they have none.
+         */
+        get: operations["read_clipboard_api_v1_sessions__session_id__clipboard_get"];
+        /**
+         * Have it paste a text
+         * @description Have a session's programs paste the request's body: a text in UTF-8, at most 1 MiB.
+         */
+        put: operations["write_clipboard_api_v1_sessions__session_id__clipboard_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/events": {
         parameters: {
             query?: never;
@@ -324,6 +348,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/input": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Use its keys and pointer
+         * @description Do things at a session's desktop, one after another, and return when they are done.
+         */
+        post: operations["session_input_api_v1_sessions__session_id__input_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/logs": {
         parameters: {
             query?: never;
@@ -336,6 +380,26 @@ export interface paths {
          * @description Return the newest of what the programs of a session have said, at most 1 MiB.
          */
         get: operations["session_logs_api_v1_sessions__session_id__logs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/screenshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What its screen shows
+         * @description Return a PNG of a session's screen, at most a second old.
+         */
+        get: operations["session_screenshot_api_v1_sessions__session_id__screenshot_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -738,6 +802,34 @@ export interface components {
             state: string;
         };
         /**
+         * Click
+         * @description Click somewhere, or where the pointer is; `keys` are held meanwhile.
+         */
+        Click: {
+            /**
+             * Button
+             * @default left
+             * @enum {string}
+             */
+            button?: "left" | "middle" | "right" | "back" | "forward";
+            /**
+             * Count
+             * @default 1
+             */
+            count?: number;
+            /** Keys */
+            keys?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "click";
+            /** X */
+            x?: number | null;
+            /** Y */
+            y?: number | null;
+        };
+        /**
          * CommandOut
          * @description A command, as it is in the queue.
          */
@@ -976,6 +1068,25 @@ export interface components {
             width?: number | null;
         };
         /**
+         * Drag
+         * @description Press a button at the first place, go to each further one, let go at the last.
+         */
+        Drag: {
+            /**
+             * Button
+             * @default left
+             * @enum {string}
+             */
+            button?: "left" | "middle" | "right" | "back" | "forward";
+            /** Path */
+            path: components["schemas"]["Point"][];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "drag";
+        };
+        /**
          * Egress
          * @description What a session may reach: a mode, and the rules if the mode is `rules`.
          */
@@ -1105,6 +1216,43 @@ export interface components {
             upload?: boolean;
         };
         /**
+         * HoldButton
+         * @description Press a button and hold it (`button_down`), or let go of it (`button_up`).
+         */
+        HoldButton: {
+            /**
+             * Button
+             * @default left
+             * @enum {string}
+             */
+            button?: "left" | "middle" | "right" | "back" | "forward";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "button_down" | "button_up";
+            /** X */
+            x?: number | null;
+            /** Y */
+            y?: number | null;
+        };
+        /**
+         * HoldKeys
+         * @description Press keys and hold them (`key_down`), or let go of them (`key_up`).
+         */
+        HoldKeys: {
+            /**
+             * Keys
+             * @description A key, or several held together: `a`, `Return`, `ctrl+shift+t`.
+             */
+            keys: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "key_down" | "key_up";
+        };
+        /**
          * HomeOut
          * @description A user's files.
          */
@@ -1185,6 +1333,30 @@ export interface components {
             after?: string | null;
         };
         /**
+         * Input
+         * @description What is done to a desktop, one after another; all of it is read before any is done.
+         */
+        Input: {
+            /** Actions */
+            actions: (components["schemas"]["Text"] | components["schemas"]["Keys"] | components["schemas"]["HoldKeys"] | components["schemas"]["Move"] | components["schemas"]["Click"] | components["schemas"]["HoldButton"] | components["schemas"]["Drag"] | components["schemas"]["Scroll"] | components["schemas"]["Wait"] | components["schemas"]["WaitStill"])[];
+        };
+        /**
+         * InputDone
+         * @description All of it was done.
+         */
+        InputDone: {
+            /**
+             * Actions
+             * @description How many were done.
+             */
+            actions: number;
+            /**
+             * Still
+             * @description Whether the last `wait_still` ended with a still screen; null: none was.
+             */
+            still: boolean | null;
+        };
+        /**
          * JoinTokenCreated
          * @description A join token that was just made; `token` is shown this once.
          */
@@ -1251,6 +1423,19 @@ export interface components {
             [key: string]: components["schemas"]["Json-Output"];
         } | components["schemas"]["Json-Output"][] | string | number | boolean | null;
         /**
+         * Keys
+         * @description Press keys and let go of them, one chord after another.
+         */
+        Keys: {
+            /** Keys */
+            keys: string[];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "keys";
+        };
+        /**
          * Limits
          * @description The most that a session may ask for; None does not limit.
          */
@@ -1287,6 +1472,27 @@ export interface components {
             name: string;
             /** Scopes */
             scopes: components["schemas"]["Scope"][];
+        };
+        /**
+         * Move
+         * @description Put the pointer somewhere.
+         */
+        Move: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "move";
+            /**
+             * X
+             * @description Pixels from the left edge of the screen.
+             */
+            x: number;
+            /**
+             * Y
+             * @description Pixels from the top edge of the screen.
+             */
+            y: number;
         };
         /**
          * NewJoinToken
@@ -1574,6 +1780,22 @@ export interface components {
          */
         Phase: "Pending" | "Starting" | "Running" | "Hibernating" | "Hibernated" | "Waking" | "Failed" | "Terminating" | "Terminated";
         /**
+         * Point
+         * @description A place on the screen.
+         */
+        Point: {
+            /**
+             * X
+             * @description Pixels from the left edge of the screen.
+             */
+            x: number;
+            /**
+             * Y
+             * @description Pixels from the top edge of the screen.
+             */
+            y: number;
+        };
+        /**
          * Probe
          * @description What a probe says.
          */
@@ -1730,6 +1952,31 @@ export interface components {
          * @enum {string}
          */
         Scope: "read" | "sessions" | "connect" | "session:control" | "session:exec" | "session:files" | "templates" | "agents" | "tokens";
+        /**
+         * Scroll
+         * @description Turn the wheel, by so many notches: `dy` down, `dx` to the right.
+         */
+        Scroll: {
+            /**
+             * Dx
+             * @default 0
+             */
+            dx?: number;
+            /**
+             * Dy
+             * @default 0
+             */
+            dy?: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "scroll";
+            /** X */
+            x?: number | null;
+            /** Y */
+            y?: number | null;
+        };
         /**
          * SessionEventOut
          * @description One line of a session's story.
@@ -2361,6 +2608,19 @@ export interface components {
             updated_at: string;
         };
         /**
+         * Text
+         * @description Type a text: any characters, whatever the keyboard's layout.
+         */
+        Text: {
+            /** Text */
+            text: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text";
+        };
+        /**
          * TicketOut
          * @description The right to open one stream, once, for a few seconds.
          */
@@ -2477,6 +2737,40 @@ export interface components {
              * @description Who they are to the API servers of clusters; null: nobody there is them.
              */
             kubernetes_username?: string | null;
+        };
+        /**
+         * Wait
+         * @description Do nothing for so many seconds.
+         */
+        Wait: {
+            /** Seconds */
+            seconds: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "wait";
+        };
+        /**
+         * WaitStill
+         * @description Wait until nothing on the screen has changed for `quiet` seconds, at most `within`.
+         */
+        WaitStill: {
+            /**
+             * Quiet
+             * @default 0.3
+             */
+            quiet?: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "wait_still";
+            /**
+             * Within
+             * @default 10
+             */
+            within?: number;
         };
         /**
          * Program
@@ -4352,6 +4646,232 @@ export interface operations {
             };
         };
     };
+    read_clipboard_api_v1_sessions__session_id__clipboard_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    write_clipboard_api_v1_sessions__session_id__clipboard_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     session_story_api_v1_sessions__session_id__events_get: {
         parameters: {
             query?: {
@@ -4522,6 +5042,122 @@ export interface operations {
             };
         };
     };
+    session_input_api_v1_sessions__session_id__input_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Input"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InputDone"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     session_logs_api_v1_sessions__session_id__logs_get: {
         parameters: {
             query?: never;
@@ -4589,6 +5225,120 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_screenshot_api_v1_sessions__session_id__screenshot_get: {
+        parameters: {
+            query?: {
+                width?: number;
+            };
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };

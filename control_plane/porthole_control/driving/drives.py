@@ -1,0 +1,230 @@
+"""Streams that are kept open for a while for programs that look at desktops and use them.
+
+One for each session, token and mode: the first request opens it, further ones find it, and
+when nothing is asked for `KEPT` it is closed. It is a stream like any other: it stands in
+the session's list, and it ends when the right to it does.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from porthole_contract.errors import Refused, RemoteProtocolError
+from porthole_contract.lifecycle import Phase
+from porthole_contract.stream import drive
+from porthole_contract.stream.channels import PROTOCOLS, Channel
+from porthole_control.agents import repository as agents
+from porthole_control.db.database import Database, Unit
+from porthole_control.db.ids import new_id
+from porthole_control.driving.leg import DriveLeg, Found
+from porthole_control.driving.story import Uses
+from porthole_control.errors import Conflict, TooMany, Unanswered, Unavailable
+from porthole_control.people.rules import Principal
+from porthole_control.sessions.repository import Session
+from porthole_control.streams import repository
+from porthole_control.streams.endings import CLOSED, GATE_REFUSED, SESSION_ENDED, Ending
+from porthole_control.streams.looking import Looking
+
+KEPT: Final = 15.0
+"""Seconds for which a stream that nothing is asked of is kept open."""
+MOST: Final = 512
+"""Streams of programs that one process has at one time."""
+
+_Key = tuple[UUID, UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Who drives which session, and how: `view` or `control`."""
+
+    principal: Principal
+    session: Session
+    mode: str
+
+    @property
+    def key(self) -> _Key:
+        """What tells streams apart."""
+        return self.session.id, self.principal.token_id, self.mode
+
+
+class _Drive:
+    """One stream, and who waits for it; it is open while `carrying` runs."""
+
+    def __init__(self, stream: UUID, uses: Uses) -> None:
+        self.leg = DriveLeg()
+        self.stream = stream
+        self.uses = uses
+        self.turn = asyncio.Lock()
+        self.carrying: asyncio.Task[Ending] | None = None
+        self.waiting = 0
+        self.closing: asyncio.TimerHandle | None = None
+
+
+class Drives:
+    """All of them, in this process.
+
+    Args:
+        database: where streams are.
+        looking: opens them.
+        replica: this process.
+    """
+
+    def __init__(self, database: Database, looking: Looking, replica: UUID) -> None:
+        self._database = database
+        self._looking = looking
+        self._replica = replica
+        self._open: dict[_Key, _Drive] = {}
+        self._goodbye = asyncio.Event()
+
+    def has(self, right: Right) -> bool:
+        """Return whether there is such a stream already."""
+        return right.key in self._open
+
+    async def ask(
+        self,
+        right: Right,
+        make: Callable[[int], drive.Request],
+        *,
+        raw: bytes = b"",
+        within: float,
+    ) -> Found:
+        """Ask one thing of a desktop.
+
+        Args:
+            right: who asks, of which session (`checked`).
+            make: makes the request of its number.
+            raw: bytes that follow it.
+            within: seconds in which it has to be answered.
+
+        Raises:
+            Conflict: the desktop, or its gate, says no.
+            TooMany: the desktop takes no more for now.
+            Unavailable: it was not asked, since it cannot be reached.
+            Unanswered: it was asked, and has not answered.
+        """
+        one = self._one(right)
+        if one.closing is not None:
+            one.closing.cancel()
+        one.waiting += 1
+        try:
+            async with asyncio.timeout(within), one.turn:
+                if one.carrying is None:
+                    await self._begin(right, one)
+                answer, data = await self._asked(one, make, raw)
+        except TimeoutError:
+            self._leave(right.key, one)
+            raise Unanswered("The desktop has not answered in time.") from None
+        except RemoteProtocolError as error:
+            self._leave(right.key, one)
+            raise Unanswered(f"The desktop has not answered as it should: {error}") from None
+        finally:
+            one.waiting -= 1
+            if not one.waiting:
+                loop = asyncio.get_running_loop()
+                one.closing = loop.call_later(KEPT, self._leave, right.key, one)
+        if isinstance(answer, drive.Failed):
+            raise _refusal(answer)
+        return answer, data
+
+    def _one(self, right: Right) -> _Drive:
+        found = self._open.get(right.key)
+        if found is None:
+            if len(self._open) >= MOST:
+                raise Unavailable("Too many programs drive desktops at once.", retry_after=2)
+            uses = Uses(self._database, right.session.id, right.principal.name)
+            found = self._open[right.key] = _Drive(new_id(), uses)
+        return found
+
+    def _leave(self, key: _Key, one: _Drive) -> None:
+        """Close a stream; whoever comes next opens another."""
+        if self._open.get(key) is one:
+            del self._open[key]
+        one.leg.leave()
+
+    async def _begin(self, right: Right, one: _Drive) -> None:
+        session, principal = right.session, right.principal
+        async with self._database.unit() as unit:
+            await repository.add(
+                unit.connection,
+                id=one.stream,
+                session_id=session.id,
+                owner=session.owner,
+                user_id=principal.user_id,
+                token_id=principal.token_id,
+                channel=Channel.DRIVE,
+                protocol=PROTOCOLS[Channel.DRIVE][0],
+                mode=right.mode,
+                state="waiting",
+                agent_id=session.agent_id,
+                replica_id=self._replica,
+                created_at=unit.now,
+            )
+        name = f"drive {one.stream}"
+        one.carrying = asyncio.create_task(self._carry(right.key, one), name=name)
+
+    async def _asked(self, one: _Drive, make: Callable[[int], drive.Request], raw: bytes) -> Found:
+        assert one.carrying is not None
+        request = make(one.leg.next_id)
+        answering = asyncio.ensure_future(one.leg.ask(request, raw))
+        try:
+            await asyncio.wait((answering, one.carrying), return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                one.uses.used(request)
+                return answering.result()
+            raise _problem(one.carrying.result(), begun=one.uses.any)
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+
+    async def _carry(self, key: _Key, one: _Drive) -> Ending:
+        try:
+            return await self._looking.carry(one.stream, one.leg, self._goodbye)
+        finally:
+            self._leave(key, one)
+            await one.uses.over()
+
+    async def close(self) -> None:
+        """End all of them; returns when they are."""
+        self._goodbye.set()
+        tasks = [one.carrying for one in self._open.values() if one.carrying is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def checked(unit: Unit, right: Right) -> Right:
+    """Return a right to drive a session, if it can be driven now.
+
+    Raises:
+        Conflict: it has ended, or does not run.
+        Unavailable: its agent cannot be reached.
+    """
+    session = right.session
+    if session.ended or session.phase == Phase.TERMINATING:
+        raise Conflict(SESSION_ENDED.name, SESSION_ENDED.sentence)
+    if session.phase != Phase.RUNNING:
+        raise Conflict(
+            "session_not_running", f"The session is {session.phase}; wait until it runs."
+        )
+    agent = None
+    if session.agent_id is not None:
+        agent = await agents.agent(unit.connection, session.agent_id)
+    if agent is None or not agent.linked:
+        raise Unavailable("The session's agent is out of reach.", retry_after=1)
+    return right
+
+
+def _refusal(answer: drive.Failed) -> Exception:
+    where = "" if answer.at is None else f" (step {answer.at})"
+    message = f"{answer.message}{where}" or "The desktop did not do it."
+    if answer.code == "too_fast":
+        return TooMany(message, retry_after=1)
+    return Refused(answer.code, message)
+
+
+def _problem(ending: Ending, *, begun: bool) -> Exception:
+    if ending.code in {GATE_REFUSED.code, SESSION_ENDED.code}:
+        return Conflict(ending.name, ending.sentence)
+    if begun or ending.code == CLOSED.code:
+        return Unanswered(f"The desktop has not answered: {ending.sentence or ending.name}")
+    return Unavailable(f"The desktop cannot be reached: {ending.sentence or ending.name}")

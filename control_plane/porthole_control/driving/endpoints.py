@@ -1,0 +1,145 @@
+"""`/sessions/{id}/screenshot`, `/input`, `/clipboard`: desktops for programs."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
+
+from porthole_contract.errors import Invalid
+from porthole_contract.stream import drive
+from porthole_control.api import known_callers, parts_of
+from porthole_control.driving import rules
+from porthole_control.driving.drives import Drives, Right, checked
+from porthole_control.driving.pictures import Pictures
+from porthole_control.driving.schemas import Input, InputDone
+from porthole_control.errors import Forbidden
+from porthole_control.people.rules import Principal, Scope
+from porthole_control.problems import responses
+from porthole_control.sessions import service as sessions
+
+WITHIN: Final = 20.0
+"""Seconds for what does not wait by itself."""
+_EVENTS_A_SECOND: Final = 500
+"""No fewer are typed by a desktop, whatever it does beside."""
+_PNG: Final = "image/png"
+_TEXT: Final = "text/plain; charset=utf-8"
+
+routes = APIRouter(
+    prefix="/api/v1",
+    tags=["sessions"],
+    dependencies=known_callers(),
+    responses=responses(400, 401, 403, 404, 409, 413, 422, 429, 503, 504),
+)
+_A_TEXT: Final[dict[str, Any]] = {"text/plain": {"schema": {"type": "string"}}}
+
+
+@routes.get(
+    "/sessions/{session_id:uuid}/screenshot",
+    summary="What its screen shows",
+    response_class=Response,
+    responses={200: {"content": {_PNG: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def session_screenshot(
+    request: Request,
+    session_id: UUID,
+    width: Annotated[
+        Annotated[int, Query(ge=16, le=16384, description="No wider than so many pixels.")]
+        | SkipJsonSchema[None],
+        Query(),
+    ] = None,
+) -> Response:
+    """Return a PNG of a session's screen, at most a second old."""
+    right = await _right(request, session_id, "view")
+    png = await _pictures(request).take(right, width)
+    return Response(png, media_type=_PNG, headers={"Cache-Control": "no-store"})
+
+
+@routes.post("/sessions/{session_id:uuid}/input", summary="Use its keys and pointer")
+async def session_input(request: Request, session_id: UUID, body: Input) -> InputDone:
+    """Do things at a session's desktop, one after another, and return when they are done."""
+    actions = rules.compiled(body.actions)
+    right = await _right(request, session_id, "control")
+    within = WITHIN + drive.waits(actions) + drive.events(actions) / _EVENTS_A_SECOND
+    answer, _ = await _drives(request).ask(
+        right, lambda number: drive.Act(id=number, actions=actions), within=within
+    )
+    still = answer.still if isinstance(answer, drive.Done) else None
+    return InputDone(actions=len(body.actions), still=still)
+
+
+@routes.get(
+    "/sessions/{session_id:uuid}/clipboard",
+    summary="What was copied in it",
+    response_class=Response,
+    responses={200: {"content": _A_TEXT}},
+)
+async def read_clipboard(request: Request, session_id: UUID) -> Response:
+    """Return the text that a session's programs have copied; empty if they have none."""
+    right = await _right(request, session_id, "control")
+    _, text = await _drives(request).ask(
+        right, lambda number: drive.ReadClipboard(id=number), within=WITHIN
+    )
+    return Response(text, media_type=_TEXT, headers={"Cache-Control": "no-store"})
+
+
+@routes.put(
+    "/sessions/{session_id:uuid}/clipboard",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="Have it paste a text",
+    openapi_extra={"requestBody": {"required": True, "content": _A_TEXT}},
+)
+async def write_clipboard(request: Request, session_id: UUID) -> Response:
+    """Have a session's programs paste the request's body: a text in UTF-8, at most 1 MiB."""
+    text = await request.body()
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise Invalid("body", "is not a text in UTF-8") from None
+    right = await _right(request, session_id, "control")
+    await _drives(request).ask(
+        right,
+        lambda number: drive.WriteClipboard(id=number, bytes=len(text)),
+        raw=text,
+        within=WITHIN,
+    )
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _right(request: Request, session_id: UUID, mode: str) -> Right:
+    """Return what the caller may do; in a transaction that is over before anything is asked."""
+    parts = parts_of(request)
+    async with (
+        asyncio.timeout(parts.settings.request_timeout.total_seconds()),
+        parts.database.reading() as unit,
+    ):
+        principal = await parts.guard.identify(request, unit)
+        _check(principal, mode)
+        session = await sessions.get(unit, principal, session_id)
+        right = await checked(unit, Right(principal, session, mode))
+    stronger = Right(principal, session, "control")
+    # A program that uses a desktop takes its pictures by the stream that it has.
+    if principal.may(Scope.SESSION_CONTROL) and _drives(request).has(stronger):
+        return stronger
+    return right
+
+
+def _check(principal: Principal, mode: str) -> None:
+    if principal.may(Scope.SESSION_CONTROL):
+        return
+    if mode == "view" and principal.may(Scope.CONNECT):
+        return
+    wanted = Scope.SESSION_CONTROL.value
+    raise Forbidden(f"This token lacks the scope {wanted!r}.", code="scope_missing")
+
+
+def _drives(request: Request) -> Drives:
+    drives: Drives = request.app.state.traffic.drives
+    return drives
+
+
+def _pictures(request: Request) -> Pictures:
+    pictures: Pictures = request.app.state.traffic.pictures
+    return pictures
