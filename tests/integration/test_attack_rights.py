@@ -177,6 +177,8 @@ async def test_what_is_anothers_is_not_there(control_plane: ControlPlane):
 def _fields(what: str) -> set[str]:
     if what.endswith("/tickets"):
         return {"mode"}
+    if what.endswith("/exec"):
+        return {"command"}
     return {"desired"} if what == f"PATCH {SESSION}" else {"name"}
 
 
