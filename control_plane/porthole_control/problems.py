@@ -14,12 +14,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 
 from porthole_contract.errors import Invalid, PortholeError, Refused
 from porthole_control import calls
+from porthole_control.db.trouble import is_passing
 from porthole_control.errors import (
     Conflict,
     Forbidden,
@@ -154,9 +155,7 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _database(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, DBAPIError) and not (
-        error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    ):
+    if not is_passing(error):
         return _unexpected(request, error)
     logger.warning("database_unavailable", error=type(error).__name__)
     return problem(

@@ -187,7 +187,7 @@ class _Judge:
         for one in subject.effects:
             if isinstance(one, Buried):
                 buried = one
-            elif buried is not None:
+            elif buried is not None and not _is_left_of(buried, one):
                 yield "order", f"it had ended with order {buried.order} and then there was {one}"
                 return
         for before, after in pairwise(subject.held):
@@ -339,6 +339,11 @@ class _Judge:
                 case _:
                     wanted.ended = wanted.ended | {True} if doubt else {True}
         return wanted
+
+
+def _is_left_of(buried: Buried, one: Held | Begun) -> bool:
+    """Whether it is only the record of what ended, that who was struck has not taken away yet."""
+    return isinstance(one, Held) and one.phase == "Terminating" and one.order <= buried.order
 
 
 def _covered(faults: Iterable[Fault], since: float, until: float) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import insert, update
 
 from porthole_contract.lifecycle import Phase
@@ -97,6 +98,38 @@ async def test_a_command_is_sent_by_the_process_that_has_the_link(
         assert monotonic() - begun < 20
         agent.say(observed(session, phase=Phase.RUNNING))
         await eventually(lambda: phase(other, session), "Running")
+
+
+def allow_writing(database: TestDatabase, *, allowed: bool) -> None:
+    """Have the database take what is written, or refuse it, as a standby does."""
+    with database.server.admin() as admin:
+        admin.execute(
+            SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(
+                Identifier(database.name), Literal("off" if allowed else "on")
+            )
+        )
+    disconnect_all(database)
+
+
+async def test_a_database_that_may_only_be_read_loses_nothing(
+    one: Served, agent: ScriptedAgent, test_database: TestDatabase
+):
+    session = await running_session(one, agent)
+    allow_writing(test_database, allowed=False)
+
+    async def answer() -> int:
+        body = {"labels": {"a": "b"}}
+        changed = await one.control_plane.admin.patch(f"{SESSIONS}/{session['id']}", json=body)
+        return changed.status_code
+
+    await eventually(answer, 503)
+    agent.say(observed(session, phase=Phase.HIBERNATED))
+    # The report comes to a database that takes nothing, and is not the worse for it.
+    await asyncio.sleep(1)
+    assert (await answer(), await phase(one, session)) == (503, "Running")
+    allow_writing(test_database, allowed=True)
+    await eventually(answer, 202)
+    await eventually(lambda: phase(one, session), "Hibernated")
 
 
 async def test_a_database_that_drops_its_connections_loses_nothing(

@@ -11,11 +11,11 @@ from porthole_contract.errors import ProtocolError
 from porthole_contract.link import codec
 from porthole_contract.link.frames import Goodbye
 from porthole_control.db.database import Database
+from porthole_control.db.trouble import is_passing
 from porthole_control.link import rules
 from porthole_control.link.greeting import Greeted, Parting, greet
 from porthole_control.link.hub import Hub
 from porthole_control.link.limits import Limits
-from porthole_control.link.reports import is_passing
 from porthole_control.metrics import LINKS_REFUSED
 from porthole_control.sockets import Gone, Socket, refuse_pages
 

@@ -13,11 +13,10 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from porthole_contract.errors import Refused
 from porthole_control.db.database import Database, Unit
+from porthole_control.db.trouble import is_passing
 from porthole_control.failpoints import failpoint
 from porthole_control.metrics import REPORTS, REPORTS_DROPPED
 
@@ -100,13 +99,6 @@ class Reports:
             exc_info=None if refused else error,
         )
         return refused
-
-
-def is_passing(error: BaseException) -> bool:
-    """Return whether it is the database's trouble, which passes, and nobody's mistake."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return isinstance(error, NoConnectionFree | OSError | TimeoutError)
 
 
 def _name(error: BaseException) -> str:

@@ -9,9 +9,9 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from porthole_control.db.database import Database, Unit
+from porthole_control.db.trouble import is_passing
 from porthole_control.errors import Forbidden
 from porthole_control.failpoints import failpoint
-from porthole_control.link.reports import is_passing
 from porthole_control.metrics import FENCED, STREAMS_REFUSED
 from porthole_control.people import rules as secrets
 from porthole_control.people.guard import Guard

@@ -170,6 +170,12 @@ def test_what_begins_after_its_end(again: Entry) -> None:
     assert "order" in kinds(*A_LIFE, *ITS_END, again)
 
 
+def test_the_record_of_what_ended_may_be_found_by_who_comes_after_a_kill() -> None:
+    again = (held(11, 4, "Terminating", mark=1), buried(11.1, 5))
+    assert "order" not in kinds(*A_LIFE, *ITS_END, *again)
+    assert "order" in kinds(*A_LIFE, *ITS_END, held(11, 4, "Starting", mark=1))
+
+
 def test_an_end_that_nobody_asked_for() -> None:
     assert kinds(*A_LIFE, buried(9, 5)) == ["destroyed"]
 
