@@ -11,6 +11,7 @@ from typing import Any
 from e2e.chaos.faults import POINTS
 from e2e.chaos.part import ROOT
 from e2e.chaos.plan import CLASSIC, FAILPOINT, KINDS
+from e2e.chaos.report import compared
 from tests.support.planted import BUGS
 
 PAGE = ROOT / "docs" / "faults.md"
@@ -74,15 +75,6 @@ def added(segments: Sequence[Mapping[str, Any]], what: str) -> Counter[str]:
     return counts
 
 
-def recovery(segments: Sequence[Mapping[str, Any]], kind: str) -> tuple[float, int] | None:
-    """Return the rate after a fault as a share of its segment's calm, and how often it was seen."""
-    rates = (one["rates"] for one in segments)
-    seen = [
-        one["after"][kind] / one["calm"] for one in rates if kind in one["after"] and one["calm"]
-    ]
-    return (sum(seen) / len(seen), len(seen)) if seen else None
-
-
 def _head(segments: Sequence[Mapping[str, Any]]) -> str:
     if not segments:
         return "Nothing has been measured yet.\n"
@@ -120,16 +112,13 @@ def _during(segments: Sequence[Mapping[str, Any]], kind: str) -> float | None:
 
 
 def _recovery(segments: Sequence[Mapping[str, Any]]) -> str:
-    rows = ["| fault | measured | before | after | recovery |", "|---|---|---|---|---|"]
+    rows = ["| fault | measured | otherwise | after it | recovery |", "|---|---|---|---|---|"]
     for kind in CLASSIC:
-        told = recovery(segments, kind)
-        if told is None:
-            rows.append(f"| `{kind}` | 0 | | | |")
-            continue
-        rates = [one["rates"] for one in segments if kind in one["rates"]["after"]]
-        calm = sum(one["calm"] for one in rates) / len(rates)
-        after = sum(one["after"][kind] for one in rates) / len(rates)
-        rows.append(f"| `{kind}` | {told[1]} | {calm:.1f}/s | {after:.1f}/s | {told[0]:.0%} |")
+        seen = compared((one["rates"] for one in segments), kind)
+        after = sum(one for one, _ in seen) / max(1, len(seen))
+        calm = sum(one for _, one in seen) / max(1, len(seen))
+        told = f"{calm:.1f}/s | {after:.1f}/s | {after / calm:.0%}" if seen else "| |"
+        rows.append(f"| `{kind}` | {len(seen)} | {told} |")
     return "\n".join(rows) + "\n"
 
 

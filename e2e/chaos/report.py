@@ -141,12 +141,23 @@ def _fault_lines(segments: Sequence[Mapping[str, Any]], faults: Mapping[str, int
     for kind, count in sorted(faults.items()):
         during = _mean(r["during"][kind] for r in _of(segments) if kind in r["during"])
         line = f"{kind:<24}{count:>6}{during:>8.1f}/s"
-        told = [rate for rate in _of(segments) if kind in rate["after"] and rate["calm"]]
-        if told:
-            after = _mean(rate["after"][kind] for rate in told)
-            recovery = _mean(rate["after"][kind] / rate["calm"] for rate in told)
-            line += f"{after:>8.1f}/s{recovery:>9.0%}"
+        if seen := compared(_of(segments), kind):
+            after, calm = _mean(one for one, _ in seen), _mean(one for _, one in seen)
+            line += f"{after:>8.1f}/s{after / calm:>9.0%}"
         yield line
+
+
+def compared(rates: Iterable[Mapping[str, Any]], kind: str) -> list[tuple[float, float]]:
+    """Return rates after a fault, each with its segment's while nothing was broken.
+
+    That is before the first fault, and after the others that came alone.
+    """
+    found = []
+    for one in rates:
+        calm = [one["calm"], *(rate for other, rate in one["after"].items() if other != kind)]
+        if kind in one["after"] and any(calm):
+            found.append((one["after"][kind], _mean(calm)))
+    return found
 
 
 def _of(segments: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from e2e.chaos.page import fresh, recovery
+from e2e.chaos.page import fresh
+from e2e.chaos.report import compared
 
 PART = "<!-- made by `python -m e2e.chaos.page`: {} -->\n\n<!-- end -->"
 
@@ -41,10 +42,12 @@ def test_what_is_short_of_its_count_says_so() -> None:
 
 
 def test_recovery_is_a_share_of_the_same_segments_calm() -> None:
-    other = segment(rates={"calm": 4.0, "during": {}, "after": {"kills": 4.0}})
+    other = segment(rates={"calm": 4.0, "during": {}, "after": {"kills": 4.0, "restart": 8.0}})
     nothing = segment(rates={"calm": 5.0, "during": {}, "after": {}})
-    assert recovery([segment(), other, nothing], "kills") == (0.95, 2)
-    assert recovery([nothing], "kills") is None
-    assert "| `kills` | 2 | 7.0/s | 6.5/s | 95% |" in fresh(
-        PART.format("recovery"), [segment(), other, nothing]
-    )
+    # 9 of 10, and 4 of 6: of the mean of what was before and after another one.
+    assert compared([one["rates"] for one in (segment(), other, nothing)], "kills") == [
+        (9.0, 10.0),
+        (4.0, 6.0),
+    ]
+    text = fresh(PART.format("recovery"), [segment(), other, nothing])
+    assert "| `kills` | 2 | 8.0/s | 6.5/s | 81% |" in text
