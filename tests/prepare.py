@@ -31,7 +31,7 @@ def is_installed(package: str) -> bool:
 def main() -> int:
     """Install and build what is missing; return the exit code."""
     try:
-        prepare(("browser", "rdp"), print)
+        prepare(("browser", "rdp", "dual"), print)
         if lacking := [package for package in PACKAGES if not is_installed(package)]:
             packages.install(lacking, print)
         cache = Cache.of_this_user(print)

@@ -6,6 +6,7 @@ with RdpClient(Path(folder)) as client:
 """
 
 import contextlib
+import itertools
 import os
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Self
 
 from PIL import Image, ImageGrab
 
+_NUMBERS = itertools.count()
 USUAL = ("/cert:ignore", "/sec:tls", "/bpp:32", "/rfx", "/network:lan", "+clipboard")
 
 
@@ -24,7 +26,7 @@ class RdpClient:
         self._folder = folder
         self._log = (folder / "client.log").open("ab")
         # Desktops take the first number and ask nobody; a screen beside them takes a high one.
-        self.display = f":{1000 + os.getpid() % 50000}"
+        self.display = f":{1000 + os.getpid() % 25000 * 2 + next(_NUMBERS) % 2}"
         self._xvfb = subprocess.Popen(
             ["Xvfb", self.display, "-screen", "0", "1400x1000x24", *("-nolisten", "tcp")],
             stderr=self._log,

@@ -27,7 +27,12 @@ SYSTEM = "RELEASE-NAMESPACE"
 SESSIONS = "SESSION-NAMESPACES"
 """What the chart's templates put their own words for."""
 
-IMAGES = {"desktop": "desktop-vnc", "browser": "desktop-browser", "rdp": "desktop-rdp"}
+IMAGES = {
+    "desktop": "desktop-vnc",
+    "browser": "desktop-browser",
+    "rdp": "desktop-rdp",
+    "dual": "desktop-rdp",
+}
 """The image of each built-in template; the operator knows where images of ours come from."""
 _SANDBOXED = ("chromium",)
 """Programs with a sandbox of their own, which a pod under `restricted` does not allow them:

@@ -106,11 +106,10 @@ def parse(value: object) -> Config:
 
 
 def _protocols(items: list[Any]) -> tuple[str, ...]:
-    if items in ([], ["vnc"]):
-        return ("vnc",)
-    if items == ["rdp"]:
-        return ("rdp",)
-    raise Wrong(f"protocols: must be a list of one of {' or '.join(PROTOCOLS)}.")
+    spoken = tuple(name for name in PROTOCOLS if name in items)
+    if len(spoken) != len(items):
+        raise Wrong(f"protocols: must be a list of {' or '.join(PROTOCOLS)}, each once.")
+    return spoken or ("vnc",)
 
 
 def _variable(value: object, where: str) -> tuple[str, str]:

@@ -15,10 +15,12 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from . import look, programs, wallpaper, windows
+from .both import Both
 from .channels import Refusal
 from .children import Children, Process, keep
 from .config import Config, Program
@@ -39,6 +41,11 @@ MISSING: Final = 69
 LOST: Final = 75
 
 NEEDED: Final = ("openbox",)
+SCREENS: Final[Mapping[frozenset[str], Callable[[Config], Screen]]] = {
+    frozenset({"vnc"}): Xvnc,
+    frozenset({"rdp"}): Xorg,
+    frozenset({"vnc", "rdp"}): Both,
+}
 MOST_STARTED: Final = 256
 """Programs that may be running on request at one time."""
 _OTHERS: Final = 50_000
@@ -63,7 +70,7 @@ class Desktop:
         self._config = config
         self._log = log
         self._children = Children(output)
-        self._screen: Screen = Xvnc(config) if config.protocols == ("vnc",) else Xorg(config)
+        self._screen: Screen = SCREENS[frozenset(config.protocols)](config)
         self._folder = Path()
         self._env: dict[str, str] = {}
         self._programs: dict[int, Process] = {}
@@ -141,7 +148,8 @@ class Desktop:
         # The file names no display yet; "" fits every one, and only ours reads it.
         secret = self._folder / "Xauthority.server"
         _write(secret, authority(0, cookie), 0o600)
-        self._screen.socket.unlink(missing_ok=True)
+        for path in self._screen.sockets:
+            path.unlink(missing_ok=True)
         Path("/tmp/.X11-unix").mkdir(mode=0o1777, exist_ok=True)  # noqa: S108 - X's own place
         number = free_number(0 if os.getpid() == 1 else os.getpid() % _OTHERS + 100)
         command = self._screen.command(number, authority=secret, ready_fd=write)
@@ -326,7 +334,8 @@ class Desktop:
         if os.getpid() == 1:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
-        self._screen.socket.unlink(missing_ok=True)
+        for path in self._screen.sockets:
+            path.unlink(missing_ok=True)
 
     def _stop_keeping(self) -> None:
         for task in self._tasks:

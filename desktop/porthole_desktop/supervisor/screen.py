@@ -32,12 +32,12 @@ class Screen(ABC):
     """One screen; `prepare` comes first, and `parts` when X has told its number.
 
     `x_server` is what the X server is called in logs, `needed` the programs that it cannot
-    do without, `socket` where viewers come in.
+    do without, `sockets` where viewers come in.
     """
 
     x_server: str
     needed: Sequence[str]
-    socket: Path
+    sockets: Sequence[Path]
 
     def prepare(self, folder: Path) -> None:  # noqa: B027 - most need nothing
         """Make what it needs, in `folder`, which is the desktop's own; may wait for a program.

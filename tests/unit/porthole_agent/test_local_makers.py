@@ -316,7 +316,12 @@ class TestStatus:
 
 class TestOffers:
     def test_the_templates_that_come_with_us_can_be_read(self):
-        assert [template.name for template in own_templates()] == ["browser", "desktop", "rdp"]
+        assert [template.name for template in own_templates()] == [
+            "browser",
+            "desktop",
+            "dual",
+            "rdp",
+        ]
         for template in own_templates():
             resolve(a_spec(), template.spec)
 

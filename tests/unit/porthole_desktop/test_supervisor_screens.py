@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from porthole_desktop.supervisor import config
-from porthole_desktop.supervisor.xorg import Xorg, front_settings, server_settings
+from porthole_desktop.supervisor.both import Both
+from porthole_desktop.supervisor.front import settings
+from porthole_desktop.supervisor.xorg import Xorg, server_settings
 from porthole_desktop.supervisor.xvnc import Xvnc
 
-FRONT = front_settings(Path("/tmp/porthole-x/rdp"), Path("/run/porthole/rdp.sock"), 7)
+WAY = {"lib": "libxup.so", "port": Path("/x/xrdp_display_7"), "code": 20}
+FRONT = settings(Path("/tmp/porthole-x/rdp"), Path("/run/porthole/rdp.sock"), WAY)
 
 
 def front() -> configparser.ConfigParser:
@@ -28,8 +31,8 @@ def test_xrdp_listens_on_its_socket_alone_and_speaks_tls_alone() -> None:
 def test_xrdp_leads_to_one_x_server_and_asks_for_no_password() -> None:
     found = front()
     assert found["Globals"]["autorun"] == "desktop"
-    assert found["desktop"]["port"] == "/tmp/porthole-x/rdp/x/xrdp_display_7"
-    assert found["desktop"]["chansrvport"] == "DISPLAY(7)"
+    assert found["desktop"]["lib"] == "libxup.so"
+    assert found["desktop"]["port"] == "/x/xrdp_display_7"
     assert "password" not in FRONT
 
 
@@ -37,8 +40,8 @@ def test_only_the_clipboard_and_its_carrier_are_redirected() -> None:
     assert dict(front()["Channels"]) == {"cliprdr": "true", "drdynvc": "true"}
 
 
-def test_neither_screen_listens_to_a_network() -> None:
-    for screen in (Xvnc(config.Config()), Xorg(config.Config())):
+def test_no_screen_listens_to_a_network() -> None:
+    for screen in (kind(config.Config()) for kind in (Xvnc, Xorg, Both)):
         words = screen.command(3, authority=Path("/x/a"), ready_fd=9)
         at = [i for i, word in enumerate(words) if word == "-nolisten"]
         assert {words[i + 1] for i in at} == {"tcp", "local"}
@@ -57,6 +60,7 @@ def test_the_x_server_takes_no_device() -> None:
 def test_what_a_desktop_speaks_is_checked() -> None:
     assert config.parse({"version": 1}).protocols == ("vnc",)
     assert config.parse({"version": 1, "protocols": ["rdp"]}).protocols == ("rdp",)
+    assert config.parse({"version": 1, "protocols": ["rdp", "vnc"]}).protocols == ("vnc", "rdp")
     for wrong in (["ssh"], ["rdp", "rdp"], [1], ["vnc", None]):
         with pytest.raises(config.Wrong, match="protocols"):
             config.parse({"version": 1, "protocols": wrong})

@@ -18,10 +18,11 @@ BASE: Final = ("openbox", "x11-xkb-utils")
 SCREENS: Final[Mapping[Protocol, tuple[str, ...]]] = MappingProxyType(
     {
         Protocol.VNC: ("tigervnc-standalone-server",),
-        Protocol.RDP: ("openssl", "xorgxrdp", "xrdp"),
+        Protocol.RDP: ("openssl", "xrdp"),
     }
 )
-"""What it needs to be seen over a protocol."""
+"""What it needs to be seen over a protocol; over RDP alone, `DRAWN_FOR_RDP` too."""
+DRAWN_FOR_RDP: Final = ("xorgxrdp",)
 _PROGRAMS: Final[Mapping[Protocol, str]] = MappingProxyType(
     {Protocol.VNC: "Xvnc", Protocol.RDP: "xrdp"}
 )
@@ -88,6 +89,8 @@ class Packages:
         """
         if self._packaged:
             screens = {name for one in template.protocols for name in SCREENS[one]}
+            if Protocol.VNC not in template.protocols:
+                screens.update(DRAWN_FOR_RDP)
             unsure = {*BASE, *screens, *template.packages} - self._present
             if unsure:
                 self._present |= await _installed(unsure)

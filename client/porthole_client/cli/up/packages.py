@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from porthole_client.cli.exits import Failure
 
-BUILT_IN = ("desktop", "browser", "rdp")
+BUILT_IN = ("desktop", "browser", "rdp", "dual")
 """The templates that Porthole brings."""
 
 _SERVICES = {"xrdp": ("xrdp.service", "xrdp-sesman.service")}
