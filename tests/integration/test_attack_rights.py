@@ -58,6 +58,10 @@ MAY: dict[str, Any] = {
     f"DELETE {HOME}": Scope.SESSIONS,
     f"POST {SESSION}/tickets": Scope.CONNECT,
     f"POST {SESSION}/exec": Scope.SESSION_EXEC,
+    f"GET {SESSION}/screenshot": Scope.CONNECT,
+    f"POST {SESSION}/input": Scope.SESSION_CONTROL,
+    f"GET {SESSION}/clipboard": Scope.SESSION_CONTROL,
+    f"PUT {SESSION}/clipboard": Scope.SESSION_CONTROL,
     f"POST {A}/templates": Scope.TEMPLATES,
     f"PUT {A}/templates/{{}}": Scope.TEMPLATES,
     f"DELETE {A}/templates/{{}}": Scope.TEMPLATES,
@@ -151,6 +155,7 @@ async def test_what_is_anothers_is_not_there(control_plane: ControlPlane):
         "tokens": (await alice.get(f"{A}/tokens")).json()["items"][0]["id"],
     }
     body = {"mode": "view", "desired": "Hibernated", "name": "stolen", "command": ["true"]}
+    body |= {"actions": [{"type": "text", "text": "stolen"}]}
     async with control_plane.user("bob") as bob:
         for what in SCOPED:
             method, path = what.split()
@@ -179,6 +184,8 @@ def _fields(what: str) -> set[str]:
         return {"mode"}
     if what.endswith("/exec"):
         return {"command"}
+    if what.endswith("/input"):
+        return {"actions"}
     return {"desired"} if what == f"PATCH {SESSION}" else {"name"}
 
 

@@ -24,7 +24,7 @@ def mcp(
     """Serve desktops to an assistant, on standard input and output (MCP).
 
     The assistant can do what the token may: give it one of its own, with the scopes read,
-    sessions and session:control.
+    sessions, connect and session:control.
     """
     try:
         from porthole_client.assistant.server import server  # noqa: PLC0415 - an extra

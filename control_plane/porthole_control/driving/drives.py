@@ -133,7 +133,9 @@ class Drives:
         if found is None:
             if len(self._open) >= MOST:
                 raise Unavailable("Too many programs drive desktops at once.", retry_after=2)
-            uses = Uses(self._database, right.session.id, right.principal.name)
+            what = "The console" if right.principal.by_cookie else "A program"
+            who = f"{what} of {right.principal.name}"
+            uses = Uses(self._database, right.session.id, who)
             found = self._open[right.key] = _Drive(new_id(), uses)
         return found
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from porthole_contract.errors import Invalid
@@ -15,7 +15,6 @@ from porthole_control.driving import rules
 from porthole_control.driving.drives import Drives, Right, checked
 from porthole_control.driving.pictures import Pictures
 from porthole_control.driving.schemas import Input, InputDone
-from porthole_control.errors import Forbidden
 from porthole_control.people.rules import Principal, Scope
 from porthole_control.problems import responses
 from porthole_control.sessions import service as sessions
@@ -36,6 +35,27 @@ routes = APIRouter(
 _A_TEXT: Final[dict[str, Any]] = {"text/plain": {"schema": {"type": "string"}}}
 
 
+async def _looker(request: Request) -> Principal:
+    return await _known(request, Scope.CONNECT)
+
+
+async def _user(request: Request) -> Principal:
+    return await _known(request, Scope.SESSION_CONTROL)
+
+
+async def _known(request: Request, scope: Scope) -> Principal:
+    """Return who asks; before anything else of what they ask is looked at."""
+    parts = parts_of(request)
+    async with parts.database.reading() as unit:
+        principal = await parts.guard.identify(request, unit)
+    principal.must(scope)
+    return principal
+
+
+Looker = Annotated[Principal, Depends(_looker)]
+User = Annotated[Principal, Depends(_user)]
+
+
 @routes.get(
     "/sessions/{session_id:uuid}/screenshot",
     summary="What its screen shows",
@@ -44,6 +64,7 @@ _A_TEXT: Final[dict[str, Any]] = {"text/plain": {"schema": {"type": "string"}}}
 )
 async def session_screenshot(
     request: Request,
+    principal: Looker,
     session_id: UUID,
     width: Annotated[
         Annotated[int, Query(ge=16, le=16384, description="No wider than so many pixels.")]
@@ -52,16 +73,18 @@ async def session_screenshot(
     ] = None,
 ) -> Response:
     """Return a PNG of a session's screen, at most a second old."""
-    right = await _right(request, session_id, "view")
+    right = await _right(request, principal, session_id, "view")
     png = await _pictures(request).take(right, width)
     return Response(png, media_type=_PNG, headers={"Cache-Control": "no-store"})
 
 
 @routes.post("/sessions/{session_id:uuid}/input", summary="Use its keys and pointer")
-async def session_input(request: Request, session_id: UUID, body: Input) -> InputDone:
+async def session_input(
+    request: Request, principal: User, session_id: UUID, body: Input
+) -> InputDone:
     """Do things at a session's desktop, one after another, and return when they are done."""
     actions = rules.compiled(body.actions)
-    right = await _right(request, session_id, "control")
+    right = await _right(request, principal, session_id, "control")
     within = WITHIN + drive.waits(actions) + drive.events(actions) / _EVENTS_A_SECOND
     answer, _ = await _drives(request).ask(
         right, lambda number: drive.Act(id=number, actions=actions), within=within
@@ -76,9 +99,9 @@ async def session_input(request: Request, session_id: UUID, body: Input) -> Inpu
     response_class=Response,
     responses={200: {"content": _A_TEXT}},
 )
-async def read_clipboard(request: Request, session_id: UUID) -> Response:
+async def read_clipboard(request: Request, principal: User, session_id: UUID) -> Response:
     """Return the text that a session's programs have copied; empty if they have none."""
-    right = await _right(request, session_id, "control")
+    right = await _right(request, principal, session_id, "control")
     _, text = await _drives(request).ask(
         right, lambda number: drive.ReadClipboard(id=number), within=WITHIN
     )
@@ -91,14 +114,14 @@ async def read_clipboard(request: Request, session_id: UUID) -> Response:
     summary="Have it paste a text",
     openapi_extra={"requestBody": {"required": True, "content": _A_TEXT}},
 )
-async def write_clipboard(request: Request, session_id: UUID) -> Response:
+async def write_clipboard(request: Request, principal: User, session_id: UUID) -> Response:
     """Have a session's programs paste the request's body: a text in UTF-8, at most 1 MiB."""
     text = await request.body()
     try:
         text.decode()
     except UnicodeDecodeError:
         raise Invalid("body", "is not a text in UTF-8") from None
-    right = await _right(request, session_id, "control")
+    right = await _right(request, principal, session_id, "control")
     await _drives(request).ask(
         right,
         lambda number: drive.WriteClipboard(id=number, bytes=len(text)),
@@ -108,15 +131,11 @@ async def write_clipboard(request: Request, session_id: UUID) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-async def _right(request: Request, session_id: UUID, mode: str) -> Right:
+async def _right(request: Request, principal: Principal, session_id: UUID, mode: str) -> Right:
     """Return what the caller may do; in a transaction that is over before anything is asked."""
     parts = parts_of(request)
-    async with (
-        asyncio.timeout(parts.settings.request_timeout.total_seconds()),
-        parts.database.reading() as unit,
-    ):
-        principal = await parts.guard.identify(request, unit)
-        _check(principal, mode)
+    seconds = parts.settings.request_timeout.total_seconds()
+    async with asyncio.timeout(seconds), parts.database.reading() as unit:
         session = await sessions.get(unit, principal, session_id)
         right = await checked(unit, Right(principal, session, mode))
     stronger = Right(principal, session, "control")
@@ -124,15 +143,6 @@ async def _right(request: Request, session_id: UUID, mode: str) -> Right:
     if principal.may(Scope.SESSION_CONTROL) and _drives(request).has(stronger):
         return stronger
     return right
-
-
-def _check(principal: Principal, mode: str) -> None:
-    if principal.may(Scope.SESSION_CONTROL):
-        return
-    if mode == "view" and principal.may(Scope.CONNECT):
-        return
-    wanted = Scope.SESSION_CONTROL.value
-    raise Forbidden(f"This token lacks the scope {wanted!r}.", code="scope_missing")
 
 
 def _drives(request: Request) -> Drives:

@@ -30,7 +30,7 @@ class Uses:
     Args:
         database: where stories are.
         session: whose story.
-        who: the user.
+        who: the user's program, or their console.
     """
 
     def __init__(self, database: Database, session: UUID, who: str) -> None:
@@ -51,7 +51,7 @@ class Uses:
         self._counts[kind] += 1
         if self._counts[kind] == 1:
             word, sentence, _ = _KINDS[kind]
-            task = asyncio.create_task(self._tell(word, f"A program of {self._who} {sentence}."))
+            task = asyncio.create_task(self._tell(word, f"{self._who} {sentence}."))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
@@ -61,7 +61,7 @@ class Uses:
         if self.any:
             parts = [f"{count} {_KINDS[kind][2]}" for kind, count in self._counts.items()]
             counted = ", ".join(parts)
-            await self._tell("DriveEnded", f"A program of {self._who} is done: {counted}.")
+            await self._tell("DriveEnded", f"{self._who} is done: {counted}.")
 
     async def _tell(self, kind: str, message: str) -> bool:
         remark = Remark(self._session, kind, message)
