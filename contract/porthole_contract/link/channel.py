@@ -23,7 +23,8 @@ When a new conversation begins, what the owner received and has not taken is voi
 it, for the peer will say it again if it still matters.
 
 Health: after `PING_EVERY` seconds without a ping one is sent; a peer that has not been heard
-for `DEAD_AFTER` seconds is dead.
+for `DEAD_AFTER` seconds is dead. The control plane, which has many links, leaves its own pings
+out while the agent's come and it has nothing to say that could be lost: its answers are heard.
 """
 
 from collections import deque
@@ -56,6 +57,8 @@ BATCH = 100
 BATCH_BYTES = 1024 * 1024
 """No item is added to a frame that would then be longer; a longer item has its own frame."""
 _ACK_EVERY = 64
+_SPARED = 1.5 * PING_EVERY
+"""When a ping that may be left out is sent after all: the peer's is not always on time."""
 
 
 class Side(Enum):
@@ -137,6 +140,7 @@ class Channel:
         self._left = False  # the peer's was heard
         self._heard_at = 0.0
         self._pinged_at = 0.0
+        self._may_spare = False
         self._pings = 0
 
     # What the greeting needs to know -----------------------------------------------------
@@ -211,6 +215,7 @@ class Channel:
         self._ack_owed = self._taken > 0
         self._hush()
         self._heard_at = self._pinged_at = now
+        self._may_spare = False
         self._attached = True
         return undelivered
 
@@ -292,6 +297,8 @@ class Channel:
             case Ping():
                 self._check_said(frame.said or 0)
                 self._pong = Pong(number=frame.number)
+                if self.side is Side.CONTROL:
+                    self._pinged_at, self._may_spare = now, True
             case Pong():
                 pass
             case Goodbye():
@@ -320,7 +327,7 @@ class Channel:
             return None
         if self._untold:
             return self._heard_at
-        return min(self._pinged_at + PING_EVERY, self._heard_at + DEAD_AFTER)
+        return min(self._ping_at(), self._heard_at + DEAD_AFTER)
 
     def tick(self, now: float) -> list[ChannelEvent]:
         """Let time pass."""
@@ -329,13 +336,18 @@ class Channel:
             return events
         if now - self._heard_at >= DEAD_AFTER:
             return [*events, Dead(now - self._heard_at)]
-        if now - self._pinged_at >= PING_EVERY:
+        if now >= self._ping_at():
             self._pings += 1
-            self._pinged_at = now
+            self._pinged_at, self._may_spare = now, False
             self._ping = self._pings
         return events
 
     # Inside ------------------------------------------------------------------------------
+
+    def _ping_at(self) -> float:
+        """Return when the next ping is due; one is owed as soon as something could be lost."""
+        is_spared = self._may_spare and not self._outbox
+        return self._pinged_at + (_SPARED if is_spared else PING_EVERY)
 
     def _hush(self) -> None:
         """Forget what belongs to one connection only."""

@@ -7,6 +7,7 @@ look every second makes it certain.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -35,6 +36,8 @@ REMEMBERED_SECONDS = 60.0
 """How long a conversation without a connection can be resumed."""
 _LOOK_EVERY = 1.0
 _SEEN_EVERY = 5.0
+_SEEN_AFTER = timedelta(seconds=10)
+"""For so long it is not written again that a link is alive: an idle one costs hardly a write."""
 
 NOT_YOUR_TURN = Goodbye(
     code="try_again", message="Another link of this agent was quicker.", retry_after=0.5
@@ -263,16 +266,11 @@ class Hub:
         if not before:
             return
         async with self._database.reading() as unit:
-            states = await repository.states(unit.connection, before.keys())
-        for agent, epoch in before.items():
+            states = await repository.not_so(unit.connection, before.items())
+        for agent, state in states.items():
             current = self.link(agent)
-            if current is None or current.epoch != epoch:
-                continue
-            now, state = states.get(agent, (0, "revoked"))
-            if state == "revoked":
-                current.goodbye(rules.REVOKED)
-            elif now != epoch:
-                current.goodbye(rules.SUPERSEDED)
+            if current is not None and current.epoch == before[agent]:
+                current.goodbye(rules.REVOKED if state == "revoked" else rules.SUPERSEDED)
 
     async def _note_presence(self) -> None:
         while True:
@@ -284,7 +282,7 @@ class Hub:
         if not links:
             return
         async with self._database.unit() as unit:
-            await repository.seen(unit.connection, links, unit.now)
+            await repository.seen(unit.connection, links, unit.now, before=unit.now - _SEEN_AFTER)
             back = await repository.back(unit.connection, links, self._replica)
             for agent in back:
                 logger.warning("link_was_taken_for_dead", agent=str(agent))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select, text, tuple_, update
+from sqlalchemy import exists, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_control.agents.tables import agents
@@ -111,25 +111,55 @@ async def send_forgotten(
     return done.rowcount
 
 
-async def states(
-    connection: AsyncConnection, links: Collection[UUID]
-) -> Mapping[UUID, tuple[int, str]]:
-    """Return epoch and state of these agents."""
-    rows = await connection.execute(
-        select(agents.c.id, agents.c.epoch, agents.c.state).where(agents.c.id.in_(links))
-    )
-    return {row.id: (row.epoch, row.state) for row in rows}
+# A thousand links are two parameters: to bind each would cost more than to look.
+_NOT_SO = text(
+    """
+    SELECT link.agent, coalesce(one.state, 'revoked')
+    FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[])) AS link(agent, epoch)
+    LEFT JOIN agents one ON one.id = link.agent
+    WHERE one.id IS NULL OR one.state = 'revoked' OR one.epoch <> link.epoch
+    """
+)
+_SEEN = text(
+    """
+    UPDATE agents one SET last_seen_at = :now
+    FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[])) AS link(agent, epoch)
+    WHERE one.id = link.agent AND one.epoch = link.epoch AND one.state <> 'revoked'
+      AND one.last_seen_at < :before
+    """
+)
+_BACK = text(
+    """
+    UPDATE agents one SET linked_replica = :replica
+    FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[])) AS link(agent, epoch)
+    WHERE one.id = link.agent AND one.epoch = link.epoch AND one.state <> 'revoked'
+      AND one.linked_replica IS NULL
+    RETURNING one.id
+    """
+)
+
+
+def _of(links: Collection[tuple[UUID, int]]) -> dict[str, Any]:
+    return {"agents": [agent for agent, _ in links], "epochs": [epoch for _, epoch in links]}
+
+
+async def not_so(
+    connection: AsyncConnection, links: Collection[tuple[UUID, int]]
+) -> Mapping[UUID, str]:
+    """Return the state of those agents that are revoked or whose link (agent, epoch) is older."""
+    rows = await connection.execute(_NOT_SO, _of(links))
+    return {row[0]: row[1] for row in rows}
 
 
 async def seen(
-    connection: AsyncConnection, links: Collection[tuple[UUID, int]], now: datetime
+    connection: AsyncConnection,
+    links: Collection[tuple[UUID, int]],
+    now: datetime,
+    *,
+    before: datetime,
 ) -> None:
-    """Note that these links (agent, epoch) are alive."""
-    await connection.execute(
-        update(agents)
-        .where(tuple_(agents.c.id, agents.c.epoch).in_(links), agents.c.state != "revoked")
-        .values(last_seen_at=now)
-    )
+    """Note that these links (agent, epoch) are alive, if that was last noted `before`."""
+    await connection.execute(_SEEN, {**_of(links), "now": now, "before": before})
 
 
 async def back(
@@ -140,17 +170,7 @@ async def back(
     A replica that could not write for a while is taken for dead, and its links with it.
     Returns the agents whose links these are.
     """
-    done = await connection.scalars(
-        update(agents)
-        .where(
-            tuple_(agents.c.id, agents.c.epoch).in_(links),
-            agents.c.linked_replica.is_(None),
-            agents.c.state != "revoked",
-        )
-        .values(linked_replica=replica)
-        .returning(agents.c.id)
-    )
-    return set(done)
+    return set(await connection.scalars(_BACK, {**_of(links), "replica": replica}))
 
 
 async def end(connection: AsyncConnection, agent: UUID, epoch: int, now: datetime) -> bool:

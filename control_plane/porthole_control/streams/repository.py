@@ -197,6 +197,13 @@ class Wanted:
     agent_id: UUID
 
 
+# Many links are two parameters: to bind each would cost more than to look, every second.
+_LINKED = text(
+    "(agents.id, agents.epoch) IN"
+    " (SELECT * FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[])))"
+)
+
+
 async def to_be_asked(
     connection: AsyncConnection, links: Collection[tuple[UUID, int]], *, limit: int
 ) -> Sequence[Wanted]:
@@ -218,7 +225,9 @@ async def to_be_asked(
         .join(sessions, sessions.c.id == streams.c.session_id)
         .where(
             streams.c.state == "waiting",
-            tuple_(agents.c.id, agents.c.epoch).in_(links),
+            _LINKED.bindparams(
+                agents=[agent for agent, _ in links], epochs=[epoch for _, epoch in links]
+            ),
             streams.c.agent_epoch.is_(None) | (streams.c.agent_epoch < agents.c.epoch),
         )
         .order_by(streams.c.created_at)

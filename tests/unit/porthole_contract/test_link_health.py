@@ -4,13 +4,14 @@ import pytest
 
 from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.link.channel import DEAD_AFTER, PING_EVERY, Channel, Dead, Side
+from porthole_contract.link.commands import WantInventory
 from porthole_contract.link.frames import AgentData, Ping, Pong
 from porthole_contract.testing.builders import a_result, an_id
 from porthole_contract.testing.joined import Joined
 
 
-def attached(now: float = 100.0) -> Channel:
-    channel = Channel(Side.AGENT)
+def attached(now: float = 100.0, side: Side = Side.AGENT) -> Channel:
+    channel = Channel(side)
     channel.attach(conversation=an_id(1), epoch=1, resumed=False, peer_received=0, now=now)
     return channel
 
@@ -35,6 +36,27 @@ def test_pings_leave_also_while_the_peer_is_heard() -> None:
         channel.receive(Pong(number=1), float(second))
         channel.tick(float(second))
     assert channel.frames() == [Ping(number=3, said=0)]
+
+
+def test_the_control_plane_leaves_its_pings_out_while_the_agents_come() -> None:
+    channel = attached(side=Side.CONTROL)
+    for number in range(1, 10):
+        heard = 100.0 + 5 * number + 0.2 * (number % 2)
+        assert channel.tick(heard) == []
+        channel.receive(Ping(number=number), heard)
+        kinds = [type(frame) for frame in channel.frames()]
+        assert kinds == ([Pong, Ping] if number == 1 else [Pong])
+    assert channel.deadline() == pytest.approx(145.2 + 7.5)
+
+
+def test_it_pings_as_ever_when_something_could_be_lost() -> None:
+    channel = attached(side=Side.CONTROL)
+    channel.receive(Ping(number=1), 103.0)
+    channel.send(WantInventory())
+    channel.frames()
+    assert channel.deadline() == 108.0
+    channel.tick(108.0)
+    assert channel.frames() == [Ping(number=1, said=1)]
 
 
 def test_a_ping_is_answered_with_its_number() -> None:
