@@ -75,6 +75,11 @@ def test_what_was_issued_is_what_is_verified() -> None:
     assert read == claims(epoch=7)
 
 
+def test_a_grant_may_ask_for_a_password_besides() -> None:
+    wanted = claims(password="cd" * 32)
+    assert verify(issue(KEY, wanted, NOW), ISSUERS, NOW)[1] == wanted
+
+
 def test_a_forged_token_made_right_is_right() -> None:
     verify(forge(), ISSUERS, NOW)  # so that the refusals below are for their own reason
 

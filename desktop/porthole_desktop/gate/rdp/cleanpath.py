@@ -97,8 +97,8 @@ def _whole(data: bytes) -> int | None:
     if len(data) < _HEAD:
         return None
     count = data[1] & 0x7F if data[1] & _LONG else 0
-    if count > 2:  # noqa: PLR2004 - two bytes say more than is admitted
-        raise ViewerFault("An RDCleanPath request is too long.")
+    if count > 2 or data[1] == _LONG:  # noqa: PLR2004 - two bytes say more than is admitted
+        raise ViewerFault("An RDCleanPath request is too long, or does not say how long.")
     body = int.from_bytes(data[2 : 2 + count], "big") if count else data[1]
     if body > LONGEST:
         raise ViewerFault(f"An RDCleanPath request has at most {LONGEST} bytes.")

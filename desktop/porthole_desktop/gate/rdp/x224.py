@@ -21,7 +21,6 @@ _REQUEST, _CONFIRM = 0xE0, 0xD0
 _NEGOTIATE, _ANSWER, _REFUSAL = 1, 2, 3
 _CORRELATION: Final = 6
 _EXTENDED_DATA: Final = 1
-_LONGEST_COOKIE: Final = 512
 _NEGOTIATION: Final = struct.Struct("<BBHI")
 
 
@@ -36,8 +35,8 @@ def read_request(pdu: bytes) -> int:
     reader = _variable(pdu, _REQUEST, Reader(pdu[HEADER:], ViewerFault, "A Connection Request"))
     rest = reader.rest()
     if rest and rest[0] != _NEGOTIATE:
-        cookie, found, rest = rest.partition(b"\r\n")
-        if not found or len(cookie) > _LONGEST_COOKIE:
+        _, found, rest = rest.partition(b"\r\n")
+        if not found:
             raise ViewerFault("The cookie of a Connection Request does not end.")
     if not rest:
         return 0
