@@ -332,7 +332,11 @@ def test_built_in_templates_come_after_their_kind(rendered):
     made = of_kind(rendered["as it is"], "SessionTemplate")
     assert {one["metadata"]["name"] for one in made} == {"desktop", "browser", "rdp", "dual"}
     assert {one["metadata"]["annotations"][HOOK] for one in made} == {"post-install,post-upgrade"}
-    assert {one["spec"]["image"] for one in made} == {"desktop-vnc", "desktop-browser", "desktop-rdp"}
+    assert {one["spec"]["image"] for one in made} == {
+        "desktop-vnc",
+        "desktop-browser",
+        "desktop-rdp",
+    }
 
 
 @pytest.mark.parametrize(

@@ -186,3 +186,17 @@ def test_egress_follows_the_template():
 
 def test_a_desktop_is_named_after_its_home():
     assert hostname("one", SUBJECT.spec).startswith("work-files-")
+
+
+@pytest.mark.parametrize("profile", ["restricted", "rdp"])
+def test_over_rdp_a_pod_has_no_more_rights_and_one_small_place_more(profile):
+    around = {"protocols": ["rdp"], "profile": profile, "image": "desktop-rdp"}
+    made = plain_pod(a_recipe(SUBJECT, **around))
+    usual = plain_pod(RECIPE)
+    (desktop,), (other,) = made["spec"]["containers"], usual["spec"]["containers"]
+    assert desktop["securityContext"] == other["securityContext"]
+    assert made["spec"]["securityContext"] == usual["spec"]["securityContext"]
+    more = [mount for mount in desktop["volumeMounts"] if mount not in other["volumeMounts"]]
+    assert more == [{"name": "xrdp", "mountPath": "/run/xrdp"}]
+    (room,) = [one for one in made["spec"]["volumes"] if one not in usual["spec"]["volumes"]]
+    assert room == {"name": "xrdp", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}
