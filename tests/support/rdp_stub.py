@@ -71,9 +71,14 @@ def over_tls(folder: Path, after: Desktop) -> Desktop:
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await tpkt(reader)
         # Before the answer, since what follows it is TLS: nothing of that may be read here.
+        plain = writer.transport
         upgrading = asyncio.create_task(writer.start_tls(context))
-        writer.transport.write(CONFIRM)
-        await upgrading
+        plain.write(CONFIRM)
+        try:
+            await upgrading
+        finally:
+            if writer.transport is None:  # what asyncio leaves when the other end has gone
+                writer._transport = plain
         await after(reader, writer)
 
     return meet

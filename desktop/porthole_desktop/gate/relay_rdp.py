@@ -5,12 +5,14 @@ native:  X.224, TLS with the gate, RDP -> ViewerParser --TLS--> rdp.sock
 """
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
+from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.stream.channels import Mode, Wire
 from porthole_contract.stream.closing import CloseReason
 from porthole_contract.stream.pinning import pinned_tls
@@ -23,7 +25,7 @@ from porthole_desktop.gate.rdp.desktop import DesktopParser
 from porthole_desktop.gate.rdp.dynamic import Dynamic
 from porthole_desktop.gate.rdp.opening import Browser, DesktopOpening, Native
 from porthole_desktop.gate.rdp.tls import native_tls
-from porthole_desktop.gate.rdp.viewer import Passed, Terms, ViewerParser
+from porthole_desktop.gate.rdp.viewer import Terms, ViewerParser
 from porthole_desktop.gate.relay import Around, Stream
 from porthole_desktop.gate.side import Side
 
@@ -86,7 +88,8 @@ class RdpStream(Stream):
         self._agreed: Agreed | None = None
         self._parsers: tuple[ViewerParser, DesktopParser] | None = None
         self._answered = False
-        self._heard: Side | None = None
+        self._stage = Stage.CONNECT
+        self._viewer_spoke_last = False
 
     def _hello(self) -> bytes:
         return b""  # a client begins
@@ -95,7 +98,11 @@ class RdpStream(Stream):
         if self._agreed is None:
             return b"" if self._opening.done else self._opening.refuse(reason)
         code = _WORDS.get(reason)
-        return b"" if code is None else self._opening.write([share.goodbye(self._agreed, code)])
+        if code is None:
+            return b""
+        with contextlib.suppress(RemoteProtocolError):  # TLS itself may be what is broken
+            return self._opening.write([share.goodbye(self._agreed, code)])
+        return b""
 
     def _connected(self, side: Side) -> None:
         fingerprint = self._door.fingerprint
@@ -107,10 +114,9 @@ class RdpStream(Stream):
         side.write(self._greeting.hello)
 
     def _from_viewer(self, data: bytes) -> None:
-        self._heard = self._viewer
         opening, greeting = self._opening, self._greeting
         if self._parsers is not None and greeting is not None:
-            self._pass(self._parsers[0].feed(opening.read(data)), self._viewer)
+            self._take(0, opening.read(data))
             return
         self._viewer.write(opening.feed(data))
         if opening.done or (opening.asked is not None and not self._answered):
@@ -118,12 +124,11 @@ class RdpStream(Stream):
         self._meet()
 
     def _from_desktop(self, side: Side, data: bytes) -> None:
-        self._heard = side
         greeting = self._greeting
         if greeting is None:
             return
         if self._parsers is not None:
-            self._pass(self._parsers[1].feed(greeting.read(data)), side)
+            self._take(1, greeting.read(data))
             return
         side.write(greeting.feed(data))
         if greeting.done:
@@ -145,10 +150,9 @@ class RdpStream(Stream):
         loop = asyncio.get_running_loop()
         self._deadline.cancel()
         self._deadline = loop.call_later(self._around.limits.opening_seconds, self._too_late)
-        self._heard = None
         if self._parsers is not None and self._desktop is not None:
-            self._pass(self._parsers[0].feed(opening.rest), self._viewer)
-            self._pass(self._parsers[1].feed(greeting.rest), self._desktop)
+            self._take(0, opening.rest)
+            self._take(1, greeting.rest)
             self._viewer.release("greeting")
             self._desktop.release("greeting")
 
@@ -163,14 +167,16 @@ class RdpStream(Stream):
             DesktopParser(agreed, clipboard=clipboard, dynamic=dynamic),
         )
 
-    def _pass(self, passed: Passed, speaker: Side) -> None:
-        """Send what passes, to each side in its own wrapping."""
+    def _take(self, speaker: Literal[0, 1], plain: bytes) -> None:
+        """Take what the viewer (0) or the desktop (1) has said; send what passes."""
         opening, greeting, desktop = self._opening, self._greeting, self._desktop
-        if greeting is None or desktop is None or self._over:
+        if self._parsers is None or greeting is None or desktop is None or self._over:
             return
-        from_viewer = speaker is self._viewer
+        if plain:  # TLS alone says things too
+            self._viewer_spoke_last = speaker == 0
+        passed = self._parsers[speaker].feed(plain)
         to_viewer, to_desktop = passed.back, passed.on
-        if not from_viewer:
+        if speaker == 1:
             to_viewer, to_desktop = to_desktop, to_viewer
         desktop.write(greeting.answer() + greeting.write(to_desktop))
         self._viewer.write(opening.answer() + opening.write(to_viewer))
@@ -184,7 +190,8 @@ class RdpStream(Stream):
             self._door.size = Size(agreed.width, agreed.height)
         if agreed.stage is Stage.ACTIVE:
             self._deadline.cancel()
-        elif agreed.stage is not Stage.CONNECT:
+        elif agreed.stage is not self._stage:  # each step has its time, however slowly it comes
+            self._stage = agreed.stage
             seconds = self._around.limits.greeting_seconds
             self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
@@ -203,6 +210,6 @@ class RdpStream(Stream):
     @property
     def _waits_for_desktop(self) -> bool:
         if self._parsers is not None:
-            return self._heard is self._viewer
+            return self._viewer_spoke_last
         done = self._greeting is not None and self._greeting.done
         return self._opening.asked is not None and not done

@@ -54,10 +54,17 @@ class Tls:
         return b"".join(plain)
 
     def wrap(self, pieces: Iterable[bytes]) -> bytes:
-        """Return the bytes that say `pieces`."""
+        """Return the bytes that say `pieces`.
+
+        Raises:
+            RemoteProtocolError: the other end has broken it, or ended it.
+        """
         data = b"".join(pieces)
-        if data:
-            self.shown.write(data)
+        try:
+            if data:
+                self.shown.write(data)
+        except ssl.SSLError as error:
+            raise self._fault(f"TLS inside the stream fails: {error.reason or error}.") from None
         return self._out.read()
 
 
