@@ -15,7 +15,7 @@ import {
   type Size,
   type Viewer,
 } from "./viewer.ts";
-import type { Way } from "./way.ts";
+import { absolute, type Way } from "./way.ts";
 
 /**
  * - `idle`: nothing to look at yet
@@ -276,12 +276,4 @@ export class Connection {
     this.#viewer = null;
     viewer?.close();
   }
-}
-
-/** The ticket's address may be relative or http(s): sockets want ws(s). */
-function absolute(url: string): string {
-  const address = new URL(url, location.href);
-  if (address.protocol === "http:") address.protocol = "ws:";
-  if (address.protocol === "https:") address.protocol = "wss:";
-  return address.href;
 }

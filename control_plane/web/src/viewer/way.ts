@@ -13,8 +13,18 @@ export type Desktop = Pick<
 export interface Way {
   /** A new right to open one stream: the address of its WebSocket. Rejects with a Problem. */
   ticket(mode: Mode, channel: string): Promise<{ url: string }>;
+  /** Whether files can be reached that way. */
+  files?: boolean;
   /** A stream has ended by itself: the session's phase may say why. */
   ended(): void;
   /** Whoever looks is not known any more. */
   expired(): void;
+}
+
+/** The ticket's address may be relative or http(s): sockets want ws(s). */
+export function absolute(url: string): string {
+  const address = new URL(url, location.href);
+  if (address.protocol === "http:") address.protocol = "ws:";
+  if (address.protocol === "https:") address.protocol = "wss:";
+  return address.href;
 }
