@@ -1,7 +1,8 @@
-"""What FreeRDP 2.11.7 and xrdp 0.9.21 have said to each other, inside TLS, PDU by PDU.
+"""What clients and xrdp 0.9.21 have said to each other, inside TLS, PDU by PDU.
 
-Recorded between the two: a connection, a pointer that moves, some keys, a clipboard that is
-announced. Pictures of more than 1600 bytes are left out.
+FreeRDP 2.11.7 was recorded between the two, and so begins with X.224; IronRDP 0.7.0, in Chromium,
+at a gate: a connection, a pointer that moves, some keys, a clipboard that is announced. Pictures
+of more than 1600 bytes are left out.
 """
 
 from collections.abc import Iterable
@@ -16,14 +17,15 @@ from porthole_desktop.gate.rdp.desktop import DesktopParser
 from porthole_desktop.gate.rdp.dynamic import Dynamic
 from porthole_desktop.gate.rdp.viewer import Terms, ViewerParser
 
-_FILE = Path(__file__).parents[1] / "compat/rdp/freerdp-2.11.7-xrdp-0.9.21.txt"
+_FOLDER = Path(__file__).parents[1] / "compat/rdp"
 Way = Literal[">", "<"]
 MOST = Size(7680, 4320)
 
 
-def recorded() -> list[tuple[Way, bytes]]:
+def recorded(client: str = "freerdp-2.11.7") -> list[tuple[Way, bytes]]:
     """Return all PDUs, the two of X.224 included; `>` is what the viewer said."""
-    lines = (line.split() for line in _FILE.read_text().splitlines())
+    text = (_FOLDER / f"{client}-xrdp-0.9.21.txt").read_text()
+    lines = (line.split() for line in text.splitlines())
     return [(">" if way == ">" else "<", bytes.fromhex(text)) for way, text in lines]
 
 

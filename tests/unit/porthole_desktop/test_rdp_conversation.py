@@ -43,6 +43,18 @@ def test_all_of_it_passes_to_who_may_use_the_desktop() -> None:
     assert WHOLE.sizes == [len(pdu) for way, pdu in PDUS if way == ">"]
 
 
+@pytest.mark.parametrize("may_use", [True, False])
+def test_what_ironrdp_says_passes_as_well(*, may_use: bool) -> None:
+    pdus = recorded("ironrdp-0.7.0")
+    made = Conversation(may_use=may_use).play(pdus)
+    assert made.agreed.stage is Stage.ACTIVE
+    assert (made.agreed.width, made.agreed.height) == (1021, 701)
+    assert any(pdu[0] != 3 for pdu in made.to_desktop) is may_use
+    assert [p for p in made.to_viewer if p[0] == 0] == [
+        pdu for way, pdu in pdus if way == "<" and pdu[0] == 0
+    ]
+
+
 def test_pictures_pass_as_they_are() -> None:
     pictures = [pdu for way, pdu in PDUS if way == "<" and pdu[0] == 0]
     assert pictures
