@@ -127,7 +127,7 @@ async def _used(
         await _settle(deployment, driver, patience)
         entries = read(deployment.journals())
         found = check(entries)
-        await _end_all(driver, patience)
+        await _end_all(driver, patience, is_known=deployment.restored_at < 0)
         deployment.say(Note(time.monotonic(), "end"))
     finally:
         for task in (using, scanning):
@@ -242,12 +242,13 @@ async def _shown(driver: Driver) -> dict[str, Shown]:
     return found
 
 
-async def _end_all(driver: Driver, patience: float) -> None:
+async def _end_all(driver: Driver, patience: float, *, is_known: bool) -> None:
     """End every session that lives, and wait until that has happened."""
     driver.stopping.clear()
     following = asyncio.create_task(driver.follow())
     try:
-        living = [one for one in _known(driver) if not one.buried]
+        # What no place ever had, a backup may not have had either.
+        living = [one for one in _known(driver) if not one.buried and (is_known or one.held)]
         await asyncio.gather(*(driver.do(one, "delete") for one in living))
         async with asyncio.timeout(patience):
             await asyncio.gather(*(driver.effect(one) for one in living))
