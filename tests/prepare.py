@@ -11,6 +11,7 @@ from porthole_client.cli.up import packages
 from porthole_client.cli.up.prepare import prepare
 
 PACKAGES = {
+    "tigervnc-viewer": "a story connects with it",
     "freerdp2-x11": "a person with a native client",
     "libatomic1": "the driver of the browser is linked with it",
     "x11-utils": "a test asks where a window is",

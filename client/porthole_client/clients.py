@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, BinaryIO, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from uuid import UUID
 
 from websockets.asyncio.client import ClientConnection
@@ -35,6 +36,9 @@ from porthole_client.place import find
 from porthole_client.programs import Output, Ran, run, run_async, run_message
 from porthole_client.steps import Retry
 from porthole_client.talks import AsyncFrames, SyncFrames
+
+if TYPE_CHECKING:
+    from porthole_client.native.door import Door, Telling
 
 
 class _Sessions:
@@ -233,6 +237,34 @@ class AsyncSessions(_Sessions, AsyncNoun):
             yield await self.wait_ready(session.id, timeout=patience)
         finally:
             await self.delete(session.id)
+
+    @asynccontextmanager
+    async def door(
+        self,
+        session: UUID | str,
+        *,
+        over: str,
+        mode: str = "control",
+        port: int = 0,
+        path: Path | None = None,
+        tell: "Telling | None" = None,
+    ) -> "AsyncIterator[Door]":
+        """Have a door on this machine for RDP or VNC programs, for as long as the context lasts.
+
+        Args:
+            session: its id.
+            over: `rdp` or `vnc`, as its desktop is looked at.
+            mode: `control`, or `view` to look only.
+            port: on 127.0.0.1; 0 takes a free one.
+            path: of a unix socket, instead.
+            tell: who is told of passwords and of what happens.
+        """
+        from porthole_client.native.door import opened  # noqa: PLC0415 - others do without it
+
+        async with opened(
+            self, session, over=over, mode=mode, port=port, path=path, tell=tell
+        ) as door:
+            yield door
 
 
 class Templates(_Templates, SyncNoun):

@@ -16,7 +16,7 @@ from typing import Self
 from PIL import Image, ImageGrab
 
 _NUMBERS = itertools.count()
-USUAL = ("/cert:ignore", "/sec:tls", "/bpp:32", "/rfx", "/network:lan", "+clipboard")
+USUAL = ("/sec:tls", "/bpp:32", "/rfx", "/network:lan", "+clipboard")
 
 
 class RdpClient:
@@ -28,7 +28,11 @@ class RdpClient:
         # Desktops take the first number and ask nobody; a screen beside them takes a high one.
         self.display = f":{1000 + os.getpid() % 25000 * 2 + next(_NUMBERS) % 2}"
         self._xvfb = subprocess.Popen(
-            ["Xvfb", self.display, "-screen", "0", "1400x1000x24", *("-nolisten", "tcp")],
+            [
+                "Xvfb",
+                self.display,
+                *("-screen", "0", "1400x1000x24", "-noreset", "-nolisten", "tcp"),
+            ],
             stderr=self._log,
         )
         socket = Path("/tmp/.X11-unix") / f"X{self.display[1:]}"
@@ -50,12 +54,24 @@ class RdpClient:
             process.wait()
         self._log.close()
 
-    def connect(self, server: str, size: str, *options: str, user: str = "user") -> None:
+    def connect(
+        self,
+        server: str,
+        size: str,
+        *options: str,
+        user: str = "user",
+        password: str = "x",
+        certificate: str = "ignore",
+    ) -> None:
         """Begin to connect to a host, `host:port` or the path of a socket."""
         self.size = tuple(int(part) for part in size.split("x"))
         self._client = subprocess.Popen(
-            ["xfreerdp", f"/v:{server}", f"/u:{user}", "/p:x", f"/size:{size}", *USUAL, *options],
+            [
+                *("xfreerdp", f"/v:{server}", f"/u:{user}", f"/p:{password}", f"/size:{size}"),
+                *(f"/cert:{certificate}", *USUAL, *options),
+            ],
             env=self._env,
+            stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
         )

@@ -8,6 +8,7 @@ import typer
 from porthole_client.cli import (
     agent,
     cluster,
+    connect,
     developer,
     drive,
     home,
@@ -54,6 +55,7 @@ up.add_to(app)
 open_.add_to(app)
 status.add_to(app)
 drive.add_to(session.app)
+connect.add_to(session.app)
 app.add_typer(session.app, name="session")
 app.add_typer(template.app, name="template")
 app.add_typer(agent.app, name="agent")
