@@ -56,7 +56,7 @@ def test_a_desktop_is_seen_and_used(instance: Instance) -> None:
             desktop.screenshot()
         assert time.monotonic() - begun < 10
 
-        with pytest.raises(Invalid, match="no key named 'hyperspace'"):
+        with pytest.raises(Conflict, match="no key named 'hyperspace'"):
             desktop.press("hyperspace")
         with pytest.raises(Invalid):
             desktop.click(99999, 1)

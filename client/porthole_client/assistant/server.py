@@ -99,7 +99,7 @@ class Tools:
     ) -> Image:
         """Click somewhere; returns the screen afterwards."""
         found = await self._find(session)
-        asked = {"type": "click", "x": x, "y": y, "button": button, "count": count}
+        asked = {"type": "click", "at": {"x": x, "y": y}, "button": button, "count": count}
         return await self._do(found, asked)
 
     async def type_text(self, session: Which, text: str) -> Image:
@@ -131,7 +131,7 @@ class Tools:
     ) -> Image:
         """Turn the wheel somewhere; returns the screen afterwards."""
         found = await self._find(session)
-        return await self._do(found, {"type": "scroll", "x": x, "y": y, "dy": down})
+        return await self._do(found, {"type": "scroll", "at": {"x": x, "y": y}, "dy": down})
 
     async def wait(
         self, session: Which, seconds: Annotated[float, Field(ge=0, le=30)] = 2.0
@@ -180,7 +180,9 @@ def server(connect: Callable[[], AsyncPorthole], *, end_any: bool = False) -> MC
         async with porthole:
             yield
 
-    made: MCPServer[None] = MCPServer("porthole", instructions=INSTRUCTIONS, lifespan=lifespan)
+    made: MCPServer[None] = MCPServer(
+        "porthole", instructions=INSTRUCTIONS, lifespan=lifespan, log_level="WARNING"
+    )
     for tool in (
         tools.list_sessions,
         tools.list_templates,

@@ -29,10 +29,11 @@ def act(session: UUID | str, *actions: dict[str, Any]) -> Steps[InputDone]:
 
     Args:
         session: its id.
-        actions: as the API has them, e.g. `{"type": "click", "x": 10, "y": 20}`.
+        actions: as the API has them, e.g. `{"type": "click", "at": {"x": 10, "y": 20}}`.
 
     Raises:
-        Invalid: one of them cannot be; none was done then.
+        Invalid: one of them is none; nothing was done then.
+        Conflict: a key is unknown, or they are too many; nothing was done then.
         TooMany: the desktop takes no more for now; asked again by itself before.
         Broken: some may have been done.
     """
@@ -77,7 +78,7 @@ def click(
         count: 2 is a double click.
         keys: held meanwhile, e.g. `ctrl`.
     """
-    asked = {"type": "click", "button": button, "count": count, "x": x, "y": y, "keys": keys}
+    asked = {"type": "click", "button": button, "count": count, "at": _at(x, y), "keys": keys}
     return (yield from act(session, _given(asked)))
 
 
@@ -96,7 +97,9 @@ def scroll(
     session: UUID | str, dy: int, *, dx: int = 0, x: int | None = None, y: int | None = None
 ) -> Steps[InputDone]:
     """Turn the wheel by so many notches, `dy` down and `dx` to the right."""
-    return (yield from act(session, _given({"type": "scroll", "dx": dx, "dy": dy, "x": x, "y": y})))
+    return (
+        yield from act(session, _given({"type": "scroll", "dx": dx, "dy": dy, "at": _at(x, y)}))
+    )
 
 
 def wait_still(session: UUID | str, *, quiet: float = 0.3, within: float = 10.0) -> Steps[bool]:
@@ -125,6 +128,10 @@ def _seconds(action: dict[str, Any]) -> float:
     waits = (action.get("seconds", 0), action.get("within", 0))
     typed = len(str(action.get("text", ""))) / _TYPED_A_SECOND
     return typed + sum(float(one) for one in waits if isinstance(one, int | float))
+
+
+def _at(x: int | None, y: int | None) -> dict[str, int] | None:
+    return None if x is None or y is None else {"x": x, "y": y}
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

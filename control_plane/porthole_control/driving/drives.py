@@ -24,7 +24,7 @@ from porthole_control.errors import Conflict, TooMany, Unanswered, Unavailable
 from porthole_control.people.rules import Principal
 from porthole_control.sessions.repository import Session
 from porthole_control.streams import repository
-from porthole_control.streams.endings import CLOSED, GATE_REFUSED, SESSION_ENDED, Ending
+from porthole_control.streams.endings import AGENT_SILENT, GATE_REFUSED, SESSION_ENDED, Ending
 from porthole_control.streams.looking import Looking
 
 KEPT: Final = 15.0
@@ -175,7 +175,7 @@ class Drives:
             if answering.done():
                 one.uses.used(request)
                 return answering.result()
-            raise _problem(one.carrying.result(), begun=one.uses.any)
+            raise _problem(one.carrying.result())
         finally:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
@@ -224,9 +224,10 @@ def _refusal(answer: drive.Failed) -> Exception:
     return Refused(answer.code, message)
 
 
-def _problem(ending: Ending, *, begun: bool) -> Exception:
+def _problem(ending: Ending) -> Exception:
+    why = ending.sentence or ending.name
     if ending.code in {GATE_REFUSED.code, SESSION_ENDED.code}:
-        return Conflict(ending.name, ending.sentence)
-    if begun or ending.code == CLOSED.code:
-        return Unanswered(f"The desktop has not answered: {ending.sentence or ending.name}")
-    return Unavailable(f"The desktop cannot be reached: {ending.sentence or ending.name}")
+        return Conflict(ending.name, why)
+    if ending.code == AGENT_SILENT.code:  # the agent has not come, so nothing has reached it
+        return Unavailable(f"The desktop cannot be reached: {why}")
+    return Unanswered(f"The desktop has not answered: {why}")

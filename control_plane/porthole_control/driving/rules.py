@@ -6,6 +6,7 @@ from typing import Final
 from porthole_contract.errors import Invalid
 from porthole_contract.stream import drive, keys
 from porthole_control.driving import schemas
+from porthole_control.errors import Conflict
 
 _BUTTONS: Final = {"left": 1, "middle": 2, "right": 3, "back": 8, "forward": 9}
 _UP, _DOWN, _LEFT, _RIGHT = 4, 5, 6, 7
@@ -17,22 +18,24 @@ def compiled(asked: Iterable[schemas.Asked]) -> tuple[drive.Action, ...]:
     """Return the actions that carry out what is asked.
 
     Raises:
-        Invalid: a key is unknown, or it is more than one request may do.
+        Conflict: a key is unknown, or it is more than one request may do.
     """
     actions: list[drive.Action] = []
     for number, one in enumerate(asked):
         try:
             actions.extend(_of(one))
         except Invalid as error:
-            raise Invalid(f"body.actions.{number}.{error.field}", error.sentence) from None
+            raise Conflict("unknown_key", f"In action {number} {error.sentence}.") from None
     found = tuple(actions)
     typed = sum(len(one.text) for one in found if isinstance(one, drive.TypeText))
     if len(found) > drive.MOST_ACTIONS:
-        raise Invalid("body.actions", f"make more than {drive.MOST_ACTIONS} steps; send fewer")
+        raise Conflict("too_much", f"These are more than {drive.MOST_ACTIONS} steps; send fewer.")
     if typed > drive.MOST_TEXT:
-        raise Invalid("body.actions", f"type more than {drive.MOST_TEXT} characters; send fewer")
+        most = drive.MOST_TEXT
+        raise Conflict("too_much", f"These type more than {most} characters; send fewer.")
     if drive.waits(found) > drive.LONGEST_ACT:
-        raise Invalid("body.actions", f"may wait for more than {drive.LONGEST_ACT:.0f} s in all")
+        most = drive.LONGEST_ACT
+        raise Conflict("too_much", f"These may wait for more than {most:.0f} s in all.")
     return found
 
 
@@ -64,7 +67,9 @@ def _typed(one: schemas.Text | schemas.Keys | schemas.HoldKeys) -> Iterator[driv
 def _pointed(
     one: schemas.Move | schemas.Click | schemas.HoldButton | schemas.Scroll,
 ) -> Iterator[drive.Action]:
-    yield from _to(one.x, one.y)
+    place = schemas.Point(x=one.x, y=one.y) if isinstance(one, schemas.Move) else one.at
+    if place is not None:
+        yield drive.MovePointer(x=place.x, y=place.y)
     match one:
         case schemas.Click():
             if one.keys is not None:
@@ -86,13 +91,6 @@ def _keys(do: str, chord: str) -> drive.PressKeys:
     if len(found) > drive.MOST_HELD:
         raise Invalid("keys", f"are more than {drive.MOST_HELD} held together")
     return drive.PressKeys.model_validate({"do": do, "keys": found})
-
-
-def _to(x: int | None, y: int | None) -> Iterator[drive.Action]:
-    if (x is None) != (y is None):
-        raise Invalid("x" if x is None else "y", "is missing; a place has both")
-    if x is not None and y is not None:
-        yield drive.MovePointer(x=x, y=y)
 
 
 def _press(button: int) -> Iterator[drive.Action]:

@@ -23,6 +23,13 @@ class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Point(_Asked):
+    """A place on the screen."""
+
+    x: X
+    y: Y
+
+
 class Text(_Asked):
     """Type a text: any characters, whatever the keyboard's layout."""
 
@@ -56,8 +63,7 @@ class Click(_Asked):
     """Click somewhere, or where the pointer is; `keys` are held meanwhile."""
 
     type: Literal["click"]
-    x: X | None = None
-    y: Y | None = None
+    at: Point | None = None
     button: Button = "left"
     count: Annotated[int, Field(ge=1, le=5)] = 1
     keys: Chord | None = None
@@ -67,16 +73,8 @@ class HoldButton(_Asked):
     """Press a button and hold it (`button_down`), or let go of it (`button_up`)."""
 
     type: Literal["button_down", "button_up"]
-    x: X | None = None
-    y: Y | None = None
+    at: Point | None = None
     button: Button = "left"
-
-
-class Point(_Asked):
-    """A place on the screen."""
-
-    x: X
-    y: Y
 
 
 class Drag(_Asked):
@@ -91,8 +89,7 @@ class Scroll(_Asked):
     """Turn the wheel, by so many notches: `dy` down, `dx` to the right."""
 
     type: Literal["scroll"]
-    x: X | None = None
-    y: Y | None = None
+    at: Point | None = None
     dx: Annotated[int, Field(ge=-50, le=50)] = 0
     dy: Annotated[int, Field(ge=-50, le=50)] = 0
 

@@ -40,11 +40,6 @@ class Uses:
         self._counts: Counter[type[drive.Request]] = Counter()
         self._telling: set[asyncio.Task[bool]] = set()
 
-    @property
-    def any(self) -> bool:
-        """Whether it was used at all."""
-        return bool(self._counts)
-
     def used(self, request: drive.Request) -> None:
         """Count one; the first of its kind is told."""
         kind = type(request)
@@ -58,7 +53,7 @@ class Uses:
     async def over(self) -> None:
         """It is over: tell how many there were."""
         await asyncio.gather(*self._telling, return_exceptions=True)
-        if self.any:
+        if self._counts:
             parts = [f"{count} {_KINDS[kind][2]}" for kind, count in self._counts.items()]
             counted = ", ".join(parts)
             await self._tell("DriveEnded", f"{self._who} is done: {counted}.")

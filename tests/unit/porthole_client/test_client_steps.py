@@ -23,7 +23,7 @@ from porthole_client.errors import (
     Unreachable,
 )
 from porthole_client.models import Template
-from porthole_client.nouns import people, sessions
+from porthole_client.nouns import desktops, people, sessions
 from porthole_client.nouns.lists import everything
 from porthole_client.steps import Answer, Outcome, Retry, Send, Sleep, Steps, Unanswered, persist
 from porthole_contract.lifecycle import Phase
@@ -107,6 +107,17 @@ def test_what_is_not_answered_is_sent_again_with_the_same_key() -> None:
     assert len(played.sent) == 3
     assert len({request.headers["Idempotency-Key"] for request in played.sent}) == 1
     assert played.slept == [0.2, 0.4]
+
+
+def test_what_may_not_be_done_twice_is_sent_again_only_if_it_was_not_done() -> None:
+    done = answer(200, {"actions": 1})
+    for refusal in (answer(429), answer(503)):
+        played = persistent(desktops.type_(SESSION, "once"), [refusal, done])
+        assert played.result.actions == 1
+        assert len(played.sent) == 2
+    for unknown, kind in ((Unanswered("reset"), Unreachable), (answer(504), Broken)):
+        with pytest.raises(kind):
+            persistent(desktops.type_(SESSION, "once"), [unknown])
 
 
 def test_nobody_answers() -> None:

@@ -806,6 +806,7 @@ export interface components {
          * @description Click somewhere, or where the pointer is; `keys` are held meanwhile.
          */
         Click: {
+            at?: components["schemas"]["Point"] | null;
             /**
              * Button
              * @default left
@@ -824,10 +825,6 @@ export interface components {
              * @enum {string}
              */
             type: "click";
-            /** X */
-            x?: number | null;
-            /** Y */
-            y?: number | null;
         };
         /**
          * CommandOut
@@ -1220,6 +1217,7 @@ export interface components {
          * @description Press a button and hold it (`button_down`), or let go of it (`button_up`).
          */
         HoldButton: {
+            at?: components["schemas"]["Point"] | null;
             /**
              * Button
              * @default left
@@ -1231,10 +1229,6 @@ export interface components {
              * @enum {string}
              */
             type: "button_down" | "button_up";
-            /** X */
-            x?: number | null;
-            /** Y */
-            y?: number | null;
         };
         /**
          * HoldKeys
@@ -1957,6 +1951,7 @@ export interface components {
          * @description Turn the wheel, by so many notches: `dy` down, `dx` to the right.
          */
         Scroll: {
+            at?: components["schemas"]["Point"] | null;
             /**
              * Dx
              * @default 0
@@ -1972,10 +1967,6 @@ export interface components {
              * @enum {string}
              */
             type: "scroll";
-            /** X */
-            x?: number | null;
-            /** Y */
-            y?: number | null;
         };
         /**
          * SessionEventOut
