@@ -34,8 +34,8 @@ def compiled(asked: Iterable[schemas.Asked]) -> tuple[drive.Action, ...]:
         most = drive.MOST_TEXT
         raise Conflict("too_much", f"These type more than {most} characters; send fewer.")
     if drive.waits(found) > drive.LONGEST_ACT:
-        most = drive.LONGEST_ACT
-        raise Conflict("too_much", f"These may wait for more than {most:.0f} s in all.")
+        longest = drive.LONGEST_ACT
+        raise Conflict("too_much", f"These may wait for more than {longest:.0f} s in all.")
     return found
 
 
