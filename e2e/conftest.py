@@ -59,6 +59,15 @@ def instance(home_folder: Path) -> Iterator[Instance]:
     _nothing_runs(running.home)
 
 
+@pytest.fixture
+def alone(home: Path) -> Iterator[Instance]:
+    """`porthole up` for one story alone, whose agent is the only one that there is."""
+    running = Instance(home)
+    running.start()
+    yield running
+    assert running.stop() == 0, running.up.said
+
+
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[RealCluster]:
     """The one cluster of all stories, with two nodes and with Porthole on it.

@@ -35,7 +35,7 @@ def front(ports: list[int]) -> Front:
 @pytest.mark.timeout(300)
 async def test_links_are_taken_over(home_folder: Path, replicas: int) -> None:
     home, machine = home_folder / f"over-{replicas}", home_folder / f"place-{replicas}"
-    async with control_planes(home, machine, replicas, front) as some:
+    async with control_planes(home, {"machine": machine}, replicas, front) as some:
         async with api(some.url, some.token) as client:
             await client.post("/templates", json={"name": "sleeper", "spec": SLEEPER})
             session = await create(client, template="sleeper")
@@ -103,7 +103,10 @@ async def _killed(some: Planes[Front], session: str) -> None:
 @pytest.mark.timeout(300)
 async def test_all_are_restarted_in_turn(home_folder: Path, replicas: int) -> None:
     home, machine = home_folder / f"roll-{replicas}", home_folder / f"rolled-{replicas}"
-    async with control_planes(home, machine, replicas) as some, api(some.url, some.token) as client:
+    async with (
+        control_planes(home, {"machine": machine}, replicas) as some,
+        api(some.url, some.token) as client,
+    ):
         await client.post("/templates", json={"name": "sleeper", "spec": SLEEPER})
         session = await create(client, template="sleeper")
         before = processes_of(session)

@@ -15,7 +15,7 @@ import pytest
 
 from e2e.support.instance import Instance
 from e2e.support.outside import cgroup_of, processes_of
-from e2e.support.viewers import api, create, until_phase, viewer
+from e2e.support.viewers import api, create, until_phase, until_reachable, viewer
 
 NOTICED = 45.0
 DONE = 15.0
@@ -76,16 +76,3 @@ async def killed(instance: Instance, client: httpx.AsyncClient, session: str) ->
 async def show(client: httpx.AsyncClient, session: str) -> dict[str, Any]:
     seen: dict[str, Any] = (await client.get(f"/sessions/{session}")).raise_for_status().json()
     return seen
-
-
-async def until_reachable(
-    client: httpx.AsyncClient, session: str, status: str, within: float
-) -> float:
-    """Wait until a session says whether its agent is linked; return how long that took."""
-    began = time.monotonic()
-    while True:
-        conditions = (await show(client, session))["conditions"]
-        if any((one["type"], one["status"]) == ("Reachable", status) for one in conditions):
-            return time.monotonic() - began
-        assert time.monotonic() < began + within, conditions
-        await asyncio.sleep(0.1)

@@ -25,7 +25,7 @@ STREAMS = 8
 @pytest.mark.timeout(240)
 async def test_two_control_planes(home_folder: Path, tmp_path: Path) -> None:
     home, machine = home_folder / "two", home_folder / "machine"
-    async with control_planes(home, machine) as two, chromium() as browser:
+    async with control_planes(home, {"machine": machine}) as two, chromium() as browser:
         async with AsyncPorthole(two.url, two.token) as porthole:
             link = await porthole.people.sign_in_link()
         me = await Console.open(browser, "two")

@@ -1,10 +1,10 @@
-"""Several control planes on one database behind a balancer without stickiness, and an agent."""
+"""Several control planes on one database behind a balancer without stickiness, and agents."""
 
 import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -24,12 +24,13 @@ B = TypeVar("B", bound=Relay)
 
 
 class Planes(Generic[B]):
-    """The deployment: a database, control planes, a balancer, and an agent that dials it.
+    """The deployment: a database, control planes, a balancer, and agents that dial it.
 
     Attributes:
         balancer: what everybody dials.
         ports: where each control plane listens.
         planes: their processes.
+        agents: what has joined, by name.
         token: the administrator's.
     """
 
@@ -38,7 +39,7 @@ class Planes(Generic[B]):
         self.ports = ports
         self.balancer = balancer
         self.planes: list[Program] = []
-        self.agent: Program
+        self.agents: dict[str, Program] = {}
         self.token = ""
 
     @property
@@ -76,43 +77,50 @@ class Planes(Generic[B]):
         self.planes[plane : plane + 1] = [program]
         await asyncio.to_thread(program.until_said, re.compile('"serving"'), _READY_WITHIN)
 
-    async def join(self, machine: Path) -> Program:
+    async def join(self, name: str, machine: Path) -> None:
         """Have a machine join by the line that is printed for it; wait for what it offers."""
         async with AsyncPorthole(self.url, self.token) as porthole:
-            token = await porthole.agents.join_token("machine")
+            token = await porthole.agents.join_token(name)
             assert token.url == self.url
-            program = Program("agent", "join", token.url, token.token, "--home", str(machine))
+            words = ("agent", "join", token.url, token.token, "--home", str(machine))
+            self.agents[name] = Program(*words)
             async with asyncio.timeout(_READY_WITHIN):
-                while not any(one.available for one in await porthole.templates.list()):  # noqa: ASYNC110 - another process sets no event of ours
+                while not any(  # noqa: ASYNC110 - another process sets no event of ours
+                    offer.agent == name and offer.offered
+                    for one in await porthole.templates.list()
+                    for offer in one.offers
+                ):
                     await asyncio.sleep(0.1)
-            return program
 
 
 @asynccontextmanager
 async def control_planes(
-    home: Path, machine: Path, count: int = 2, balancer: Callable[[Sequence[int]], B] = Line
+    home: Path,
+    machines: Mapping[str, Path],
+    count: int = 2,
+    balancer: Callable[[Sequence[int]], B] = Line,
 ) -> AsyncIterator[Planes[B]]:
-    """Run all of it by hand, as `porthole up` would not."""
+    """Run all of it by hand, as `porthole up` would not: the agents by name, each at a home."""
     ports = [free_port() for _ in range(count)]
-    others: list[Program] = []
+    database: list[Program] = []
     async with balancer(ports).serving() as front:
         made = Planes(home, ports, front)
         try:
-            others.append(_python("porthole_control.db.embedded", "--home", str(home)))
-            await asyncio.to_thread(others[0].until_said, re.compile("(?m)^ready"), _READY_WITHIN)
+            database.append(_python("porthole_control.db.embedded", "--home", str(home)))
+            await asyncio.to_thread(database[0].until_said, re.compile("(?m)^ready"), _READY_WITHIN)
             (home / "run").mkdir()
             for plane in range(count):
                 await made.start(plane)
             made.token = (home / "secrets" / "admin-token").read_text().strip()
-            made.agent = await made.join(machine)
-            others.append(made.agent)
+            for name, machine in machines.items():
+                await made.join(name, machine)
             yield made
         except BaseException:
             for number, plane in enumerate(made.planes):
                 print(f"--- control plane {number}\n{plane.said[-4000:]}")
             raise
         finally:
-            for one in (*others[1:], *made.planes, *others[:1]):
+            for one in (*made.agents.values(), *made.planes, *database):
                 await asyncio.to_thread(one.interrupt)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,10 +16,10 @@ from e2e.support.outside import Desktop
 from tests.support.rfb_client import RfbClient, WebSocketStream
 
 
-def api(url: str, token: str) -> httpx.AsyncClient:
+def api(url: str, token: str, trust: ssl.SSLContext | bool = True) -> httpx.AsyncClient:
     """Return a client of the plain API."""
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=20)
+    return httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=20, verify=trust)
 
 
 async def create(client: httpx.AsyncClient, **body: Any) -> str:
@@ -43,6 +44,21 @@ async def until_phase(
         await asyncio.sleep(0.1)
 
 
+async def until_reachable(
+    client: httpx.AsyncClient, session: str, status: str, within: float
+) -> float:
+    """Wait until a session says whether its agent is linked; return how long that took."""
+    began = time.monotonic()
+    while True:
+        conditions = (
+            (await client.get(f"/sessions/{session}")).raise_for_status().json()["conditions"]
+        )
+        if any((one["type"], one["status"]) == ("Reachable", status) for one in conditions):
+            return time.monotonic() - began
+        assert time.monotonic() < began + within, conditions
+        await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def stream(
     client: httpx.AsyncClient, session: str, mode: str = "control", **options: Any
@@ -59,12 +75,28 @@ async def stream(
 
 @asynccontextmanager
 async def viewer(
-    client: httpx.AsyncClient, session: str, mode: str = "control"
+    client: httpx.AsyncClient, session: str, mode: str = "control", **options: Any
 ) -> AsyncIterator[RfbClient]:
     """Look at a session."""
-    async with stream(client, session, mode) as socket:
+    async with stream(client, session, mode, **options) as socket:
         through = WebSocketStream(socket)
         yield await RfbClient.greet(through, through)
+
+
+async def until_seen(
+    client: httpx.AsyncClient, session: str, within: float, **options: Any
+) -> float:
+    """Look until there is a picture, as somebody who tries again; return how long that took."""
+    began = time.monotonic()
+    while True:
+        try:
+            async with viewer(client, session, **options) as seen:
+                await seen.refresh()
+                return time.monotonic() - began
+        except _ENDS:
+            if time.monotonic() > began + within:
+                raise
+        await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
