@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from bench import api, browser, commands, desktop, page, pods, relay, starts
+from bench import api, browser, commands, desktop, idle, page, pods, relay, reports, starts
 from bench.figures import Figure, check, keep, show
 from bench.instance import Instance, an_instance
 
@@ -15,7 +15,9 @@ BENCHMARKS: dict[str, Callable[[Instance], Awaitable[list[Figure]]]] = {
     "frames": desktop.measure_frames,
     "start": desktop.measure_start,
     "browser": browser.measure,
-    "commands": commands.measure,
+    "queue": commands.measure,
+    "reports": reports.measure,
+    "idle": idle.measure,
     "api": api.measure,
 }
 """What is measured on a whole instance."""

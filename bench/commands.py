@@ -1,4 +1,4 @@
-"""The queue: commands through real links, beside procrastinate's jobs in the same server."""
+"""The queue: commands through real links, beside other queues in the same server."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import procrastinate
+import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import text
 
@@ -21,6 +22,7 @@ _COUNT = 6000
 _BATCH = 100
 _PACED = 1000
 _PER_SECOND = 200
+_WORKERS = 8
 
 
 async def _enqueue(database: Database, agent: UUID, count: int) -> tuple[UUID, ...]:
@@ -107,6 +109,53 @@ async def _theirs(conninfo: str) -> float:
     return _COUNT / took
 
 
+_ROWS = """
+CREATE TABLE plain_jobs (
+    id bigserial PRIMARY KEY, payload jsonb NOT NULL, state text NOT NULL DEFAULT 'pending'
+);
+CREATE INDEX ON plain_jobs (id) WHERE state = 'pending'
+"""
+_CLAIM = """
+UPDATE plain_jobs SET state = 'sent' WHERE id = (
+    SELECT id FROM plain_jobs WHERE state = 'pending' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+) RETURNING id
+"""
+
+
+async def _plain_loop(conninfo: str) -> float:
+    """Return jobs a second of workers that claim a row, and mark it as done, one at a time."""
+
+    async def work() -> None:
+        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as worker:
+            while row := await (await worker.execute(_CLAIM)).fetchone():
+                await worker.execute("UPDATE plain_jobs SET state = 'done' WHERE id = %s", row)
+
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
+        await connection.execute(_ROWS)
+        begun = time.perf_counter()
+        for start in range(0, _COUNT, _BATCH):
+            await connection.execute(
+                "INSERT INTO plain_jobs (payload)"
+                " SELECT jsonb_build_object('number', n) FROM generate_series(%s::int, %s::int) n",
+                [start, start + _BATCH - 1],
+            )
+        await asyncio.gather(*(work() for _ in range(_WORKERS)))
+        took = time.perf_counter() - begun
+        done = await connection.execute("SELECT count(*) FROM plain_jobs WHERE state = 'done'")
+        assert await done.fetchone() == (_COUNT,)
+        await connection.execute("DROP TABLE plain_jobs")
+    return _COUNT / took
+
+
+async def _checks_that_commits_are_durable(conninfo: str) -> None:
+    """Refuse to measure a server that answers before it has written."""
+    async with await psycopg.AsyncConnection.connect(conninfo) as connection:
+        for setting in ("synchronous_commit", "fsync"):
+            shown = await (await connection.execute(f"SHOW {setting}")).fetchone()
+            if shown != ("on",):
+                raise RuntimeError(f"{setting} is {shown}: what is measured would prove nothing.")
+
+
 async def measure(instance: Instance) -> list[Figure]:
     """Measure throughput and delay of the queue."""
 
@@ -126,7 +175,9 @@ async def measure(instance: Instance) -> list[Figure]:
     finally:
         await database.close()
     admin: Any = layout.conninfo(instance.home, admin=True, database="postgres")
+    await _checks_that_commits_are_durable(make_conninfo(admin))
     theirs = await _theirs(make_conninfo(admin))
+    plain = await _plain_loop(make_conninfo(admin))
     shared = {
         "value": ours,
         "unit": "commands/s",
@@ -137,6 +188,12 @@ async def measure(instance: Instance) -> list[Figure]:
     return [
         Figure(name="commands, enqueue to acked", goal=2400, judged="value", **shared),  # type: ignore[arg-type]
         Figure(name="commands beside procrastinate", goal=5, judged="ratio", **shared),  # type: ignore[arg-type]
+        Figure(
+            name="commands beside a plain claim loop",
+            goal=1,
+            judged="ratio",
+            **{**shared, "baseline": plain, "against": f"{_WORKERS} workers, one row at a time"},  # type: ignore[arg-type]
+        ),
         Figure(
             name=f"enqueue to agent at {_PER_SECOND}/s, p99",
             value=percentile(delays, 99) * 1000,
