@@ -6,6 +6,7 @@
     * `TimedOut`: what was waited for did not happen in time
     * `SessionEnded`: what was waited for can no longer happen; carries the session
     * `StreamLost`: a stream ended while it was still talked on
+    * `StreamRefused`: a desktop does not open that stream; `code` says why
     * `FileFault`: a desktop does not do that with its files; `code` says why
     * `ProgramFault`: a desktop does not run that program; `code` says why
     * `Answered`: the server refused; carries `status`, `code`, `detail`, `request_id`
@@ -72,6 +73,19 @@ class StreamLost(ClientError):
 
     Args:
         code: a word for programs, e.g. `session_ended`.
+        sentence: for people.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class StreamRefused(ClientError):
+    """A desktop does not open that stream.
+
+    Args:
+        code: `programs_forbidden`, `channel_not_served`, `too_many_files`, ...
         sentence: for people.
     """
 

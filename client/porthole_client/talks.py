@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection as SyncConnection
 
-from porthole_client.errors import FileFault, StreamLost
+from porthole_client.errors import FileFault, StreamLost, StreamRefused
 from porthole_contract.stream.frames import Decoder, Frame
 
 T = TypeVar("T")
@@ -45,10 +45,16 @@ def said_no(message: dict[str, object]) -> FileFault:
     return FileFault(str(message.get("code", "failed")), str(message.get("message", "")))
 
 
-def lost(error: ConnectionClosed) -> StreamLost:
+_REFUSED: Final = 4005
+"""The close code of a stream that its desktop did not open."""
+
+
+def lost(error: ConnectionClosed) -> StreamLost | StreamRefused:
     """Return what the end of a stream means to who was still talking."""
-    reason = error.rcvd.reason if error.rcvd is not None else ""
+    code, reason = (0, "") if error.rcvd is None else (error.rcvd.code, error.rcvd.reason)
     name, _, sentence = reason.partition(": ")
+    if code == _REFUSED:
+        return StreamRefused(name, sentence or "The desktop does not open that stream.")
     return StreamLost(name or "lost", sentence or "The connection to the desktop was lost.")
 
 
@@ -65,6 +71,7 @@ class SyncFrames:
 
         Raises:
             StreamLost: the stream has ended.
+            StreamRefused: it was never opened.
         """
         try:
             wish = next(talk)
@@ -103,6 +110,7 @@ class AsyncFrames:
 
         Raises:
             StreamLost: the stream has ended.
+            StreamRefused: it was never opened.
         """
         try:
             wish = next(talk)

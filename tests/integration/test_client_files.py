@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.sync.client import connect
 
 from porthole_client.cli.copying import Copy
-from porthole_client.errors import FileFault, ProgramFault, StreamLost
+from porthole_client.errors import FileFault, ProgramFault, StreamLost, StreamRefused
 from porthole_client.files import AsyncHomeFiles, HomeFiles
 from porthole_client.programs import run, run_async, run_message
 from porthole_client.talks import AsyncFrames, SyncFrames
@@ -35,6 +35,7 @@ class Bridge:
         self._stop = asyncio.Event()
         self.port = 0
         self.cut_after: int | None = None
+        self.refuses = False
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         assert self._ready.wait(10)
@@ -52,6 +53,9 @@ class Bridge:
 
     async def _meet(self, socket: ServerConnection) -> None:
         assert socket.request is not None
+        if self.refuses:
+            await socket.close(4005, "programs_forbidden: Not here.")
+            return
         channel = socket.request.path.strip("/")
         reader, writer = await self._pair.open(self._pair.identity.request(channel))
 
@@ -222,3 +226,17 @@ def test_a_stream_that_breaks_is_said(bridge: Bridge) -> None:
     bridge.cut_after = 100
     with connect(bridge.url("exec"), compression=None) as socket, pytest.raises(StreamLost):
         run(socket, run_message(["cat"], None, None, None), b"x" * 100_000, None)
+
+
+def test_a_desktop_that_says_no_is_not_asked_again(bridge: Bridge) -> None:
+    bridge.refuses = True
+    with (
+        connect(bridge.url("exec"), compression=None) as socket,
+        pytest.raises(StreamRefused) as caught,
+    ):
+        run(socket, run_message(["cat"], None, None, None), b"", None)
+    assert (caught.value.code, str(caught.value)) == ("programs_forbidden", "Not here.")
+    told: list[str] = []
+    with Copy(opener(bridge), told.append) as copy, pytest.raises(StreamRefused):
+        copy.down("f", Path("/tmp"))
+    assert told == []

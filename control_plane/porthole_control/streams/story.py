@@ -63,7 +63,8 @@ class Story:
             told = await repository.told_of(unit.connection, self._stream)
         if told is None or told.channel in _UNTOLD:
             return
-        how = "" if told.mode == "control" else ", without touching it"
+        it = "them" if told.channel == "files" else "it"
+        how = "" if told.mode == "control" else f", without touching {it}"
         does = _WORDS.get(told.channel, _LOOKS)[did]
         message = f"{told.viewer} {does}{rest.replace('{how}', how, 1)}"
         await events.remark(self._database, Remark(told.session, kind, message))
