@@ -84,6 +84,22 @@ async def test_a_desktop_that_stops_answering_is_given_up(pair: DesktopPair) -> 
     assert closed.reason == "desktop_unreachable"
 
 
+async def test_a_desktop_that_answers_a_byte_at_a_time_is_given_up(pair: DesktopPair) -> None:
+    async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await tpkt(reader)
+        for byte in RESPONSE:
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(0.2)
+
+    pair.start_gate(screens=["rdp"], limits=QUICK)
+    theirs = GateIdentity.make(pair.folder / "theirs")
+    async with rdp_stub(pair.sockets, theirs.fingerprint, over_tls(theirs.folder, drips)):
+        begun = time.monotonic()
+        _, closed = await asked(pair, request() + INITIAL)
+    assert closed.message.endswith("did not greet in time.")
+    assert time.monotonic() - begun < len(RESPONSE) * 0.2 / 2
+
+
 async def test_a_desktop_with_another_certificate_is_not_the_desktop(pair: DesktopPair) -> None:
     pair.start_gate(screens=["rdp"])
     theirs = GateIdentity.make(pair.folder / "theirs")
