@@ -97,17 +97,40 @@ async def test_caps_lock_changes_nothing_of_a_text(pair: DesktopPair):
     assert file.read_text() == "aBcÄö\n"
 
 
-async def test_the_clipboard_is_written_read_and_pasted(pair: DesktopPair):
+async def test_the_clipboard_is_pasted_and_copied_by_programs(pair: DesktopPair):
     client = await focused(pair)
-    text = ("Zeile ÄÖÜ 日本\n" * 30000).encode()[:700_000]
-    done, _ = await client.ask(drive.WriteClipboard, bytes=len(text), raw=text)
+    text = "Zeile ÄÖÜ 日本 \U0001f600\n" * 25000
+    raw = text.encode()
+    done, _ = await client.ask(drive.WriteClipboard, bytes=len(raw), raw=raw)
     assert isinstance(done, drive.Done)
-    answer, read = await client.ask(drive.ReadClipboard)
-    assert isinstance(answer, drive.Clipboard)
-    assert read == text
-    # A program copies: what was written before is no longer what is read.
-    osc52 = "printf '\\033]0;x\\007'"
-    await client.act(drive.TypeText(text=f"{osc52}\n"), QUIET)
+    assert (await client.ask(drive.ReadClipboard))[1] == raw
+    new, pasted = pair.home / "pasted.new", pair.home / "pasted"
+    line = f"xclip -o -selection clipboard > {new}; mv {new} {pasted}\n"
+    await client.act(drive.TypeText(text=line), QUIET)
+    await until(pasted.exists)
+    assert pasted.read_text() == text
+    # As long a text comes back in parts.
+    pasted.write_text(text[::-1])
+    await client.act(drive.TypeText(text=f"xclip -i -selection clipboard < {pasted}\n"), QUIET)
+    async with asyncio.timeout(20):
+        while (await client.ask(drive.ReadClipboard))[1].decode() != text[::-1]:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_clipboard_that_is_too_long_is_refused_in_words(pair: DesktopPair):
+    client, file = await focused(pair), pair.home / "long"
+    file.write_text("x" * (drive.LARGEST_CLIPBOARD + 1))
+    await client.act(drive.TypeText(text=f"xclip -i -selection clipboard < {file}\n"), QUIET)
+    async with asyncio.timeout(20):
+        while True:
+            answer, _ = await client.ask(drive.ReadClipboard)
+            if isinstance(answer, drive.Failed):
+                break
+            await asyncio.sleep(0.1)
+    assert answer.code == "clipboard_too_long"
+    done, _ = await client.ask(drive.WriteClipboard, bytes=1, raw=b"x")
+    assert isinstance(done, drive.Done)
+    assert (await client.ask(drive.ReadClipboard))[1] == b"x"
 
 
 async def test_who_only_looks_can_do_nothing_else(pair: DesktopPair):
