@@ -14,16 +14,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image
 
-from e2e.support.console import Console, chromium, difference, eventually, until_holds
+from e2e.support.console import Console, caret, chromium, difference, eventually, until_holds
 from e2e.support.instance import Instance
 from e2e.support.line import Line
 from e2e.support.outside import Desktop, cgroup_of
 from e2e.support.viewers import Neighbour, api, create, stalled, until_phase
 from tests.support.leftovers import Leftovers
 
-CARET = (244, 201, 143)  # its colour
 TEXT = "Grüße, 世界 → 'quoted' $HOME"
 PROMISE = 2.0  # seconds in which a viewer is back
 
@@ -141,14 +140,14 @@ async def _copies_both_ways(
     """Text goes to the desktop and is pasted there; a word selected there comes back."""
     await me.page.evaluate("text => navigator.clipboard.writeText(text)", TEXT)
     await me.page.evaluate("document.activeElement?.blur()")
-    before = await asyncio.to_thread(_caret, screen)
+    before = await asyncio.to_thread(caret, screen)
     await me.type("cat > pasted")
 
     async def moves_on() -> bool:
-        return await asyncio.to_thread(_caret, screen) != before
+        return await asyncio.to_thread(caret, screen) != before
 
     await eventually(moves_on, 5, "the caret on the next line")
-    before = await asyncio.to_thread(_caret, screen)
+    before = await asyncio.to_thread(caret, screen)
     await me.page.keyboard.press("Shift+Insert")
     # The terminal asks the desktop, and the desktop the browser: keys would overtake the text.
     await eventually(moves_on, 5, "the pasted text")
@@ -158,7 +157,7 @@ async def _copies_both_ways(
 
     await me.type("clear; echo $((6 * 7))times; echo done > cleared")
     await until_holds(desktop, "cleared", "done\n")
-    x, y = await asyncio.to_thread(_caret, screen)
+    x, y = await asyncio.to_thread(caret, screen)
     # One line up, at the beginning of the line.
     await me.page.mouse.dblclick(*await me.point(x - 120, y - 9))
     copied = "() => navigator.clipboard.readText()"
@@ -171,16 +170,6 @@ async def _copies_both_ways(
     await me.page.get_by_test_id("clipboard-panel").wait_for()
     await me.shoot("4-copied")
     await me.press("clipboard")
-
-
-def _caret(screen: Callable[[], Image.Image]) -> tuple[int, int]:
-    """Return where the terminal's caret is."""
-    image = screen()
-    bands = ImageChops.difference(image, Image.new("RGB", image.size, CARET)).split()
-    unlike = ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2])
-    box = unlike.point(lambda value: 0 if value else 255).getbbox()
-    assert box is not None, "the terminal shows no caret"
-    return box[0], box[1]
 
 
 async def _resizes(me: Console, screen: Callable[[], Image.Image]) -> None:

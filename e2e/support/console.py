@@ -30,6 +30,8 @@ NEAR = 8
 """What browsers ask for is Tight with JPEG. TigerVNC sends it once more, in a quality that it
 takes for lossless: that leaves up to 5 of 255 between a pixel and its picture."""
 POINTER = (100, 500)
+CARET = (244, 201, 143)
+"""The colour of the terminal's."""
 _KEPT = "[data-testid=viewer-canvas] ~ .frame canvas"
 # Not the element's screenshot: the canvas' own pixels, whatever is drawn over it.
 _PIXELS = "canvas => canvas.toDataURL('image/png').slice('data:image/png;base64,'.length)"
@@ -63,6 +65,16 @@ def difference(one: Image.Image, other: Image.Image, tolerance: int = 0) -> str:
     unlike = ImageChops.difference(one.convert("RGB"), other.convert("RGB"))
     box = unlike.point(lambda value: 255 if value > tolerance else 0).getbbox()
     return "" if box is None else f"pixels within {box} differ by up to {unlike.getextrema()}"
+
+
+def caret(screen: Callable[[], Image.Image]) -> tuple[int, int]:
+    """Return where the terminal's caret is."""
+    image = screen()
+    bands = ImageChops.difference(image, Image.new("RGB", image.size, CARET)).split()
+    unlike = ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2])
+    box = unlike.point(lambda value: 0 if value else 255).getbbox()
+    assert box is not None, "the terminal shows no caret"
+    return box[0], box[1]
 
 
 @asynccontextmanager

@@ -1,0 +1,199 @@
+"""A desktop over RDP in a real browser: seen as the X server has it, typed into, copied from.
+
+RemoteFX loses a little, so pictures are compared as such are: by their noise (PSNR), and by where
+they fit best, which shows lines that lean however little they do.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from e2e.support.console import OUT, Console, caret, chromium, eventually, until_holds
+from e2e.support.instance import Instance
+from e2e.support.outside import Desktop
+
+TEXT = "Grüße, 世界 → 'quoted' $HOME"
+NOISE = 35.0
+"""dB: the most that a picture may differ."""
+ODD = ((1001, 703), (1117, 641), (1278, 799))
+BAND = 32
+"""Lines that are looked at together; a lean of a pixel a line shows in any of them."""
+Screen = Callable[[], Image.Image]
+
+
+@pytest.mark.timeout(300)
+async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(chromium())
+        me = await Console.open(browser, "rdp")
+        await stack.enter_async_context(me.shot_if_it_fails())
+        asked: list[str] = []
+        refused: list[str] = []
+        me.page.on("request", lambda request: asked.append(request.url))
+        me.page.on(
+            "console",
+            lambda said: refused.append(said.text) if "Content Security" in said.text else None,
+        )
+        await me.sign_in(instance.link)
+        assert not [url for url in asked if "rdp-" in url or url.endswith(".wasm")]
+        session = await me.new_session("rdp")
+        await me.until_state("open", within=60)
+        assert len([url for url in asked if url.endswith(".wasm")]) == 1
+        desktop = Desktop.of(session)
+        screen = partial(desktop.screen, tmp_path / "screen.png")
+        await _equals(me, screen)
+        await me.shoot("1-opened")
+
+        async with _a_file(me, desktop, "typed", "plain words 123"):
+            await me.page.keyboard.type("plain words 123")
+        await _equals(me, screen)
+        await me.shoot("2-typed")
+        await _copies_both_ways(me, desktop, screen)
+        await me.shoot("3-copied")
+
+        for width, height in ODD:
+            await me.page.set_viewport_size({"width": width, "height": height})
+            await _takes_the_windows_size(me)
+            await _equals(me, screen)
+            await me.shoot(f"4-{width}x{height}")
+
+        await me.page.reload()
+        await me.until_state("open", within=15)
+        await _equals(me, screen)
+        async with _a_file(me, desktop, "again", "after it"):
+            await me.page.keyboard.type("after it")
+
+        await me.press("picture", "only-watch")
+        await me.page.get_by_test_id("view-only").wait_for()
+        await me.until_state("open", within=15)
+        await me.type("echo > watched")
+        await me.press("picture", "only-watch")
+        await me.page.get_by_test_id("view-only").wait_for(state="detached")
+        await me.until_state("open", within=15)
+        async with _a_file(me, desktop, "at-last", "mine again"):
+            await me.page.keyboard.type("mine again")
+        assert desktop.read("watched") is None
+        await me.shoot("5-at-last")
+
+        instance.porthole("session", "delete", session, "--wait")
+        await me.page.get_by_text("has ended").first.wait_for()
+        await me.shoot("6-ended")
+        assert (me.failures, refused) == ([], [])
+
+
+@asynccontextmanager
+async def _a_file(me: Console, desktop: Desktop, name: str, text: str) -> AsyncIterator[None]:
+    """What is typed meanwhile goes into a file, which then holds this text."""
+    # Nothing that takes Shift: scancodes are sent, and Playwright presses no Shift by itself.
+    await me.type(f"tee {name}")
+    await until_holds(desktop, name, "")
+    yield
+    await me.page.keyboard.press("Enter")
+    await me.page.keyboard.press("Control+d")
+    await until_holds(desktop, name, f"{text}\n")
+
+
+async def _copies_both_ways(me: Console, desktop: Desktop, screen: Screen) -> None:
+    """Text goes to the desktop and is pasted there; a word selected there comes back."""
+    await me.page.evaluate("text => navigator.clipboard.writeText(text)", TEXT)
+    await me.page.evaluate("document.activeElement?.blur()")
+    await me.type("tee pasted")
+    await until_holds(desktop, "pasted", "")
+    before = await asyncio.to_thread(caret, screen)
+    await me.page.keyboard.press("Shift+Insert")
+
+    async def moves_on() -> bool:
+        return await asyncio.to_thread(caret, screen) != before
+
+    # The terminal asks the desktop, and the desktop the browser: keys would overtake the text.
+    await eventually(moves_on, 5, "the pasted text")
+    await me.page.keyboard.press("Enter")
+    await me.page.keyboard.press("Control+d")
+    await until_holds(desktop, "pasted", f"{TEXT}\n")
+
+    await me.type("clear")
+    async with _a_file(me, desktop, "word", "42times"):
+        await me.page.keyboard.type("42times")
+    x, y = await asyncio.to_thread(caret, screen)
+    # One line up, in the first word of the line.
+    await me.page.mouse.dblclick(*await me.point(x - 90, y - 9))
+
+    async def is_copied() -> bool:
+        text = await me.page.evaluate("() => navigator.clipboard.readText()")
+        return bool(text == "42times")
+
+    await eventually(is_copied, 10, "the word on the browser's clipboard")
+
+
+async def _takes_the_windows_size(me: Console) -> None:
+    """Wait until the desktop's screen is as large as the window leaves it room."""
+
+    async def look() -> bool:
+        room = await me.page.get_by_test_id("viewer-canvas").bounding_box()
+        assert room is not None
+        if await me.state() != "open":
+            return False
+        width, height = (await me.picture()).size
+        return 0 <= room["width"] - width < 4 and 0 <= room["height"] - height < 2
+
+    await eventually(look, 20, "the window's size")
+
+
+async def _equals(me: Console, screen: Screen) -> None:
+    """Check that the picture becomes the screen's: little noise, and no line that leans."""
+    said = ""
+    pictures: tuple[Image.Image, ...] = ()
+
+    async def look() -> bool:
+        nonlocal said, pictures
+        await asyncio.sleep(0.3)
+        pictures = await me.picture(), await asyncio.to_thread(screen)
+        said = await asyncio.to_thread(_unlike, *pictures)
+        return not said
+
+    try:
+        await eventually(look, 15, lambda: f"canvas and screen: {said}")
+    except AssertionError:
+        OUT.mkdir(exist_ok=True)
+        for name, picture in zip(("canvas", "screen"), pictures, strict=True):
+            picture.save(OUT / f"rdp-unlike-{name}.png")
+        raise
+
+
+def _unlike(one: Image.Image, other: Image.Image) -> str:
+    """Say how two pictures differ by more than RemoteFX does; empty if they do not."""
+    if one.size != other.size:
+        return f"{one.size} is not {other.size}"
+    if (noise := _psnr(one, other)) < NOISE:
+        return f"PSNR {noise:.1f} dB"
+    width, height = one.size
+    for top in range(0, height - BAND, BAND):
+        errors = {
+            shift: _error(
+                one.crop((4, top, width - 4, top + BAND)),
+                other.crop((4 + shift, top, width - 4 + shift, top + BAND)),
+            )
+            for shift in range(-4, 5)
+        }
+        best = min(errors, key=lambda shift: errors[shift])
+        # Where a band is the same all along, every shift fits.
+        if best != 0 and errors[0] > errors[best] + 1:
+            return f"lines {top} to {top + BAND} fit best when shifted by {best}"
+    return ""
+
+
+def _error(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean of the squares of what differs, over all pixels and colours."""
+    squares = ImageStat.Stat(ImageChops.difference(one, other)).sum2
+    return sum(squares) / (3 * one.width * one.height)
+
+
+def _psnr(one: Image.Image, other: Image.Image) -> float:
+    error = _error(one, other)
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
