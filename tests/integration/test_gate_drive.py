@@ -203,6 +203,20 @@ async def test_keys_that_are_held_are_let_go_when_the_program_leaves(pair: Deskt
     await until(lambda: file.exists() and file.read_text() == "d\n")
 
 
+async def test_who_leaves_lets_go_of_nothing_that_others_hold(pair: DesktopPair):
+    client, file = await focused(pair), pair.home / "held"
+    await client.act(drive.TypeText(text="echo "), drive.PressKeys(do="press", keys=(0xFFE1,)))
+    looker = await driving(pair, "view")
+    assert isinstance((await looker.ask(drive.TakePicture, width=100))[0], drive.Picture)
+    looker.writer.close()
+    await asyncio.sleep(0.3)
+    shift = drive.PressKeys(do="release", keys=(0xFFE1,))
+    await client.act(drive.PressKeys(do="tap", keys=(0x61,)), shift)
+    await client.act(drive.TypeText(text=f" > {file}\n"), QUIET)
+    await until(lambda: file.exists() and file.read_text() != "")
+    assert file.read_text() == "A\n"
+
+
 class HostileDesktop:
     """A supervisor that answers as it likes."""
 

@@ -67,7 +67,7 @@ class Driver:
             while (line := await lines.line()) is not None:
                 request = _read(line)
                 raw = await lines.raw(_size(request)) if "bytes" in request else b""
-                done = await _unless(channel.over, self._in_turn(request, raw))
+                done = await _unless(channel.over, self._in_turn(channel, request, raw))
                 if done is None:
                     return
                 answer, data = done
@@ -77,16 +77,20 @@ class Driver:
         finally:
             if self._desk is not None and not self._desk.display.lost.is_set():
                 async with self._turn:
-                    await self._desk.input.let_go()
+                    await self._desk.input.let_go(channel)
 
-    async def _in_turn(self, request: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+    async def _in_turn(
+        self, channel: Channel, request: dict[str, Any], raw: bytes
+    ) -> tuple[dict[str, Any], bytes]:
         async with self._turn:
-            return await self._answer(request, raw)
+            return await self._answer(channel, request, raw)
 
-    async def _answer(self, request: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+    async def _answer(
+        self, channel: Channel, request: dict[str, Any], raw: bytes
+    ) -> tuple[dict[str, Any], bytes]:
         number = request["id"]
         try:
-            fields, data = await self._do(request, raw)
+            fields, data = await self._do(channel, request, raw)
         except CannotDo as fault:
             at = getattr(fault, "at", None)
             where = {} if at is None else {"at": at}
@@ -97,8 +101,11 @@ class Driver:
             return _failed(number, "screen_unreachable", sentence), b""
         return {**fields, "id": number}, data
 
-    async def _do(self, request: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+    async def _do(
+        self, channel: Channel, request: dict[str, Any], raw: bytes
+    ) -> tuple[dict[str, Any], bytes]:
         desk = await self._open()
+        desk.input.owner = channel
         match request:
             case {"type": "screenshot"}:
                 width = request.get("width")

@@ -37,8 +37,10 @@ class Input:
         self._taken: tuple[int, ...] = ()
         self._keyboard = Keyboard(0, ())
         self._state = 0
-        self._held: list[int] = []
-        self._buttons: set[int] = set()
+        self.owner: object = None
+        """For whom keys and buttons are pressed; who leaves lets go of their own alone."""
+        self._held: dict[int, object] = {}
+        self._buttons: dict[int, object] = {}
 
     async def open(self) -> None:
         """Find the extension.
@@ -123,15 +125,18 @@ class Input:
 
     async def button(self, button: int, *, down: bool) -> None:
         """Press a button or let go of it."""
-        (self._buttons.add if down else self._buttons.discard)(button)
+        if down:
+            self._buttons[button] = self.owner
+        else:
+            self._buttons.pop(button, None)
         await self._fake(_BUTTON_DOWN if down else _BUTTON_UP, button)
         await self._display.sync()
 
-    async def let_go(self) -> None:
-        """Let go of all that is held."""
-        for code in self._held[::-1]:
+    async def let_go(self, owner: object) -> None:
+        """Let go of all that is held for them."""
+        for code in [code for code, one in reversed(self._held.items()) if one is owner]:
             await self._key(code, down=False)
-        for button in list(self._buttons):
+        for button in [button for button, one in self._buttons.items() if one is owner]:
             await self.button(button, down=False)
 
     async def _teach(self, text: str, begin: int) -> int:
@@ -189,9 +194,9 @@ class Input:
 
     async def _key(self, code: int, *, down: bool) -> None:
         if down:
-            self._held.append(code)
-        elif code in self._held:
-            self._held.remove(code)
+            self._held[code] = self.owner
+        else:
+            self._held.pop(code, None)
         await self._fake(_KEY_DOWN if down else _KEY_UP, code)
 
     async def _fake(self, kind: int, detail: int, x: int = 0, y: int = 0) -> None:
