@@ -60,6 +60,7 @@ SERVED: Mapping[Channel, frozenset[Mode]] = MappingProxyType(
         Channel.DRIVE: frozenset({Mode.VIEW, Mode.CONTROL}),
         Channel.EXEC: frozenset({Mode.CONTROL}),
         Channel.FILES: frozenset({Mode.VIEW, Mode.CONTROL}),
+        Channel.AUDIO: frozenset({Mode.VIEW, Mode.CONTROL}),
     }
 )
 """The channels that gates of this version know, with the modes of each."""
@@ -72,6 +73,7 @@ PROTOCOLS: Mapping[Channel, tuple[Wire, ...]] = MappingProxyType(
         Channel.DRIVE: (Wire.DRIVE,),
         Channel.EXEC: (Wire.FRAMES,),
         Channel.FILES: (Wire.FRAMES,),
+        Channel.AUDIO: (Wire.FRAMES,),
     }
 )
 """What can be spoken on a channel; the first is spoken unless another is asked for."""
@@ -81,7 +83,9 @@ DESKTOPS: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
 )
 """The channels on which a desktop of a session's protocol is seen; the first is the usual one."""
 
-BESIDE: Final = frozenset({Channel.CONTROL, Channel.DRIVE, Channel.EXEC, Channel.FILES})
+BESIDE: Final = frozenset(
+    {Channel.CONTROL, Channel.DRIVE, Channel.EXEC, Channel.FILES, Channel.AUDIO}
+)
 """The channels of every desktop, beside those on which it is seen."""
 _VNC_DESKTOP: Final = frozenset({Channel.VNC}) | BESIDE
 

@@ -111,8 +111,9 @@ class Gate:
             Channel.EXEC: (limits.programs, "programs"),
             Channel.FILES: (limits.files, "streams of files"),
             Channel.DRIVE: (limits.drives, "streams of programs that drive it"),
+            Channel.AUDIO: (limits.viewers, "listeners"),
         }.get(channel, (limits.viewers, "viewers"))
-        beside = {Channel.EXEC, Channel.FILES, Channel.DRIVE}
+        beside = {Channel.EXEC, Channel.FILES, Channel.DRIVE, Channel.AUDIO}
         same = {channel} if channel in beside else set(Channel) - beside
         if sum(1 for stream in self._streams.values() if stream.channel in same) >= most:
             code = "too_many_viewers" if what == "viewers" else f"too_many_{channel}"
@@ -141,7 +142,7 @@ class Gate:
         since, around = datetime.now(UTC), self._around
         if admission.channel is Channel.DRIVE:
             return DriveStream(side, admission, since, self._around_drives)
-        if admission.channel in {Channel.EXEC, Channel.FILES}:
+        if admission.channel in {Channel.EXEC, Channel.FILES, Channel.AUDIO}:
             files = self.config.files
             return TalkStream(
                 side,

@@ -1,4 +1,4 @@
-"""Streams that the supervisor serves: programs (`exec`) and the home (`files`).
+"""Streams that the supervisor serves: programs (`exec`), the home (`files`), sound (`audio`).
 
     viewer --TLS--> frames, judged one by one --> a channel of supervisor.sock
     viewer <--TLS-- frames, judged one by one <-- the same channel
@@ -30,6 +30,8 @@ LOOKS: Final = frozenset({"list", "stat"})
 READS: Final = frozenset({"read", "archive"})
 CHANGES: Final = frozenset({"make_folder", "rename", "delete", "write"})
 RUNS: Final = frozenset({"run", "end_input", "signal"})
+LISTENS: Final = frozenset({"listen"})
+_SAID: Final = {Channel.EXEC: RUNS, Channel.AUDIO: LISTENS}
 _COMMIT: Final = "commit"
 _LOOK: Final = 1.0
 """Seconds between two looks at whether a viewer that is not read is still there."""
@@ -48,8 +50,8 @@ class Rules:
 
     def judge(self, channel: Channel, mode: Mode, kind: str) -> tuple[str, str] | None:
         """Return why a request of this type is not passed on, as code and sentence; or None."""
-        if channel is Channel.EXEC:
-            return None if kind in RUNS else _UNKNOWN
+        if channel in _SAID:
+            return None if kind in _SAID[channel] else _UNKNOWN
         if kind in LOOKS or (kind in READS and self.download):
             return None
         if kind in READS:
@@ -61,11 +63,15 @@ class Rules:
         return None if mode is Mode.CONTROL else ("view_only", "You may only look at these files.")
 
 
+def _nothing() -> None:
+    pass
+
+
 _UNKNOWN: Final = ("unknown_request", "This gate knows no such request.")
 
 
 class TalkStream:
-    """One open stream on the channel `exec` or `files`.
+    """One open stream on the channel `exec`, `files` or `audio`.
 
     Args:
         viewer: the viewer's side; this becomes its owner.
@@ -99,7 +105,8 @@ class TalkStream:
         self._rules = rules
         self._limits = limits
         self._supervisor = supervisor
-        self._used = used
+        # Who listens does nothing.
+        self._used = used if self.channel is not Channel.AUDIO else _nothing
         self._closed = closed
         self._pace = Pace(limits.frames_per_second, loop.time)
         self._from_viewer = Decoder()
@@ -192,7 +199,10 @@ class TalkStream:
             Broken: it is nothing that may come on this channel.
         """
         if frame.kind is Kind.BYTES:
-            if self.channel is Channel.FILES and not self._rules.may_change(self.mode):
+            writes = self.channel is Channel.EXEC or (
+                self.channel is Channel.FILES and self._rules.may_change(self.mode)
+            )
+            if not writes:
                 raise Broken("Bytes came that may not be written.")
         elif frame.channel != protocol.CONVERSATION:
             raise Broken("A message came where bytes belong.")
@@ -209,6 +219,11 @@ class TalkStream:
         known = isinstance(number, int) and not isinstance(number, bool)
         said = protocol.say("error", id=number if known else None, code=code, message=sentence)
         self._viewer.write(said)
+
+    @property
+    def _lets_out(self) -> bool:
+        """Whether bytes of the desktop may leave here: what it plays is no file."""
+        return self._rules.download or self.channel is Channel.AUDIO
 
     # The supervisor's side ----------------------------------------------------------------
 
@@ -234,7 +249,7 @@ class TalkStream:
             for frame in self._from_desktop.feed(data):
                 if frame.kind is Kind.JSON:
                     frame.message()
-                elif frame.kind is not Kind.BYTES or not self._rules.download:
+                elif frame.kind is not Kind.BYTES or not self._lets_out:
                     raise Broken("The desktop sends what nothing may ask for.")  # noqa: TRY301 - caught below
         except Broken as error:
             self.close(CloseReason.DESKTOP_PROTOCOL, str(error))

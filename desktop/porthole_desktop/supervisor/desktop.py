@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from . import look, programs, wallpaper, windows
+from . import look, programs, sound, wallpaper, windows
 from .both import Both
 from .channels import Refusal
 from .children import Children, Process, keep
@@ -81,6 +81,7 @@ class Desktop:
         self._failed = False
         runs = Runs(self._children)
         driver = Driver(self._reach_x)
+        listeners = sound.Sound(self._children)
         self._x: tuple[int, bytes] | None = None
         self._server = Server(
             config.sockets / "supervisor.sock",
@@ -89,6 +90,7 @@ class Desktop:
             order=self._obey,
             openers={
                 "exec": lambda channel: runs.begin(channel, self._surroundings()),
+                "audio": lambda channel: listeners.begin(channel, self._surroundings()),
                 "drive": driver.serve,
                 "files": lambda channel: serve_files(channel, os.environ.get("HOME", "/")),
             },
@@ -237,6 +239,8 @@ class Desktop:
                 pause = min(pause * 2, _SLOW_LOOK)
         self._log.say("The screen has been drawn.")
         self._server.tell("drawn")
+        if sound.available():  # not before: the picture comes first
+            self._fixture("pulseaudio", sound.server(self._folder / "run"))
 
     def _fixture(self, name: str, command: list[str]) -> None:
         """Keep a part of the desktop itself running."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from . import sound
 from .config import Config
 
 _INHERITED: Final = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "HOSTNAME")
@@ -43,6 +44,8 @@ def environment(
     }
     if shutil.which("dbus-daemon"):
         env["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={runtime}/bus"
+    if sound.available():
+        env["PULSE_SERVER"] = f"unix:{sound.socket(runtime)}"
     env |= {name: value for name, value in config.env if name not in _OURS}
     return env | {"DISPLAY": f":{display}", "XAUTHORITY": str(authority)}
 

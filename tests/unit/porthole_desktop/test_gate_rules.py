@@ -69,7 +69,7 @@ def test_a_grant_for_something_else_is_not_used_up() -> None:
     assert code_of(subject, request(mode="view")) == "grant_not_for_this"
     assert code_of(subject, request(session=uuid4())) == "grant_foreign"
     assert code_of(subject, request(gate="cd" * 32)) == "grant_foreign"
-    assert code_of(subject, request(channel="audio")) == "channel_not_served"
+    assert code_of(subject, request(channel="rdp")) == "channel_not_served"
     subject.decide(request(), NOW)
 
 

@@ -1,0 +1,129 @@
+"""What a desktop plays is heard through its gate, and only by those who asked for it."""
+
+import array
+import asyncio
+import itertools
+import math
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from porthole_contract.stream.frames import Kind
+from tests.support.desktop_pair import DesktopPair
+from tests.support.talking import Fault, Talker
+
+RATE = 48_000
+TONE = 440.0
+PIECE = 0.02
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[DesktopPair]:
+    with tempfile.TemporaryDirectory(prefix="ph-") as folder:
+        made = DesktopPair(Path(folder))
+        made.start_desktop()
+        made.start_gate()
+        try:
+            made.wait_healthy()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(autouse=True)
+async def _closed(pair: DesktopPair) -> AsyncIterator[None]:
+    yield
+    await pair.close_streams()
+
+
+def tone(seconds: float) -> bytes:
+    """Return samples of a tone, mono."""
+    swing = (math.sin(2 * math.pi * TONE * at / RATE) for at in range(int(RATE * seconds)))
+    return array.array("h", (int(12_000 * one) for one in swing)).tobytes()
+
+
+def loudness(samples: "array.array[int]", hertz: float) -> float:
+    """Return how much of a frequency is in samples (Goertzel's algorithm)."""
+    factor = 2 * math.cos(2 * math.pi * hertz / RATE)
+    last = before = 0.0
+    for sample in samples:
+        last, before = sample + factor * last - before, last
+    return math.sqrt(max(0.0, last**2 + before**2 - factor * last * before)) / len(samples)
+
+
+async def listen(pair: DesktopPair, *codecs: str, mode: str = "view") -> tuple[Talker, str]:
+    """Begin to listen; return what is spoken."""
+    until = time.monotonic() + 15
+    while True:
+        talker = await Talker.open(pair, "audio", mode)
+        talker.say("listen", codecs=list(codecs))
+        playing = await talker.answer()
+        assert (playing["rate"], playing["channels"]) == (RATE, 2)
+        try:
+            async with asyncio.timeout(2):
+                await talker.hear()
+        except (EOFError, TimeoutError):  # what plays begins once the screen was drawn
+            assert time.monotonic() < until, "nothing is heard"
+            continue
+        return talker, playing["codec"]
+
+
+async def to_the_end(ears: Talker) -> None:
+    while True:
+        await ears.hear()
+
+
+async def test_a_tone_is_heard_as_it_is(pair: DesktopPair) -> None:
+    ears, codec = await listen(pair, "s16le")
+    assert codec == "s16le"
+    player = await Talker.open(pair, "exec")
+    command = ("pacat", "--raw", "--format=s16le", f"--rate={RATE}", "--channels=1")
+    playing = asyncio.create_task(player.run(*command, given=tone(3)))
+    heard = array.array("h")
+    for _ in itertools.repeat(None, int(6 / PIECE)):
+        frame = await ears.hear()
+        assert (frame.kind, frame.number) == (Kind.BYTES, 1)
+        piece = array.array("h", frame.payload)
+        if heard or max(piece) > 6_000:
+            heard += piece[::2]
+        if len(heard) > RATE:
+            break
+    assert loudness(heard[4800:], TONE) > 20 * loudness(heard[4800:], 660)
+    assert (await playing).end["status"] == 0
+
+
+async def test_it_is_made_small_for_who_understands_that(pair: DesktopPair) -> None:
+    ears, codec = await listen(pair, "opus", "s16le")
+    assert codec == "opus"
+    begun = time.monotonic()
+    packets = [(await ears.hear()).payload for _ in range(100)]
+    # As fast as it plays, and a fraction of 3,840 bytes each.
+    assert 1 < time.monotonic() - begun < 6
+    assert max(map(len, packets)) < 1_000
+
+
+async def test_who_reads_nothing_hears_the_present_afterwards(pair: DesktopPair) -> None:
+    ears, _ = await listen(pair, "s16le")
+    await asyncio.sleep(3)
+    begun = time.monotonic()
+    pieces = 0
+    while time.monotonic() - begun < 2:
+        await ears.hear()
+        pieces += 1
+    # Two seconds are a hundred pieces; what waited on the way is bounded by the stream's window.
+    assert pieces < 100 + 160
+
+
+async def test_a_listener_says_nothing_but_that(pair: DesktopPair) -> None:
+    ears, _ = await listen(pair, "s16le")
+    await ears.carry(1, b"noise")
+    with pytest.raises(EOFError):
+        await to_the_end(ears)
+    deaf = await Talker.open(pair, "audio", "view")
+    deaf.say("run", command=["true"])
+    with pytest.raises(Fault) as refused:
+        await deaf.answer()
+    assert refused.value.code == "unknown_request"
