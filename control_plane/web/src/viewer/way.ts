@@ -15,6 +15,8 @@ export interface Way {
   ticket(mode: Mode, channel: string): Promise<{ url: string }>;
   /** Whether files can be reached that way. */
   files?: boolean;
+  /** Whether what the desktop plays can be heard that way. */
+  sound?: boolean;
   /** A stream has ended by itself: the session's phase may say why. */
   ended(): void;
   /** Whoever looks is not known any more. */
