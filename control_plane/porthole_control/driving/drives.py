@@ -112,9 +112,8 @@ class Drives:
             async with asyncio.timeout(within), one.turn:
                 if one.carrying is None:
                     await self._begin(right, one)
-                answer, data = await self._asked(one, make, raw)
+                answer, data = await self._asked(right.key, one, make, raw)
         except TimeoutError:
-            self._leave(right.key, one)
             raise Unanswered("The desktop has not answered in time.") from None
         except RemoteProtocolError as error:
             self._leave(right.key, one)
@@ -166,7 +165,9 @@ class Drives:
         name = f"drive {one.stream}"
         one.carrying = asyncio.create_task(self._carry(right.key, one), name=name)
 
-    async def _asked(self, one: _Drive, make: Callable[[int], drive.Request], raw: bytes) -> Found:
+    async def _asked(
+        self, key: _Key, one: _Drive, make: Callable[[int], drive.Request], raw: bytes
+    ) -> Found:
         assert one.carrying is not None
         request = make(one.leg.next_id)
         answering = asyncio.ensure_future(one.leg.ask(request, raw))
@@ -177,6 +178,8 @@ class Drives:
                 return answering.result()
             raise _problem(one.carrying.result())
         finally:
+            if not answering.done():  # an answer that nobody waits for must be nobody else's
+                self._leave(key, one)
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
 
