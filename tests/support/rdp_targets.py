@@ -5,14 +5,19 @@ A target's seeds are what was recorded, cut so that the target understands it.
 """
 
 import contextlib
+import ssl
+import struct
 from collections.abc import Callable, Iterator, Mapping
 
+from porthole_contract.stream.pinning import pinned_tls
 from porthole_desktop.gate.faults import DesktopFault, ViewerFault
 from porthole_desktop.gate.rdp import ber, cleanpath, info, mcs, x224
 from porthole_desktop.gate.rdp.agreed import Agreed
 from porthole_desktop.gate.rdp.connect import rewrite_initial, rewrite_response
+from porthole_desktop.gate.rdp.dynamic import DISPLAY
 from porthole_desktop.gate.rdp.framing import LONGEST, Cutter
-from porthole_desktop.gate.rdp.opening import Browser
+from porthole_desktop.gate.rdp.opening import Browser, DesktopOpening, Native
+from porthole_desktop.gate.rdp.virtual import chunk
 from tests.support.rdp_recorded import MOST, Conversation, Way, begun, recorded
 
 Target = Callable[[bytes], object]
@@ -25,6 +30,20 @@ def _browser(data: bytes) -> None:
     opening = Browser(b"certificate")
     for at in range(0, len(data), 7):
         opening.feed(data[at : at + 7])
+
+
+def _native(data: bytes) -> None:
+    opening = Native(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    for at in range(0, len(data), 19):
+        opening.feed(data[at : at + 19])
+        if at == 0 and opening.asked is not None:
+            opening.agree()
+
+
+def _desktop_opening(data: bytes) -> None:
+    opening = DesktopOpening(pinned_tls(), "ab" * 32)
+    for at in range(0, len(data), 19):
+        opening.feed(data[at : at + 19])
 
 
 def _x224(data: bytes) -> None:
@@ -69,6 +88,8 @@ def _on_channel(way: Way, channel: int) -> Target:
 
     def target(data: bytes) -> None:
         made = begun()
+        if channel == _DYNAMIC:
+            made.say("<", mcs.data(mcs.SENT, 1002, channel, chunk(b"\x10\x01" + DISPLAY + b"\0")))
         for at in range(0, len(data), 300):
             made.say(way, mcs.data(kind, user, channel, data[at : at + 300]))
 
@@ -87,6 +108,8 @@ def _in_turns(data: bytes) -> None:
 
 TARGETS: Mapping[str, Target] = {
     "browser": _browser,
+    "native": _native,
+    "front": _desktop_opening,
     "x224": _x224,
     "confirm": _confirm,
     "initial": _initial,
@@ -105,6 +128,14 @@ TARGETS: Mapping[str, Target] = {
     "turns": _in_turns,
 }
 _NAMES = tuple(TARGETS)
+_EVENT = struct.Struct("<IHHHH")
+_INPUT = struct.pack("<HHHIBBHBBHHH", 46, 0x17, 1008, 66538, 0, 1, 28, 28, 0, 0, 2, 0)
+_LAYOUT = struct.pack("<IIII3i2I5I", 2, 56, 40, 1, 1, 0, 0, 1280, 720, 0, 0, 0, 100, 100)
+_MADE = {
+    "viewer-share": [_INPUT + _EVENT.pack(0, 4, 0, 30, 0) + _EVENT.pack(0, 0x8001, 0x9000, 5, 6)],
+    "viewer-dynamic": [struct.pack("<II", 58, 3) + b"\x30\x01" + _LAYOUT],
+}
+"""What was not recorded and is worth to begin with."""
 
 
 def throw(data: bytes) -> None:
@@ -120,6 +151,8 @@ def seeds() -> Iterator[bytes]:
     pdus = recorded()
     known = {
         "browser": [_request(pdus[0][1])],
+        "native": [x224.request() + b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03"],
+        "front": [pdus[1][1] + b"\x16\x03\x03\x00\x05\x02\x00\x00\x01\x03"],
         "x224": [pdus[0][1]],
         "confirm": [pdus[1][1]],
         "initial": [pdus[2][1]],
@@ -134,7 +167,7 @@ def seeds() -> Iterator[bytes]:
     }
     for number, name in enumerate(_NAMES):
         way = "<" if name.startswith("desktop") else ">"
-        for data in known.get(name) or _of(pdus, way, name):
+        for data in known.get(name) or (*_of(pdus, way, name), *_MADE.get(name, ())):
             yield bytes((number,)) + data
 
 
