@@ -45,7 +45,7 @@ routes = APIRouter(
     prefix="/api/v1",
     tags=["sessions"],
     dependencies=known_callers(),
-    responses=responses(401, 403, 404, 409, 422, 503),
+    responses=responses(400, 401, 403, 404, 409, 413, 422, 503),
 )
 
 
