@@ -20,15 +20,12 @@ class NewTicket(BaseModel):
 
     mode: Literal["control", "view"] = "control"
     channel: Annotated[
-        str | SkipJsonSchema[None],
-        Field(
-            pattern=_WORD, description="What is opened; left out: the screen, over its protocol."
-        ),
+        Annotated[str, Field(pattern=_WORD)] | SkipJsonSchema[None],
+        Field(description="What is opened; left out: the screen, over its protocol."),
     ] = None
     protocol: Annotated[
-        str | SkipJsonSchema[None],
+        Annotated[str, Field(pattern=_WORD)] | SkipJsonSchema[None],
         Field(
-            pattern=_WORD,
             description="What is spoken: on `rdp`, `rdcleanpath` as browsers do, or `rdp` with the"
             " gate's TLS inside the stream. Left out: what is usual on the channel.",
         ),
