@@ -98,14 +98,14 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         Stage("house", _pytest("tests/house", "tests/compat", *extra), 60, pytest=True),
         Stage("migration", _pytest("tests/migration", *extra), 60, pytest=True),
         _real(
-            *("integration", 600, "tests/integration", f"--ignore={on_an_api_server}", *extra),
+            *("integration", 900, "tests/integration", f"--ignore={on_an_api_server}", *extra),
             beside="integration",
         ),
         _real("api server", 600, on_an_api_server, *extra, beside="integration"),
         _real("chart", 120, "tests/chart", *extra),
-        _real("images", 300, "tests/images", *extra),
-        _real("e2e", 600, "e2e", *extra),
-        _real("cluster", 1200, "e2e", "-m", "cluster", *extra),
+        _real("images", 400, "tests/images", *extra),
+        _real("e2e", 1200, "e2e", *extra),
+        _real("cluster", 1500, "e2e", "-m", "cluster", *extra),
     )
 
 

@@ -31,7 +31,7 @@ def front(ports: list[int]) -> Front:
     return Front(ports, seed=1)
 
 
-@pytest.mark.parametrize("replicas", [2, 3])
+@pytest.mark.parametrize("replicas", [2])
 @pytest.mark.timeout(300)
 async def test_links_are_taken_over(home_folder: Path, replicas: int) -> None:
     home, machine = home_folder / f"over-{replicas}", home_folder / f"place-{replicas}"
@@ -99,7 +99,7 @@ async def _killed(some: Planes[Front], session: str) -> None:
     await some.start(held)
 
 
-@pytest.mark.parametrize("replicas", [2, 3])
+@pytest.mark.parametrize("replicas", [3])
 @pytest.mark.timeout(300)
 async def test_all_are_restarted_in_turn(home_folder: Path, replicas: int) -> None:
     home, machine = home_folder / f"roll-{replicas}", home_folder / f"rolled-{replicas}"
