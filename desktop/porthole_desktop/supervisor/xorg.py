@@ -74,7 +74,9 @@ class Xorg(Screen):
         # 20 means Xorg; the others are X servers of xrdp's own.
         way = {"lib": "libxup.so", "port": socket, "code": 20, "chansrvport": f"DISPLAY({number})"}
         logs = f"CHANSRV_LOG_PATH={self._front.folder / 'channels'}"
-        return (Part("xrdp-chansrv", ("env", logs, _CHANNELS)), self._front.part(way))
+        # It makes a folder for drives in its home, whether there are any or not.
+        home = f"HOME={self._front.folder}"
+        return (Part("xrdp-chansrv", ("env", logs, home, _CHANNELS)), self._front.part(way))
 
     async def settle(self, display: Display) -> None:
         """Wait until xorgxrdp, which begins with 800x600, has made the screen's own size."""
