@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from porthole_contract.stream.channels import SERVED
 from porthole_contract.stream.grant import Issuer
 from tests.support.api_server import ApiServer
 from tests.support.chart_values import WAYS
@@ -110,7 +111,7 @@ def test_keys_are_made_once_and_kept(api_server: ApiServer, system: str):
     known = Issuer.model_validate(issuer)
     known.key()
     assert known.key_id.startswith("agent-")
-    assert set(known.channels) == {"vnc", "control"}
+    assert set(known.channels) == set(SERVED)
 
     # One that lost an entry gets new ones, and no other is touched.
     api_server.kubectl(

@@ -8,6 +8,7 @@ with RdpClient(Path(folder)) as client:
 import contextlib
 import itertools
 import os
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -35,9 +36,8 @@ class RdpClient:
             ],
             stderr=self._log,
         )
-        socket = Path("/tmp/.X11-unix") / f"X{self.display[1:]}"
         until = time.monotonic() + 15
-        while not socket.exists():
+        while not _answers(Path("/tmp/.X11-unix") / f"X{self.display[1:]}"):
             assert time.monotonic() < until, self.log()
             time.sleep(0.02)
         self._env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DISPLAY": self.display}
@@ -50,8 +50,8 @@ class RdpClient:
     def __exit__(self, *_: object) -> None:
         self.disconnect()
         for process in (*self._clipboard, self._xvfb):
-            process.kill()
-            process.wait()
+            process.terminate()  # one that is killed leaves its socket and its lock
+            process.wait(10)
         self._log.close()
 
     def connect(
@@ -152,3 +152,13 @@ def paste(env: dict[str, str]) -> str:
         done = subprocess.run(command, env=env, check=False, capture_output=True, timeout=3)
         return done.stdout.decode()
     return ""
+
+
+def _answers(path: Path) -> bool:
+    """Whether an X server listens there."""
+    with socket.socket(socket.AF_UNIX) as end:
+        try:
+            end.connect(str(path))
+        except OSError:
+            return False
+    return True
