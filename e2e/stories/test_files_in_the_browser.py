@@ -126,7 +126,7 @@ async def test_files_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         browser = await enter(chromium(f"--host-resolver-rules={to_line}"))
         me = await Console.open(browser, "files")
         await enter(me.shot_if_it_fails())
-        await me.sign_in(instance.link)
+        await me.sign_in(instance.another_link())
         session = await me.new_session("desktop")
         await me.until_state("open", within=60)
         home = Desktop.of(session).root / "home/user"

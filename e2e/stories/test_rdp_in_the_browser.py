@@ -40,7 +40,7 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
             "console",
             lambda said: refused.append(said.text) if "Content Security" in said.text else None,
         )
-        await me.sign_in(instance.link)
+        await me.sign_in(instance.another_link())
         assert not [url for url in asked if "rdp-" in url or url.endswith(".wasm")]
         session = await me.new_session("rdp")
         await me.until_state("open", within=60)

@@ -46,7 +46,7 @@ async def test_a_tone_is_heard(instance: Instance) -> None:
         me = await Console.open(browser, "sound")
         async with me.shot_if_it_fails(), api(instance.url, instance.admin_token()) as mine:
             await me.page.add_init_script(_EARS)
-            await me.sign_in(instance.link)
+            await me.sign_in(instance.another_link())
             session = await me.new_session("desktop")
             await me.until_state("open", within=60)
             (Desktop.of(session).root / "home/user/tone").write_bytes(tone(20))

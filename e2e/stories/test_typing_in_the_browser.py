@@ -40,7 +40,7 @@ async def test_typing_in_the_browser(instance: Instance) -> None:
         browser = await enter(chromium(f"--host-resolver-rules={to_line}"))
         me = await Console.open(browser, "typing")
         await enter(me.shot_if_it_fails())
-        await me.sign_in(instance.link)
+        await me.sign_in(instance.another_link())
         session = await me.new_session("desktop")
         await me.until_state("open", within=60)
         desktop = Desktop.of(session)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.support.ports import free_port
 
 PROGRAM = Path(sys.executable).parent / "porthole"
@@ -144,6 +146,12 @@ class Instance:
     def token(self, name: str, *more: str) -> str:
         """Make a token by the command line; its last line is the token."""
         return self.porthole("token", "create", "--name", name, *more).splitlines()[-1]
+
+    def another_link(self) -> str:
+        """Return a link that signs in, for the one that was printed is good once."""
+        bearer = {"Authorization": f"Bearer {self.admin_token()}"}
+        made = httpx.post(f"{self.url}/api/v1/sign-in-links", headers=bearer, timeout=15)
+        return str(made.raise_for_status().json()["url"])
 
     def admin_token(self) -> str:
         """Return the administrator's own token."""
