@@ -143,6 +143,7 @@ class Builder:
     def _top(self, recipe: Recipe, path: Path, work: Path) -> list[Made]:
         assert recipe.user is not None, "an image is run as somebody"
         made = [*wheel.parts(path, recipe), *accounts(recipe.user)]
+        made += [Made(one, b"") for one in recipe.empty]
         if recipe.ours:
             made += wheel.skeleton()
         python = [one for one in made if one.path.startswith("opt/")]

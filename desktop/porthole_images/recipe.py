@@ -40,7 +40,8 @@ class Recipe(_Part):
 
     `below`: the recipe whose Debian packages it stands on. `templates`: the built-in
     templates whose packages it has; `packages`: further ones. `extras` and `ours`: the parts
-    of our distribution, and the packages of its wheel, that it has in /opt/porthole.
+    of our distribution, and the packages of its wheel, that it has in /opt/porthole. `empty`:
+    files that have to be there, and have nothing in them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Recipe(_Part):
     templates: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     user: User | None = None
+    empty: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     ours: tuple[str, ...] = ()
     supervisor: bool = False

@@ -13,8 +13,10 @@ from porthole_images.recipe import TEMPLATES
 from tests.support.gate_setup import GateIdentity
 from tests.support.image_runner import MIB, SHARED, healthy, wait_until
 
+TERMINAL = {"name": "Terminal", "command": ["xterm"], "autostart": True}
 PROGRAMS = {
-    "desktop-vnc": [{"name": "Terminal", "command": ["xterm"], "autostart": True}],
+    "desktop-vnc": [TERMINAL],
+    "desktop-rdp": [TERMINAL],
     "desktop-browser": [
         {
             "name": "Chromium",
@@ -28,8 +30,18 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("name", ["desktop-vnc", "desktop-browser"])
-def test_a_desktop_is_drawn_behind_its_gate(name: str, rooted, runner, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("name", "speaks"),
+    [
+        ("desktop-vnc", ["vnc"]),
+        ("desktop-browser", ["vnc"]),
+        ("desktop-rdp", ["rdp"]),
+        ("desktop-rdp", ["vnc", "rdp"]),
+    ],
+)
+def test_a_desktop_is_drawn_behind_its_gate(
+    name: str, speaks: list[str], rooted, runner, tmp_path: Path
+):
     """Both containers of a session, from their images, share a folder of sockets and no more."""
     desktop, desktop_root = rooted(name)
     gate, gate_root = rooted("porthole-gate")
@@ -43,7 +55,13 @@ def test_a_desktop_is_drawn_behind_its_gate(name: str, rooted, runner, tmp_path:
         os.chown(folder, uid, gid)
         folder.chmod(mode)
     tmp_path.chmod(0o755)
-    config = {"version": 1, "programs": PROGRAMS[name], "gate_uid": SHARED, "stop_seconds": 3}
+    config = {
+        "version": 1,
+        "programs": PROGRAMS[name],
+        "protocols": speaks,
+        "gate_uid": SHARED,
+        "stop_seconds": 3,
+    }
     (told / "config.json").write_text(json.dumps(config))
     identity = GateIdentity.make(tmp_path / "gate")
     health = tmp_path / "health"
@@ -57,6 +75,7 @@ def test_a_desktop_is_drawn_behind_its_gate(name: str, rooted, runner, tmp_path:
         key=f"{place}/key.pem",
         listen="tcp:0.0.0.0:7443",
         health="unix:/run/gate/health.sock",
+        screens=speaks,
     )
     (tmp_path / "gate" / "config.json").write_text(json.dumps(settings))
     for path in (tmp_path / "gate").iterdir():
@@ -70,6 +89,7 @@ def test_a_desktop_is_drawn_behind_its_gate(name: str, rooted, runner, tmp_path:
             bind(str(told), "/run/porthole-config", execute=False),
             bind(str(shared), "/run/porthole", write=True, execute=False),
             bind(str(home), "/home/user", write=True),
+            scratch("/run/xrdp", MIB, "0700", uid=1000, gid=1000),
         ),
     )
     beside = runner.start(
@@ -166,7 +186,12 @@ def test_a_database_can_be_run_from_the_image_of_programs(rooted, runner):
 
 
 def test_templates_find_their_programs_in_their_images(rooted):
-    for template, name in (("desktop", "desktop-vnc"), ("browser", "desktop-browser")):
+    for template, name in (
+        ("desktop", "desktop-vnc"),
+        ("browser", "desktop-browser"),
+        ("rdp", "desktop-rdp"),
+        ("dual", "desktop-rdp"),
+    ):
         _, root = rooted(name)
         manifest = yaml.safe_load((TEMPLATES / f"{template}.yaml").read_text())
         for program in SessionTemplate.from_manifest(manifest).spec.programs:
