@@ -34,7 +34,7 @@ from porthole_operator.seen import Finding, Pod, Seen
 from porthole_operator.status import LOOK_AGAIN, spoken
 from porthole_operator.subject import Subject
 
-PATIENCE: Final = timedelta(seconds=1.5)
+PATIENCE: Final = timedelta(seconds=3)
 """A pod that is younger is not in trouble yet: clusters bind volumes and find nodes in that time.
 
 To say so and to take it back would be three writes for a start with a new home.
