@@ -18,12 +18,12 @@ from porthole_contract.errors import Refused, RemoteProtocolError
 from porthole_contract.stream import drive
 from porthole_contract.stream.channels import Mode
 from porthole_contract.stream.closing import CloseReason
-from porthole_contract.stream.control import Viewer
 from porthole_desktop.gate.admission import Admission
 from porthole_desktop.gate.config import Limits
 from porthole_desktop.gate.people import Pace
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.supervisor import Line, Supervisor
+from porthole_desktop.gate.viewed import Viewed
 
 _LONGEST_DEBT: Final = 0.5
 """Seconds that a request may have to wait for those before it; else it is refused."""
@@ -80,7 +80,7 @@ _FITS: Final[dict[type[drive.Request], type[drive.Answer]]] = {
 }
 
 
-class DriveStream:
+class DriveStream(Viewed):
     """One open stream on the channel `drive`.
 
     Args:
@@ -91,12 +91,8 @@ class DriveStream:
     """
 
     def __init__(self, viewer: Side, admission: Admission, since: datetime, around: Around) -> None:
-        self.id = admission.stream
-        self.mode = admission.mode
-        self.channel = admission.channel
-        self._since = since
+        super().__init__(viewer, admission, since, around.limits.stalled_seconds)
         self._around = around
-        self._viewer = viewer
         self._requests = drive.Pieces()
         self._answers = drive.Pieces()
         self._asked: drive.Request | None = None
@@ -106,7 +102,6 @@ class DriveStream:
         self._line: Line | None = None
         self._waiting = bytearray()
         self._unread = 0
-        self._stalled: asyncio.TimerHandle | None = None
         self._over = False
         self._opening = asyncio.get_running_loop().create_task(self._open())
 
@@ -115,17 +110,6 @@ class DriveStream:
         self._viewer.owner = self
         self._viewer.hold("opening")
         self._requests.feed(rest)
-
-    def describe(self) -> Viewer:
-        """Return what observers hear of it."""
-        return Viewer(
-            stream=self.id,
-            channel=self.channel,
-            mode=self.mode,
-            since=self._since,
-            sent=self._viewer.sent,
-            received=self._viewer.received,
-        )
 
     def set_mode(self, mode: Mode) -> None:
         """Change what the program may do; what it may no longer do is ended if under way."""
@@ -157,14 +141,9 @@ class DriveStream:
     def writable(self, side: Side, *, can: bool) -> None:
         """The program takes bytes, or does not."""
         del side
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+        self._takes(can=can)
         if can:
             self._give_room()
-        else:
-            seconds = self._around.limits.stalled_seconds
-            self._stalled = asyncio.get_running_loop().call_later(seconds, self._too_slow)
 
     def lost(self, side: Side) -> None:
         """The program is gone."""
@@ -288,7 +267,3 @@ class DriveStream:
         if self._line is not None and self._unread:
             self._line.used(self._unread)
         self._unread = 0
-
-    def _too_slow(self) -> None:
-        seconds = self._around.limits.stalled_seconds
-        self.close(CloseReason.VIEWER_STALLED, f"The viewer took nothing for {seconds:.0f} s.")

@@ -9,7 +9,7 @@ protocols stands here; `relay_rfb` and `relay_rdp` have the rest.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +19,12 @@ from typing import Final
 from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.stream.channels import Mode
 from porthole_contract.stream.closing import CloseReason
-from porthole_contract.stream.control import Viewer
 from porthole_desktop.gate.admission import Admission
 from porthole_desktop.gate.config import Limits
 from porthole_desktop.gate.people import Idleness, Pace
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.sockets import Unreachable, connect
+from porthole_desktop.gate.viewed import Viewed
 
 SETTLE: Final = 1.5
 """Seconds in which a change of rights takes effect, or the stream is closed."""
@@ -43,7 +43,7 @@ class Around:
     closed: Callable[["Stream", CloseReason, str], None]
 
 
-class Stream(ABC):
+class Stream(Viewed):
     """One open stream on a channel of the desktop.
 
     Args:
@@ -58,17 +58,12 @@ class Stream(ABC):
         self, viewer: Side, admission: Admission, since: datetime, around: Around, path: Path
     ) -> None:
         loop = asyncio.get_running_loop()
-        self.id = admission.stream
-        self.mode = admission.mode
-        self.channel = admission.channel
-        self._since = since
+        super().__init__(viewer, admission, since, around.limits.stalled_seconds)
         self._around = around
         self._path = path
-        self._viewer = viewer
         self._desktop: Side | None = None
         self._pace = Pace(around.limits.input_events_per_second, loop.time)
         self._over = False
-        self._stalled: asyncio.TimerHandle | None = None
         self._deadline = loop.call_later(around.limits.greeting_seconds, self._too_late)
         self._connecting = loop.create_task(self._connect())
 
@@ -79,17 +74,6 @@ class Stream(ABC):
             self._viewer.write(hello)
         if rest:
             self.received(self._viewer, rest)
-
-    def describe(self) -> Viewer:
-        """Return what observers hear of it."""
-        return Viewer(
-            stream=self.id,
-            channel=self.channel,
-            mode=self.mode,
-            since=self._since,
-            sent=self._viewer.sent,
-            received=self._viewer.received,
-        )
 
     def set_mode(self, mode: Mode) -> None:
         """Change what the viewer may do; in effect within `SETTLE` seconds."""
@@ -135,11 +119,7 @@ class Stream(ABC):
         else:
             other.hold("full")
         if side is self._viewer:
-            if self._stalled is not None:
-                self._stalled.cancel()
-            seconds = self._around.limits.stalled_seconds
-            loop = asyncio.get_running_loop()
-            self._stalled = None if can else loop.call_later(seconds, self._too_slow)
+            self._takes(can=can)
 
     def lost(self, side: Side) -> None:
         """One of the two is gone."""
@@ -219,7 +199,3 @@ class Stream(ABC):
             self.close(CloseReason.DESKTOP_UNREACHABLE, "The desktop did not greet in time.")
         else:
             self.close(CloseReason.VIEWER_PROTOCOL, "The viewer did not greet in time.")
-
-    def _too_slow(self) -> None:
-        seconds = self._around.limits.stalled_seconds
-        self.close(CloseReason.VIEWER_STALLED, f"The viewer took nothing for {seconds:.0f} s.")

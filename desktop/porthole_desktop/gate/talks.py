@@ -17,12 +17,12 @@ from typing import Any, Final
 from porthole_contract.errors import Refused
 from porthole_contract.stream.channels import Channel, Mode
 from porthole_contract.stream.closing import CloseReason
-from porthole_contract.stream.control import Viewer
 from porthole_desktop.gate.admission import Admission
 from porthole_desktop.gate.config import Limits
 from porthole_desktop.gate.people import Pace
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.supervisor import Line, Supervisor
+from porthole_desktop.gate.viewed import Viewed
 from porthole_desktop.supervisor import protocol
 from porthole_desktop.supervisor.protocol import Broken, Decoder, Frame, Kind
 
@@ -70,7 +70,7 @@ def _nothing() -> None:
 _UNKNOWN: Final = ("unknown_request", "This gate knows no such request.")
 
 
-class TalkStream:
+class TalkStream(Viewed):
     """One open stream on the channel `exec`, `files` or `audio`.
 
     Args:
@@ -97,11 +97,7 @@ class TalkStream:
         closed: Callable[["TalkStream", CloseReason, str], None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        self.id = admission.stream
-        self.mode = admission.mode
-        self.channel = admission.channel
-        self._since = since
-        self._viewer = viewer
+        super().__init__(viewer, admission, since, limits.stalled_seconds)
         self._rules = rules
         self._limits = limits
         self._supervisor = supervisor
@@ -114,7 +110,6 @@ class TalkStream:
         self._line: Line | None = None
         self._waiting = bytearray()
         self._unread = 0
-        self._stalled: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._over = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -128,17 +123,6 @@ class TalkStream:
         self._viewer.hold("opening")
         if rest:
             self.received(self._viewer, rest)
-
-    def describe(self) -> Viewer:
-        """Return what observers hear of it."""
-        return Viewer(
-            stream=self.id,
-            channel=self.channel,
-            mode=self.mode,
-            since=self._since,
-            sent=self._viewer.sent,
-            received=self._viewer.received,
-        )
 
     def set_mode(self, mode: Mode) -> None:
         """Change what the viewer may do, from its next request or byte on."""
@@ -178,14 +162,9 @@ class TalkStream:
     def writable(self, side: Side, *, can: bool) -> None:
         """The viewer takes bytes, or does not."""
         del side
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+        self._takes(can=can)
         if can:
             self._give_room()
-        else:
-            loop = asyncio.get_running_loop()
-            self._stalled = loop.call_later(self._limits.stalled_seconds, self._too_slow)
 
     def lost(self, side: Side) -> None:
         """The viewer is gone."""
@@ -296,7 +275,3 @@ class TalkStream:
     def _too_long(self) -> None:
         seconds = self._limits.program_seconds
         self.close(CloseReason.KICKED, f"The program was ended: it ran for {seconds:.0f} s.")
-
-    def _too_slow(self) -> None:
-        seconds = self._limits.stalled_seconds
-        self.close(CloseReason.VIEWER_STALLED, f"The viewer took nothing for {seconds:.0f} s.")
