@@ -12,7 +12,7 @@ from porthole_contract.names import slug
 from porthole_contract.session import Protocol, SessionSpec
 from porthole_contract.stream.channels import DESKTOPS, Channel
 from porthole_contract.stream.grant import Issuer
-from porthole_contract.template import FileRules
+from porthole_contract.template import ClipboardRules, FileRules
 
 
 def hostname(name: str, spec: SessionSpec) -> str:
@@ -55,12 +55,13 @@ def gate_config(
     desktop_uid: int,
     protocols: Iterable[str] = (Protocol.VNC,),
     files: FileRules | None = None,
+    clipboard: ClipboardRules | None = None,
     traceparent: str | None = None,
 ) -> dict[str, Any]:
     """Return the gate's `config.json`.
 
-    `desktop_uid` must own the desktop's sockets; `protocols` is what it speaks; `files` is which
-    way files may go; `traceparent` is what its start is a part of.
+    `desktop_uid` must own the desktop's sockets; `protocols` is what it speaks; `files` and
+    `clipboard` are which way those may go; `traceparent` is what its start is a part of.
     """
     config: dict[str, Any] = {
         "version": 1,
@@ -82,4 +83,10 @@ def gate_config(
         config["screens"] = screens
     if files is not None and files != FileRules():
         config["files"] = {"upload": files.upload, "download": files.download}
+    if clipboard is not None and clipboard != ClipboardRules():
+        config["clipboard"] = {
+            "upload": clipboard.upload,
+            "download": clipboard.download,
+            "most": clipboard.most,
+        }
     return config if traceparent is None else {**config, "traceparent": traceparent}

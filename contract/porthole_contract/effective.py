@@ -17,7 +17,13 @@ from porthole_contract.quantities import (
     parse_quantity,
 )
 from porthole_contract.session import Display, EnvVar, Protocol, ResourceList, SessionSpec
-from porthole_contract.template import Egress, FileRules, Program, SessionTemplateSpec
+from porthole_contract.template import (
+    ClipboardRules,
+    Egress,
+    FileRules,
+    Program,
+    SessionTemplateSpec,
+)
 
 T = TypeVar("T")
 
@@ -53,6 +59,7 @@ class Effective:
     packages: tuple[str, ...]
     egress: Egress
     files: FileRules
+    clipboard: ClipboardRules
     cpu_request: float
     cpu_limit: float
     memory_request: int
@@ -90,6 +97,7 @@ def resolve(spec: SessionSpec, template: SessionTemplateSpec) -> Effective:
         packages=template.packages,
         egress=template.egress,
         files=template.files,
+        clipboard=template.clipboard,
         cpu_request=cpu_request,
         cpu_limit=cpu_limit,
         memory_request=int(memory_request),

@@ -14,8 +14,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 from typing_extensions import TypeAliasType
 
 from porthole_contract.model import NO_NUL, Frozen
-from porthole_contract.quantities import Duration
+from porthole_contract.quantities import Duration, Quantity, format_bytes, parse_quantity
 from porthole_contract.session import Idle, Name, Protocol, ResourceList, Resources, SessionFields
+
+MOST_CLIPBOARD = 64 * 2**20
+"""Bytes; the most that a template may let pass at once. A gate has limits of its own."""
 
 
 class Profile(StrEnum):
@@ -79,6 +82,12 @@ class Program(Frozen):
     """The name of its icon in the desktop's theme."""
 
 
+def _some_bytes(limit: str) -> str:
+    if not 1 <= parse_quantity(limit) <= MOST_CLIPBOARD:
+        raise ValueError(f"must be between one byte and {format_bytes(MOST_CLIPBOARD)}")
+    return limit
+
+
 class FileRules(Frozen):
     """Which way files may go between a desktop's home and those outside it.
 
@@ -89,6 +98,27 @@ class FileRules(Frozen):
     """Whether files may be put into its home, renamed and deleted there."""
     download: StrictBool = True
     """Whether files may be taken out of its home. Their names can be seen in any case."""
+
+
+class ClipboardRules(Frozen):
+    """Which way texts and pictures may go by the clipboard, and how long they may be.
+
+    Programs are run from outside only where both may be: whoever runs one asks the desktop's
+    clipboard.
+    """
+
+    upload: StrictBool = True
+    """Whether what was copied elsewhere may be pasted in its desktops."""
+    download: StrictBool = True
+    """Whether what was copied in its desktops may be pasted elsewhere."""
+    limit: Annotated[Quantity, AfterValidator(_some_bytes)] | None = None
+    """The most bytes that go at once, such as `64Ki`. Left out: what a gate lets pass, `1Mi` of
+    text."""
+
+    @property
+    def most(self) -> int | None:
+        """Bytes; None: as many as a gate lets pass."""
+        return None if self.limit is None else int(parse_quantity(self.limit))
 
 
 class Limits(Frozen):
@@ -192,6 +222,8 @@ class SessionTemplateSpec(Frozen):
     """What its programs may reach over the network."""
     files: FileRules = FileRules()
     """Which way files may go between its home and those who use it."""
+    clipboard: ClipboardRules = ClipboardRules()
+    """Which way the clipboard may go between its desktops and those who use them."""
     idle: Idle = Idle()
     """What happens to a session that nobody uses, if it does not say so itself."""
     pod: Annotated[JsonObject, BeforeValidator(_small_json)] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import socket
+import struct
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 
 from porthole_contract.stream import control, drive
 from porthole_desktop.supervisor import protocol
-from tests.support.desktop_pair import DesktopPair, a_stream
+from tests.support.desktop_pair import DesktopPair, NotAdmitted, a_stream
 from tests.support.drive_client import DriveClient
 
 TERMINAL = ["xterm", "-u8", "-T", "Terminal", "-geometry", "90x20+0+30"]
@@ -131,6 +132,56 @@ async def test_a_clipboard_that_is_too_long_is_refused_in_words(pair: DesktopPai
     done, _ = await client.ask(drive.WriteClipboard, bytes=1, raw=b"x")
     assert isinstance(done, drive.Done)
     assert (await client.ask(drive.ReadClipboard))[1] == b"x"
+
+
+async def test_a_template_closes_the_clipboard_each_way_for_all(desktop: DesktopPair) -> None:
+    copied = "printf inside | xclip -i -selection clipboard\n"
+    for rules in ({"upload": False}, {"download": False, "most": 8}):
+        desktop.stop_gate()
+        desktop.start_gate(clipboard=rules)
+        await asyncio.to_thread(desktop.wait_healthy)
+        client, person = await focused(desktop), await desktop.view()
+        with pytest.raises(NotAdmitted) as caught:
+            await desktop.open(desktop.identity.request("exec", "control"))
+        assert caught.value.code == "programs_forbidden"
+        if "upload" in rules:
+            person.cut_text("outside")
+            refused, _ = await client.ask(drive.WriteClipboard, bytes=7, raw=b"outside")
+            await client.act(drive.TypeText(text=copied), QUIET)
+            await person.until(lambda c: "inside" in c.clipboard)
+            assert (await client.ask(drive.ReadClipboard))[1] == b"inside"
+        else:
+            await client.act(drive.TypeText(text=copied), QUIET)
+            refused, _ = await client.ask(drive.ReadClipboard)
+            await person.refresh()
+            assert person.clipboard == []
+            long, _ = await client.ask(drive.WriteClipboard, bytes=9, raw=b"too long!")
+            assert isinstance(long, drive.Failed)
+            assert long.code == "clipboard_too_long"
+            done, _ = await client.ask(drive.WriteClipboard, bytes=7, raw=b"outside")
+            assert isinstance(done, drive.Done)
+        assert isinstance(refused, drive.Failed)
+        assert refused.code == f"clipboard_{next(iter(rules))}_forbidden"
+        await desktop.close_streams()
+    desktop.stop_gate()
+    desktop.start_gate()
+    await asyncio.to_thread(desktop.wait_healthy)
+
+
+async def test_a_clipboard_of_a_hundred_megabytes_disturbs_nobody(pair: DesktopPair) -> None:
+    person, other = await pair.view(), await pair.view()
+    person.writer.write(struct.pack(">B3xi", 6, 100 * 2**20))
+    part = bytes(2**20)
+    for number in range(100):
+        person.writer.write(part)
+        if number % 10 == 0:
+            await other.refresh()
+    person.cut_text("short")
+    await person.refresh()
+    client = await driving(pair)
+    async with asyncio.timeout(20):
+        while (await client.ask(drive.ReadClipboard))[1] != b"short":
+            await asyncio.sleep(0.1)
 
 
 async def test_who_only_looks_can_do_nothing_else(pair: DesktopPair):

@@ -16,6 +16,7 @@ from porthole_desktop.gate.rdp.connect import Size
 from porthole_desktop.gate.rdp.desktop import DesktopParser
 from porthole_desktop.gate.rdp.dynamic import Dynamic
 from porthole_desktop.gate.rdp.viewer import Terms, ViewerParser
+from porthole_desktop.gate.ways import Ways
 
 _FOLDER = Path(__file__).parents[1] / "compat/rdp"
 Way = Literal[">", "<"]
@@ -55,7 +56,7 @@ class Conversation:
         self.people = People()
         self.sizes: list[int] = []
         self.agreed = Agreed(asked=1, may_use=self.may_use)
-        self.clipboard = Clipboard(self.agreed, self.clipboard_bytes)
+        self.clipboard = Clipboard(self.agreed, Ways(most=self.clipboard_bytes))
         dynamic = Dynamic(self.agreed, self.terms.most)
         self.viewer = ViewerParser(
             self.agreed,

@@ -47,7 +47,8 @@ from porthole_control.sessions.schemas import (
 )
 from porthole_control.streams import repository as streams
 from porthole_control.streams import tickets
-from porthole_control.streams.schemas import NewTicket, StreamOut, TicketOut
+from porthole_control.streams.schemas import ClipboardOut, NewTicket, StreamOut, TicketOut
+from porthole_control.templates import repository as templates
 
 routes = router("sessions")
 
@@ -264,10 +265,14 @@ async def create_ticket(
         origin=request.headers.get("origin") if principal.by_cookie else None,
         lifetime=parts.settings.ticket_lifetime,
     )
+    template = None
+    if session.template_digest is not None:
+        template = await templates.content(unit.connection, session.template_digest)
     sockets = f"ws{asked_at(request).removeprefix('http')}"
     out = TicketOut(
         ticket=ticket.text,
         url=f"{sockets}/api/v1/streams/{ticket.text}",
         expires_at=ticket.expires_at,
+        clipboard=ClipboardOut.of(template),
     )
     return JSONResponse(out.model_dump(mode="json"), 201)

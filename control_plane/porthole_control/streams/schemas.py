@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from porthole_contract.stream.channels import usual
+from porthole_contract.stream.drive import LARGEST_CLIPBOARD
+from porthole_contract.template import ClipboardRules, SessionTemplateSpec
 from porthole_control.streams.repository import Seen
 
 _WORD: Final = r"^[a-z][a-z0-9-]{0,31}$"
@@ -32,12 +34,28 @@ class NewTicket(BaseModel):
     ] = None
 
 
+class ClipboardOut(BaseModel):
+    """Which way the clipboard may go, as the session's template has it; its gate sees to that."""
+
+    upload: bool = Field(description="Whether what was copied elsewhere may be pasted in it.")
+    download: bool = Field(description="Whether what was copied in it may be pasted elsewhere.")
+    most: int = Field(description="Bytes of text that go at once.")
+
+    @classmethod
+    def of(cls, template: SessionTemplateSpec | None) -> "ClipboardOut":
+        """Return what a template says; one that nobody has told of forbids nothing."""
+        said = ClipboardRules() if template is None else template.clipboard
+        most = LARGEST_CLIPBOARD if said.most is None else min(said.most, LARGEST_CLIPBOARD)
+        return cls(upload=said.upload, download=said.download, most=most)
+
+
 class TicketOut(BaseModel):
     """The right to open one stream, once, for a few seconds."""
 
     ticket: str
     url: str = Field(description="The WebSocket to open, with the subprotocol `binary`.")
     expires_at: datetime
+    clipboard: ClipboardOut
 
 
 class StreamOut(BaseModel):

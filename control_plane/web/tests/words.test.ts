@@ -1,12 +1,31 @@
 import { describe, expect, it } from "vitest";
 
 import { bytes, count } from "../src/words/amounts.ts";
+import { forbids, tooLong } from "../src/words/clipboard.ts";
 import { verbs, why } from "../src/words/phases.ts";
 import { headline, tone } from "../src/words/story.ts";
 import { steps } from "../src/words/steps.ts";
 import { lasting, relative } from "../src/words/time.ts";
 
 const NOW = Date.UTC(2026, 0, 15, 12);
+
+describe("the clipboard", () => {
+  const rules = { upload: true, download: true, most: 10 };
+
+  it("says what a template forbids, and nothing else", () => {
+    expect(forbids(rules)).toBe("");
+    expect(forbids({ ...rules, upload: false })).toContain("nothing be pasted in");
+    expect(forbids({ ...rules, download: false })).toContain("nothing out");
+    expect(forbids({ ...rules, upload: false, download: false })).toContain("keeps the clipboard apart");
+  });
+
+  it("counts bytes, and the two at the end of a line", () => {
+    expect(tooLong("x".repeat(10), rules)).toBe("");
+    expect(tooLong("\u65e5\u672c\u8a9e1", rules)).toBe("");
+    expect(tooLong("\u65e5\u672c\u8a9e12", rules)).toContain("11 B, and 10 B is the most");
+    expect(tooLong("12345678\n9", rules)).toContain("too long");
+  });
+});
 
 describe("times", () => {
   it.each([

@@ -14,6 +14,7 @@ from porthole_contract.errors import Invalid
 from porthole_contract.stream.channels import Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.trace import TraceparentText
+from porthole_desktop.gate.ways import Ways
 
 VERSION = 1
 
@@ -71,6 +72,14 @@ class Files(_Settings):
     download: bool = True
 
 
+class Clipboard(_Settings):
+    """Which way the clipboard may go, and how much of it; None: as much as the gate lets pass."""
+
+    upload: bool = True
+    download: bool = True
+    most: Count | None = None
+
+
 class Config(_Settings):
     """The whole of it."""
 
@@ -94,8 +103,22 @@ class Config(_Settings):
     issuers: Annotated[tuple[Issuer, ...], Field(min_length=1, max_length=64)]
     limits: Limits = Limits()
     files: Files = Files()
+    clipboard: Clipboard = Clipboard()
     traceparent: TraceparentText | None = None
     """What its start is a part of, for whoever collects traces; None: nobody does."""
+
+    @property
+    def ways(self) -> Ways:
+        """Which way the clipboard goes, and how much of it, all in all."""
+        said, most = self.clipboard, self.limits.clipboard_bytes
+        most = most if said.most is None else min(most, said.most)
+        return Ways(upload=said.upload, download=said.download, most=most)
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether programs may be run from outside: whoever does carries all there is."""
+        ways = (self.files.upload, self.files.download)
+        return all((*ways, self.clipboard.upload, self.clipboard.download))
 
 
 def read(path: Path) -> Config:

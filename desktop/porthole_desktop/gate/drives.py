@@ -24,9 +24,20 @@ from porthole_desktop.gate.people import Pace
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.supervisor import Line, Supervisor
 from porthole_desktop.gate.viewed import Viewed
+from porthole_desktop.gate.ways import Ways
 
 _LONGEST_DEBT: Final = 0.5
 """Seconds that a request may have to wait for those before it; else it is refused."""
+
+
+NOT_OUT: Final = (
+    "clipboard_download_forbidden",
+    "This desktop's template lets nothing out by the clipboard.",
+)
+NOT_IN: Final = (
+    "clipboard_upload_forbidden",
+    "This desktop's template lets nothing in by the clipboard.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +46,14 @@ class Around:
 
     supervisor: Supervisor
     limits: Limits
+    ways: Ways
     pace: Pace
     used: Callable[[], None]
     closed: Callable[["DriveStream", CloseReason, str], None]
 
 
 def why_not(
-    request: drive.Request, mode: Mode, limits: Limits, debt: float
+    request: drive.Request, mode: Mode, limits: Limits, ways: Ways, debt: float
 ) -> tuple[str, str] | None:
     """Return why a request is not passed on, as code and sentence; None if it is. Pure.
 
@@ -49,15 +61,24 @@ def why_not(
         request: what is asked.
         mode: what the stream may do.
         limits: of the gate.
+        ways: which way the clipboard may go, and how much of it.
         debt: seconds until the desktop has taken what it was sent before.
     """
     if isinstance(request, drive.TakePicture):
         return None
     if mode is not Mode.CONTROL:
         return "view_only", "You may look at this desktop, not use it."
-    if isinstance(request, drive.WriteClipboard) and request.bytes > limits.clipboard_bytes:
-        return "clipboard_too_long", f"A clipboard holds {limits.clipboard_bytes} bytes here."
-    return _why_not_act(request, limits, debt) if isinstance(request, drive.Act) else None
+    if isinstance(request, drive.Act):
+        return _why_not_act(request, limits, debt)
+    if isinstance(request, drive.ReadClipboard):
+        return None if ways.download else NOT_OUT
+    if not ways.upload:
+        return NOT_IN
+    return _too_long(ways) if request.bytes > ways.most else None
+
+
+def _too_long(ways: Ways) -> tuple[str, str]:
+    return "clipboard_too_long", f"A clipboard holds {ways.most} bytes here."
 
 
 def _why_not_act(request: drive.Act, limits: Limits, debt: float) -> tuple[str, str] | None:
@@ -99,6 +120,7 @@ class DriveStream(Viewed):
         self._coming = 0  # raw bytes of a request that are still to come
         self._passes = True  # whether they pass
         self._answering = 0  # raw bytes of an answer that are still to come
+        self._gives = True  # whether they go to the program
         self._line: Line | None = None
         self._waiting = bytearray()
         self._unread = 0
@@ -173,7 +195,8 @@ class DriveStream(Viewed):
 
     def _ask(self, request: drive.Request) -> None:
         pace = self._around.pace
-        why = why_not(request, self.mode, self._around.limits, pace.debt())
+        around = self._around
+        why = why_not(request, self.mode, around.limits, around.ways, pace.debt())
         if isinstance(request, drive.WriteClipboard):
             self._coming = request.bytes
             self._requests.expect(request.bytes)
@@ -219,7 +242,8 @@ class DriveStream(Viewed):
                     self._answered(drive.read_answer(part))
                 else:
                     self._answering -= len(part)
-                    self._viewer.write(part)
+                    if self._gives:
+                        self._viewer.write(part)
                 if not self._answering:
                     self._asked = None
         except RemoteProtocolError as error:
@@ -236,13 +260,14 @@ class DriveStream(Viewed):
         fits = asked is not None and isinstance(answer, (_FITS[type(asked)], drive.Failed))
         if asked is None or not fits or answer.id != asked.id or self._coming:
             raise RemoteProtocolError("The desktop answers what nobody has asked.")
-        if isinstance(answer, drive.Clipboard):
-            most = self._around.limits.clipboard_bytes
-            if answer.bytes > most:
-                raise RemoteProtocolError(f"The desktop's clipboard is longer than {most} bytes.")
         if isinstance(answer, drive.Picture | drive.Clipboard):
             self._answering = answer.bytes
             self._answers.expect(answer.bytes)
+        ways = self._around.ways
+        self._gives = not (isinstance(answer, drive.Clipboard) and answer.bytes > ways.most)
+        if not self._gives:
+            code, message = _too_long(ways)
+            answer = drive.Failed(id=answer.id, code=code, message=message)
         self._viewer.write(drive.encode(answer))
 
     def roomy(self) -> None:

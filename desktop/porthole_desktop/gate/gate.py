@@ -70,6 +70,7 @@ class Gate:
         self._around_drives = AroundDrives(
             supervisor=self.supervisor,
             limits=config.limits,
+            ways=config.ways,
             pace=Pace(config.limits.input_events_per_second, loop.time),
             used=self.idleness.used,
             closed=self._closed,
@@ -77,6 +78,7 @@ class Gate:
         self._around = Around(
             desktop_uid=config.desktop_uid,
             limits=config.limits,
+            ways=config.ways,
             idleness=self.idleness,
             changed=self.changed,
             closed=self._closed,
@@ -101,11 +103,12 @@ class Gate:
         return admission
 
     def _check_room(self, channel: Channel) -> None:
-        limits, files = self.config.limits, self.config.files
-        if channel is Channel.EXEC and not (files.upload and files.download):
+        limits = self.config.limits
+        if channel is Channel.EXEC and not self.config.runs_programs:
             raise Refused(
                 "programs_forbidden",
-                "This desktop's template keeps files in or out, and so runs nobody's programs.",
+                "This desktop's template keeps files or the clipboard in or out, and so runs"
+                " nobody's programs.",
             )
         most, what = {
             Channel.EXEC: (limits.programs, "programs"),

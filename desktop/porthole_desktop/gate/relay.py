@@ -25,6 +25,7 @@ from porthole_desktop.gate.people import Idleness, Pace
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.sockets import Unreachable, connect
 from porthole_desktop.gate.viewed import Viewed
+from porthole_desktop.gate.ways import Ways
 
 SETTLE: Final = 1.5
 """Seconds in which a change of rights takes effect, or the stream is closed."""
@@ -38,6 +39,7 @@ class Around:
 
     desktop_uid: int
     limits: Limits
+    ways: Ways
     idleness: Idleness
     changed: Callable[[], None]
     closed: Callable[["Stream", CloseReason, str], None]

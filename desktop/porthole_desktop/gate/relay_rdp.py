@@ -160,7 +160,7 @@ class RdpStream(Stream):
         limits, may_use = self._around.limits, self.mode is Mode.CONTROL
         agreed = self._agreed = Agreed(asked, may_use=may_use)
         most = Size(limits.width, limits.height)
-        clipboard, dynamic = Clipboard(agreed, limits.clipboard_bytes), Dynamic(agreed, most)
+        clipboard, dynamic = Clipboard(agreed, self._around.ways), Dynamic(agreed, most)
         terms = Terms(most, None if may_use else self._door.size, password=self._password)
         self._parsers = (
             ViewerParser(agreed, terms, clipboard=clipboard, dynamic=dynamic, people=self),

@@ -71,16 +71,16 @@ class RfbStream(Stream):
                 side.release("greeting")
 
     def _parse(self, screen: Screen) -> tuple[ViewerParser, DesktopParser]:
-        limits = self._around.limits
+        limits, ways = self._around.limits, self._around.ways
         may_use = self.mode is Mode.CONTROL
         viewer = ViewerParser(
             screen,
-            largest_clipboard=limits.clipboard_bytes,
+            ways=ways,
             largest_screen=(limits.width, limits.height),
             may_use=may_use,
             people=self,
         )
-        desktop = DesktopParser(screen, largest_clipboard=limits.clipboard_bytes, may_use=may_use)
+        desktop = DesktopParser(screen, ways=ways, may_use=may_use)
         return viewer, desktop
 
     def _allow(self, *, may_use: bool) -> None:

@@ -141,6 +141,7 @@ def secret(recipe: Recipe, keys: Keys, start: Traceparent | None = None) -> dict
         desktop_uid=DESKTOP_UID,
         protocols=recipe.effective.protocols,
         files=recipe.effective.files,
+        clipboard=recipe.effective.clipboard,
         traceparent=None if start is None else str(start),
     )
     data = {

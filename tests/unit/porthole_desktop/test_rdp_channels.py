@@ -10,6 +10,7 @@ from porthole_desktop.gate.rdp.clipboard import Clipboard, Judged
 from porthole_desktop.gate.rdp.connect import Size
 from porthole_desktop.gate.rdp.dynamic import DISPLAY, Dynamic
 from porthole_desktop.gate.rdp.virtual import chunk
+from porthole_desktop.gate.ways import Ways
 
 READY, FORMATS, SEEN, ASK, GIVE, FOLDER, CAN, CONTENTS = 1, 2, 3, 4, 5, 6, 7, 8
 NOTHING = Judged()
@@ -31,8 +32,8 @@ def in_chunks(whole: bytes, size: int = 1600) -> list[bytes]:
     ]
 
 
-def clipboard(*, may_use: bool = True, most: int = 5000) -> Clipboard:
-    return Clipboard(Agreed(1, may_use=may_use), most)
+def clipboard(*, may_use: bool = True, most: int = 5000, **ways: bool) -> Clipboard:
+    return Clipboard(Agreed(1, may_use=may_use), Ways(most=most, **ways))
 
 
 @pytest.mark.parametrize("to_desktop", [True, False])
@@ -53,6 +54,33 @@ def test_who_only_looks_gets_no_text_and_nobody_waits_for_it(*, to_desktop: bool
     assert given == Judged(on=answer(GIVE, 2))
     ready = chunk(message(READY))
     assert judge(ready, to_desktop=to_desktop) == Judged(on=ready)
+
+
+@pytest.mark.parametrize("kept_in", [True, False])
+def test_what_a_template_forbids_goes_one_way_only(*, kept_in: bool) -> None:
+    ways = {"download": False} if kept_in else {"upload": False}
+    judge = clipboard(**ways).judge
+    formats, give = chunk(message(FORMATS, b"text")), chunk(message(GIVE, b"secret", 1))
+    ask = chunk(message(ASK, b"\r\0\0\0"))
+    closed = not kept_in  # the way that is closed, as `to_desktop`
+    assert judge(formats, to_desktop=closed) == Judged(back=answer(SEEN, 1))
+    assert judge(give, to_desktop=closed) == Judged(on=answer(GIVE, 2))
+    assert judge(ask, to_desktop=not closed) == Judged(back=answer(GIVE, 2))
+    assert judge(formats, to_desktop=not closed).on == formats
+    assert judge(give, to_desktop=not closed).on == give
+    assert judge(ask, to_desktop=closed).on == ask
+
+
+def test_a_hundred_megabytes_are_said_to_be_none_and_the_stream_goes_on() -> None:
+    subject, part = clipboard(), bytes(2**20)
+    head = message(GIVE)[:4] + struct.pack("<I", 100 * 2**20)
+    total = len(head) + 100 * 2**20
+    assert subject.judge(struct.pack("<II", total, 1) + head, to_desktop=True) == NOTHING
+    for flags in [0] * 99 + [2]:
+        said = subject.judge(struct.pack("<II", total, flags) + part, to_desktop=True)
+    assert said == Judged(on=answer(GIVE, 2))
+    ready = chunk(message(READY))
+    assert subject.judge(ready, to_desktop=True).on == ready
 
 
 @pytest.mark.parametrize("kind", [FOLDER, CONTENTS, 9, 10, 11])
@@ -80,7 +108,7 @@ def test_a_text_that_is_too_long_is_said_to_be_none() -> None:
 
 def test_a_text_that_is_under_way_comes_to_its_end() -> None:
     agreed = Agreed(1, may_use=True)
-    subject = Clipboard(agreed, 5000)
+    subject = Clipboard(agreed, Ways(most=5000))
     parts = in_chunks(message(GIVE, b"x" * 4000, 1))
     subject.judge(parts[0], to_desktop=True)
     agreed.may_use = False
@@ -102,7 +130,7 @@ def test_a_text_that_is_under_way_comes_to_its_end() -> None:
         chunk(message(CAN, b"")),
         chunk(message(CAN, struct.pack("<HHHHII", 2, 0, 1, 12, 2, 2))),
         struct.pack("<II", 8, 2) + message(READY),  # not the first
-        struct.pack("<II", 2**27, 1) + message(GIVE),
+        struct.pack("<II", 2**29, 1) + message(GIVE),
         struct.pack("<II", 9, 3) + message(READY),
         struct.pack("<II", 7, 3) + message(READY),
         struct.pack("<II", 8, 0x200003) + message(READY),  # compressed

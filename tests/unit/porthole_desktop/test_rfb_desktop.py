@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+import zlib
 from collections.abc import Iterable
 
 import pytest
@@ -13,16 +14,23 @@ from porthole_desktop.gate.rfb.desktop import DesktopParser
 from porthole_desktop.gate.rfb.encodings import RECTANGLES, Encoding
 from porthole_desktop.gate.rfb.pixels import PixelFormat
 from porthole_desktop.gate.rfb.screen import Screen
+from porthole_desktop.gate.ways import Ways
 
 FULL = PixelFormat(4, 3)
 BELL = b"\x02"
+SHORT = Ways(most=100)
+PACKED = zlib.compress(struct.pack(">I", 7) + b"secret\0")
 
 
 def parser(
-    *, may_use: bool = True, pixels: PixelFormat = FULL, encodings: Iterable[int] = RECTANGLES
+    *,
+    may_use: bool = True,
+    pixels: PixelFormat = FULL,
+    encodings: Iterable[int] = RECTANGLES,
+    ways: Ways = SHORT,
 ) -> DesktopParser:
     screen = Screen(640, 480, pixels, encodings={0, *map(int, encodings)})
-    return DesktopParser(screen, largest_clipboard=100, may_use=may_use)
+    return DesktopParser(screen, ways=ways, may_use=may_use)
 
 
 def passed(subject: DesktopParser, data: bytes) -> bytes:
@@ -97,7 +105,7 @@ MESSAGES = [
     struct.pack(">B3xIB", 248, 0x80000001, 4) + b"abcd",
     CAPS,
 ]
-CLIPBOARD = [cut_text(b"secret"), cut_text(b""), extended(1 << 28 | 1, b"secret")]
+CLIPBOARD = [cut_text(b"secret"), cut_text(b""), extended(1 << 28 | 1, PACKED)]
 
 
 @pytest.mark.parametrize("name", RECTS)
@@ -123,6 +131,18 @@ def test_somebody_who_only_looks_never_sees_the_clipboard(messages: list[bytes],
     for at in range(0, len(data), size):
         out += passed(subject, data[at : at + size])
     assert out == b"".join(m for m in messages if m not in CLIPBOARD)
+
+
+HAS, ASKS = extended(1 << 27 | 1), extended(1 << 25 | 1)
+
+
+def test_what_a_template_keeps_in_is_neither_given_nor_told_of() -> None:
+    kept = parser(ways=Ways(download=False, most=100))
+    assert passed(kept, b"".join([*CLIPBOARD, HAS, ASKS, CAPS]) + BELL) == ASKS + CAPS + BELL
+    open_ = parser(ways=Ways(upload=False, most=100))
+    assert passed(open_, b"".join([*CLIPBOARD, HAS, ASKS, CAPS])) == b"".join(
+        [*CLIPBOARD, HAS, CAPS]
+    )
 
 
 def test_an_announcement_cannot_carry_a_text() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+import zlib
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,13 @@ from porthole_desktop.gate.rfb.encodings import Encoding
 from porthole_desktop.gate.rfb.pixels import PixelFormat
 from porthole_desktop.gate.rfb.screen import Screen
 from porthole_desktop.gate.rfb.viewer import ViewerParser
+from porthole_desktop.gate.ways import Ways
 
 PIXELS = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 PIXELS_BGR = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 0, 8, 16)
 PIXELS_16 = struct.pack(">BBBBHHHBBB3x", 16, 16, 0, 1, 31, 63, 31, 11, 5, 0)
+
+SHORT = Ways(most=100)
 
 
 class People:
@@ -30,17 +34,19 @@ class People:
         self.uses += 1
 
 
-def parser(*, may_use: bool = True, people: People | None = None) -> ViewerParser:
+def parser(
+    *, may_use: bool = True, people: People | None = None, ways: Ways = SHORT
+) -> ViewerParser:
     return ViewerParser(
         Screen(800, 600, PixelFormat(4, 3)),
-        largest_clipboard=100,
+        ways=ways,
         largest_screen=(1920, 1080),
         may_use=may_use,
         people=people or People(),
     )
 
 
-def passed(subject: ViewerParser, data: bytes) -> bytes:
+def passed(subject: ViewerParser, data: bytes | memoryview) -> bytes:
     return b"".join(map(bytes, subject.feed(data)))
 
 
@@ -72,6 +78,7 @@ def pointer(x: int, y: int, mask: int = 0) -> bytes:
     return struct.pack(">BBHH", 5, mask, x, y)
 
 
+PACKED = zlib.compress(struct.pack(">I", 5) + b"data\0")
 REQUEST = struct.pack(">BBHHHH", 3, 1, 0, 0, 800, 600)
 FENCE = struct.pack(">B3xIB", 248, 1, 3) + b"abc"
 CONTINUOUS = struct.pack(">BBHHHH", 150, 1, 0, 0, 800, 600)
@@ -84,7 +91,7 @@ USING = [
     pointer(1, 2, 1),
     cut_text(b"hello"),
     cut_text(b""),
-    extended(1 << 28 | 1, b"data"),
+    extended(1 << 28 | 1, PACKED),
     resize(1024, 768),
 ]
 
@@ -147,6 +154,38 @@ def test_the_size_of_a_pixel_may_change_only_before_updates_are_asked_for() -> N
 def test_a_text_that_is_too_long_is_swallowed_and_the_stream_goes_on() -> None:
     assert passed(parser(), cut_text(b"x" * 101) + FENCE) == FENCE
     assert passed(parser(), extended(1 << 28, b"x" * 101) + FENCE) == FENCE
+
+
+HAS, ASKS, WHETHER = (extended(1 << bit | 1) for bit in (27, 25, 26))
+GIVES = [cut_text(b"hello"), extended(1 << 28 | 1, PACKED), HAS]
+
+
+def test_what_a_template_keeps_out_is_neither_given_nor_told_of() -> None:
+    kept = parser(ways=Ways(upload=False, most=100))
+    assert passed(kept, b"".join([*GIVES, ASKS, WHETHER, CAPS])) == ASKS + WHETHER + CAPS
+    kept = parser(ways=Ways(download=False, most=100))
+    assert passed(kept, b"".join([*GIVES, ASKS, WHETHER, CAPS])) == b"".join([*GIVES, CAPS])
+
+
+@pytest.mark.parametrize("flags", [0, 1, 1 << 25 | 1, 3 << 27, 9 << 25, 1 << 29 | 1, 1 << 31])
+def test_who_may_only_ask_gives_nothing_under_another_name(flags: int) -> None:
+    subject = parser(ways=Ways(upload=False, most=100))
+    assert passed(subject, extended(flags, PACKED) + FENCE) == FENCE
+
+
+def test_a_short_message_that_unpacks_to_a_long_text_is_swallowed() -> None:
+    bomb = zlib.compress(struct.pack(">I", 10**8) + b"x" * 10**6, 9)
+    subject = parser(ways=Ways(most=2000))
+    assert len(bomb) < 2000
+    assert passed(subject, extended(1 << 28 | 1, bomb) + FENCE) == FENCE
+    assert passed(subject, extended(1 << 28 | 1, b"no zlib") + FENCE) == FENCE
+
+
+def test_a_clipboard_of_a_hundred_megabytes_goes_by_and_the_stream_goes_on() -> None:
+    subject, part = parser(), memoryview(bytes(2**20))
+    assert passed(subject, struct.pack(">B3xi", 6, 100 * 2**20)) == b""
+    assert [passed(subject, part) for _ in range(100)] == [b""] * 100
+    assert passed(subject, FENCE) == FENCE
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
         desktop_uid=record.desktop_uid,
         protocols=(Protocol.VNC,) if template is None else template.protocols,
         files=None if template is None else template.files,
+        clipboard=None if template is None else template.clipboard,
         traceparent=None if record.start is None else str(record.start),
     )
 

@@ -827,6 +827,54 @@ export interface components {
             type: "click";
         };
         /**
+         * ClipboardOut
+         * @description Which way the clipboard may go, as the session's template has it; its gate sees to that.
+         */
+        ClipboardOut: {
+            /**
+             * Download
+             * @description Whether what was copied in it may be pasted elsewhere.
+             */
+            download: boolean;
+            /**
+             * Most
+             * @description Bytes of text that go at once.
+             */
+            most: number;
+            /**
+             * Upload
+             * @description Whether what was copied elsewhere may be pasted in it.
+             */
+            upload: boolean;
+        };
+        /**
+         * ClipboardRules
+         * @description Which way texts and pictures may go by the clipboard, and how long they may be.
+         *
+         *     Programs are run from outside only where both may be: whoever runs one asks the desktop's
+         *     clipboard.
+         */
+        ClipboardRules: {
+            /**
+             * Download
+             * @description Whether what was copied in its desktops may be pasted elsewhere.
+             * @default true
+             */
+            download?: boolean;
+            /**
+             * Limit
+             * @description The most bytes that go at once, such as `64Ki`. Left out: what a gate lets pass, `1Mi` of
+             *     text.
+             */
+            limit?: string | number | null;
+            /**
+             * Upload
+             * @description Whether what was copied elsewhere may be pasted in its desktops.
+             * @default true
+             */
+            upload?: boolean;
+        };
+        /**
          * CommandOut
          * @description A command, as it is in the queue.
          */
@@ -2236,6 +2284,14 @@ export interface components {
          */
         "SessionTemplateSpec-Input": {
             /**
+             * @description Which way the clipboard may go between its desktops and those who use them.
+             * @default {
+             *       "download": true,
+             *       "upload": true
+             *     }
+             */
+            clipboard?: components["schemas"]["ClipboardRules"];
+            /**
              * @description What a session gets that does not say otherwise.
              * @default {}
              */
@@ -2345,6 +2401,14 @@ export interface components {
          *     runtime (and an image recipe) needs. `pod` is passed to the pod's maker as it is.
          */
         "SessionTemplateSpec-Output": {
+            /**
+             * @description Which way the clipboard may go between its desktops and those who use them.
+             * @default {
+             *       "download": true,
+             *       "upload": true
+             *     }
+             */
+            clipboard?: components["schemas"]["ClipboardRules"];
             /**
              * @description What a session gets that does not say otherwise.
              * @default {}
@@ -2616,6 +2680,7 @@ export interface components {
          * @description The right to open one stream, once, for a few seconds.
          */
         TicketOut: {
+            clipboard: components["schemas"]["ClipboardOut"];
             /**
              * Expires At
              * Format: date-time

@@ -11,15 +11,17 @@
  * - the clipboard panel, by hand.
  */
 
+import { tooLong } from "../words/clipboard.ts";
 import { PASTE_KEY } from "./keys.ts";
 import type { Key } from "./viewer.ts";
+import type { ClipboardRules } from "./way.ts";
 
-/** The most text that is carried over by itself, in UTF-16 units. */
-const LONGEST = 1_000_000;
 /** How long the browser may take from Ctrl+V to its `paste` event. */
 const PASTE_MS = 80;
 
 export interface Desktop {
+  /** What may be carried over. */
+  readonly rules: ClipboardRules;
   paste(text: string): void;
   press(keys: readonly Key[]): void;
 }
@@ -29,6 +31,11 @@ export class ClipboardBridge {
   text = $state("");
   /** Whether reading this device's clipboard is permitted, may be asked for, or neither. */
   reading = $state<PermissionState>("denied");
+
+  /** Why the last text was not carried over; empty if it was. */
+  trouble = $state("");
+  /** Told when the person has pasted something that cannot be carried over. */
+  onrefused: () => void = () => {};
 
   /** What was copied in the desktop and could not be written here yet. */
   #owed: string | null = null;
@@ -48,28 +55,34 @@ export class ClipboardBridge {
 
   /** Something was copied in the desktop. */
   fromDesktop(text: string): void {
-    if (text.length > LONGEST) return;
+    if (!this.desktop.rules.download) return;
     this.#turn += 1;
-    this.text = text;
     this.#there = text;
+    this.trouble = tooLong(text, this.desktop.rules);
+    if (this.trouble) return;
+    this.text = text;
     this.#owed = text;
     void this.#pay();
   }
 
   /** The person sends a text: it is on both clipboards then, if they are in step. */
   send(text: string): void {
-    this.#toDesktop(text);
-    if (!this.synced) return;
+    if (!this.#toDesktop(text) || !this.synced) return;
     this.#owed = text;
     void this.#pay();
   }
 
-  #toDesktop(text: string): void {
+  /** Return whether it may go there. */
+  #toDesktop(text: string): boolean {
+    if (!this.desktop.rules.upload) return false;
+    this.trouble = tooLong(text, this.desktop.rules);
+    if (this.trouble) return false;
     this.#turn += 1;
     this.text = text;
     this.#there = text;
     this.#owed = null;
     this.desktop.paste(text);
+    return true;
   }
 
   /** Ask the person for the permission to read; call it from a click. */
@@ -113,7 +126,14 @@ export class ClipboardBridge {
       (event) => {
         if (this.#awaited === undefined) return;
         const text = event.clipboardData?.getData("text/plain") ?? "";
-        if (text && text !== this.#there && text.length <= LONGEST) this.#toDesktop(text);
+        const goes = !text || text === this.#there || this.#toDesktop(text);
+        if (!goes && this.trouble) {
+          // Pasting what was there before would look as if it had gone over.
+          clearTimeout(this.#awaited);
+          this.#awaited = undefined;
+          this.onrefused();
+          return;
+        }
         this.#pressPaste();
       },
       { signal },
@@ -152,7 +172,7 @@ export class ClipboardBridge {
       if (turn !== this.#turn) return;
       const isNew = text !== "" && text !== this.#here && text !== this.#there;
       this.#here = text;
-      if (isNew && text.length <= LONGEST) this.#toDesktop(text);
+      if (isNew) this.#toDesktop(text);
     } catch {
       this.reading = await permission();
     }

@@ -15,7 +15,7 @@ import {
   type Size,
   type Viewer,
 } from "./viewer.ts";
-import { absolute, type Way } from "./way.ts";
+import { absolute, OPEN, type ClipboardRules, type Way } from "./way.ts";
 
 /**
  * - `idle`: nothing to look at yet
@@ -41,6 +41,9 @@ export class Connection {
   attempts = $state(0);
   /** The picture as it was when the line broke. */
   lastFrame = $state.raw<HTMLCanvasElement | null>(null);
+
+  /** Which way the clipboard may go. */
+  clipboard = $state.raw<ClipboardRules>(OPEN);
 
   /** Told when text was copied in the desktop. */
   oncopy: (text: string) => void = () => {};
@@ -165,11 +168,12 @@ export class Connection {
   async #connect(run: number): Promise<void> {
     this.attempts += 1;
     try {
-      const [open, { url }] = await Promise.all([
+      const [open, { url, clipboard }] = await Promise.all([
         loadViewer(this.protocol),
         this.way.ticket(this.mode, this.protocol),
       ]);
       if (run !== this.#run) return;
+      this.clipboard = clipboard ?? OPEN;
       const patience = setTimeout(() => {
         if (run === this.#run) {
           this.#lost({ code: 1006, reason: "" }, "The desktop does not send a picture.");

@@ -9,10 +9,20 @@ export type Desktop = Pick<
   "id" | "name" | "protocol" | "phase" | "reason" | "message" | "agent" | "home" | "created_at"
 >;
 
+/** Which way the clipboard may go, and how many bytes of it. The gate sees to that; we say so. */
+export interface ClipboardRules {
+  upload: boolean;
+  download: boolean;
+  most: number;
+}
+
+/** What everybody may who was told nothing else. */
+export const OPEN: ClipboardRules = { upload: true, download: true, most: 2 ** 20 };
+
 /** The way to one desktop. */
 export interface Way {
   /** A new right to open one stream: the address of its WebSocket. Rejects with a Problem. */
-  ticket(mode: Mode, channel: string): Promise<{ url: string }>;
+  ticket(mode: Mode, channel: string): Promise<{ url: string; clipboard?: ClipboardRules }>;
   /** Whether files can be reached that way. */
   files?: boolean;
   /** Whether what the desktop plays can be heard that way. */

@@ -1,4 +1,4 @@
-"""The channel `cliprdr`: whose clipboard passes, how much of it, and what is said instead.
+"""The channel `cliprdr`: whose clipboard passes, which way, how much, and what is said instead.
 
 Messages that carry nothing pass always, so that the clipboard is ready when a viewer may use the
 desktop later. A side whose message is swallowed and who waits for an answer gets one from the
@@ -13,6 +13,7 @@ from typing import Final
 from porthole_desktop.gate.faults import DesktopFault, ViewerFault
 from porthole_desktop.gate.rdp.agreed import Agreed
 from porthole_desktop.gate.rdp.virtual import Chunk, Chunks, chunk
+from porthole_desktop.gate.ways import Ways
 
 _READY, _FORMATS, _FORMATS_SEEN, _ASK, _GIVE, _CAPABILITIES = 1, 2, 3, 4, 5, 7
 _NEVER: Final = frozenset({6, 8, 9, 10, 11})
@@ -47,12 +48,12 @@ class Clipboard:
 
     Args:
         agreed: says whether the viewer may use the desktop.
-        most: bytes; more does not pass at once.
+        ways: which way it may go, and how much at once.
     """
 
-    def __init__(self, agreed: Agreed, most: int) -> None:
+    def __init__(self, agreed: Agreed, ways: Ways) -> None:
         self._agreed = agreed
-        self._most = most
+        self._rules = ways
         self._ways = {True: _Way(Chunks(ViewerFault)), False: _Way(Chunks(DesktopFault))}
 
     @property
@@ -69,32 +70,36 @@ class Clipboard:
         way = self._ways[to_desktop]
         part = way.chunks.read(body)
         if part.first:
-            way.passes, way.at_end, instead = self._begin(part, way)
+            way.passes, way.at_end, instead = self._begin(part, way, to_desktop=to_desktop)
             body = instead or body
         way.under_way = not part.last
         if way.passes:
             return Judged(on=body)
         return way.at_end if part.last else Judged()
 
-    def _begin(self, part: Chunk, way: _Way) -> tuple[bool, Judged, bytes | None]:
+    def _begin(
+        self, part: Chunk, way: _Way, *, to_desktop: bool
+    ) -> tuple[bool, Judged, bytes | None]:
         """Return whether a message passes, what is said at its end if not, what passes for it."""
         if len(part.data) < _HEAD.size:
             raise way.chunks.fault("A message about the clipboard has no head.")
         kind, _, length = _HEAD.unpack_from(part.data)
         if not length <= part.total - _HEAD.size <= length + _PADDING:
             raise way.chunks.fault("A message about the clipboard is not as long as it says.")
-        may_use = self._agreed.may_use
+        may_use, rules = self._agreed.may_use, self._rules
+        may_give = may_use and rules.gives(to_desktop=to_desktop)
+        may_ask = may_use and rules.asks(to_desktop=to_desktop)
         if kind == _CAPABILITIES:
             return True, Judged(), self._capabilities(part, way)
         if kind in {_READY, _FORMATS_SEEN} and length <= _PADDING:
             return True, Judged(), None
         if kind == _FORMATS:
             seen = Judged(back=_message(_FORMATS_SEEN, _OK))
-            return may_use and part.total <= _LONGEST_FORMATS, seen, None
+            return may_give and part.total <= _LONGEST_FORMATS, seen, None
         if kind == _ASK:
-            return may_use, Judged(back=_message(_GIVE, _FAIL)), None
+            return may_ask, Judged(back=_message(_GIVE, _FAIL)), None
         if kind == _GIVE:
-            passes = may_use and length <= self._most
+            passes = may_give and length <= rules.most
             return passes, Judged(on=_message(_GIVE, _FAIL)), None
         if kind in _NEVER:
             return False, Judged(), None

@@ -6,7 +6,7 @@ from typing import Final
 
 from porthole_contract.errors import RemoteProtocolError
 
-LONGEST: Final = 64 * 2**20
+LONGEST: Final = 256 * 2**20
 """Bytes; a message that claims to be longer ends the stream."""
 _HEAD: Final = struct.Struct("<II")
 _FIRST, _LAST = 1, 2

@@ -14,6 +14,7 @@ from porthole_desktop.gate.rfb.encodings import Encoding
 from porthole_desktop.gate.rfb.flow import OVER, Flow, Grammar, Piece
 from porthole_desktop.gate.rfb.handshake import LONGEST_NAME
 from porthole_desktop.gate.rfb.screen import LARGEST_SIDE, Screen
+from porthole_desktop.gate.ways import Ways
 
 _UPDATE, _COLOURS, _BELL = 0, 1, 2
 _END_OF_CONTINUOUS_UPDATES, _FENCE = 150, 248
@@ -36,7 +37,7 @@ class DesktopParser:
 
     Args:
         screen: shared with the other direction.
-        largest_clipboard: bytes; a longer text does not pass.
+        ways: which way the clipboard may go, and how much of it.
         message: told the size of each message that is over.
     """
 
@@ -44,14 +45,14 @@ class DesktopParser:
         self,
         screen: Screen,
         *,
-        largest_clipboard: int,
+        ways: Ways,
         may_use: bool,
         message: Callable[[int], None] | None = None,
     ) -> None:
         self.may_use = may_use
         """Whether the viewer may get the clipboard."""
         self._screen = screen
-        self._largest_clipboard = largest_clipboard
+        self._ways = ways
         self._sizers: dict[int, Callable[[Rectangle], Grammar]] = {
             Encoding.RAW: self._raw,
             Encoding.COPY_RECT: self._copy,
@@ -86,8 +87,9 @@ class DesktopParser:
                 yield from cut_text(
                     flow,
                     kind,
-                    may_use=self.may_use,
-                    most=self._largest_clipboard,
+                    may_give=self.may_use and self._ways.gives(to_desktop=False),
+                    may_ask=self.may_use and self._ways.asks(to_desktop=False),
+                    most=self._ways.most,
                     fault=DesktopFault,
                 )
             elif kind == _FENCE:

@@ -16,6 +16,7 @@ from porthole_desktop.gate.rfb.encodings import RECTANGLES, admitted
 from porthole_desktop.gate.rfb.flow import OVER, Flow, Grammar, Piece
 from porthole_desktop.gate.rfb.pixels import LENGTH, PixelFormat
 from porthole_desktop.gate.rfb.screen import Screen
+from porthole_desktop.gate.ways import Ways
 
 _SET_PIXEL_FORMAT, _SET_ENCODINGS, _REQUEST = 0, 2, 3
 _KEY, _POINTER = 4, 5
@@ -33,7 +34,7 @@ class ViewerParser:
 
     Args:
         screen: shared with the other direction.
-        largest_clipboard: bytes; a longer text does not pass.
+        ways: which way the clipboard may go, and how much of it.
         largest_screen: width and height; a larger one is not asked for.
         people: told of keys and pointer.
         message: told the size of each message that is over.
@@ -43,14 +44,14 @@ class ViewerParser:
         self,
         screen: Screen,
         *,
-        largest_clipboard: int,
+        ways: Ways,
         largest_screen: tuple[int, int],
         may_use: bool,
         people: Input,
         message: Callable[[int], None] | None = None,
     ) -> None:
         self._screen = screen
-        self._largest_clipboard = largest_clipboard
+        self._ways = ways
         self._largest_screen = largest_screen
         self._people = people
         self._may_use = may_use
@@ -106,8 +107,9 @@ class ViewerParser:
                 yield from cut_text(
                     flow,
                     kind,
-                    may_use=self._may_use,
-                    most=self._largest_clipboard,
+                    may_give=self._may_use and self._ways.gives(to_desktop=True),
+                    may_ask=self._may_use and self._ways.asks(to_desktop=True),
+                    most=self._ways.most,
                     fault=ViewerFault,
                 )
             elif kind in messages:
