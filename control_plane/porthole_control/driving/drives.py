@@ -12,10 +12,8 @@ from typing import Final
 from uuid import UUID
 
 from porthole_contract.errors import Refused, RemoteProtocolError
-from porthole_contract.lifecycle import Phase
 from porthole_contract.stream import drive
 from porthole_contract.stream.channels import PROTOCOLS, Channel
-from porthole_control.agents import repository as agents
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.ids import new_id
 from porthole_control.driving.leg import DriveLeg, Found
@@ -23,7 +21,7 @@ from porthole_control.driving.story import Uses
 from porthole_control.errors import Conflict, TooMany, Unanswered, Unavailable
 from porthole_control.people.rules import Principal
 from porthole_control.sessions.repository import Session
-from porthole_control.streams import repository
+from porthole_control.streams import ours
 from porthole_control.streams.endings import AGENT_SILENT, GATE_REFUSED, SESSION_ENDED, Ending
 from porthole_control.streams.looking import Looking
 
@@ -145,22 +143,16 @@ class Drives:
         one.leg.leave()
 
     async def _begin(self, right: Right, one: _Drive) -> None:
-        session, principal = right.session, right.principal
         async with self._database.unit() as unit:
-            await repository.add(
-                unit.connection,
-                id=one.stream,
-                session_id=session.id,
-                owner=session.owner,
-                user_id=principal.user_id,
-                token_id=principal.token_id,
+            await ours.begin(
+                unit,
+                one.stream,
+                right.principal,
+                right.session,
                 channel=Channel.DRIVE,
                 protocol=PROTOCOLS[Channel.DRIVE][0],
                 mode=right.mode,
-                state="waiting",
-                agent_id=session.agent_id,
-                replica_id=self._replica,
-                created_at=unit.now,
+                replica=self._replica,
             )
         name = f"drive {one.stream}"
         one.carrying = asyncio.create_task(self._carry(right.key, one), name=name)
@@ -204,18 +196,8 @@ async def checked(unit: Unit, right: Right) -> Right:
         Conflict: it has ended, or does not run.
         Unavailable: its agent cannot be reached.
     """
-    session = right.session
-    if session.ended or session.phase == Phase.TERMINATING:
-        raise Conflict(SESSION_ENDED.name, SESSION_ENDED.sentence)
-    if session.phase != Phase.RUNNING:
-        raise Conflict(
-            "session_not_running", f"The session is {session.phase}; wait until it runs."
-        )
-    agent = None
-    if session.agent_id is not None:
-        agent = await agents.agent(unit.connection, session.agent_id)
-    if agent is None or not agent.linked:
-        raise Unavailable("The session's agent is out of reach.", retry_after=1)
+    ours.must_run(right.session)
+    await ours.must_be_reachable(unit, right.session)
     return right
 
 

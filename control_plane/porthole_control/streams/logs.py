@@ -12,7 +12,6 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from porthole_control.agents import repository as agents
 from porthole_control.api import known_callers, parts_of
 from porthole_control.db.database import Unit
 from porthole_control.db.ids import new_id
@@ -21,7 +20,7 @@ from porthole_control.people.rules import Principal, Scope
 from porthole_control.problems import responses
 from porthole_control.sessions import service as sessions
 from porthole_control.sockets import Gone
-from porthole_control.streams import repository
+from porthole_control.streams import ours
 from porthole_control.streams.endings import CLOSED, GATE_REFUSED, SESSION_ENDED, Ending
 from porthole_control.streams.looking import Looking
 
@@ -98,24 +97,9 @@ async def _begin(unit: Unit, principal: Principal, session_id: UUID, replica: UU
         raise Conflict(SESSION_ENDED.name, "The session has ended, and its logs with it.")
     if session.agent_id is None:
         raise Conflict("not_begun", "No agent has begun with the session yet.")
-    agent = await agents.agent(unit.connection, session.agent_id)
-    if agent is None or not agent.linked:
-        raise Unavailable("The session's agent cannot be reached.", retry_after=2)
+    await ours.must_be_reachable(unit, session)
     stream = new_id()
-    await repository.add(
-        unit.connection,
-        id=stream,
-        session_id=session.id,
-        owner=session.owner,
-        user_id=principal.user_id,
-        token_id=principal.token_id,
-        channel=CHANNEL,
-        mode="view",
-        state="waiting",
-        agent_id=session.agent_id,
-        replica_id=replica,
-        created_at=unit.now,
-    )
+    await ours.begin(unit, stream, principal, session, channel=CHANNEL, replica=replica)
     return stream
 
 

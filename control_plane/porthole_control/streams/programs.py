@@ -13,10 +13,8 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from porthole_contract.errors import RemoteProtocolError
-from porthole_contract.lifecycle import Phase
 from porthole_contract.stream import frames
 from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
-from porthole_control.agents import repository as agents
 from porthole_control.api import known_callers, parts_of
 from porthole_control.db.database import Unit
 from porthole_control.db.ids import new_id
@@ -28,7 +26,7 @@ from porthole_control.problems import responses
 from porthole_control.sessions import service as sessions
 from porthole_control.sessions.repository import Session
 from porthole_control.sockets import Gone
-from porthole_control.streams import repository
+from porthole_control.streams import ours
 from porthole_control.streams.endings import GATE_REFUSED, SESSION_ENDED, Ending
 
 MOST_BYTES: Final = 1024 * 1024
@@ -181,30 +179,18 @@ async def session_exec(
 
 
 async def _begin(unit: Unit, principal: Principal, session: Session, replica: UUID) -> UUID:
-    if session.ended or session.phase == Phase.TERMINATING:
-        raise Conflict(SESSION_ENDED.name, SESSION_ENDED.sentence)
-    if session.phase != Phase.RUNNING:
-        raise Conflict("session_not_running", f"The session is {session.phase}; wait for it.")
-    agent = None
-    if session.agent_id is not None:
-        agent = await agents.agent(unit.connection, session.agent_id)
-    if agent is None or not agent.linked:
-        raise Unavailable("The session's agent is out of reach.", retry_after=1)
+    ours.must_run(session)
+    await ours.must_be_reachable(unit, session)
     stream = new_id()
-    await repository.add(
-        unit.connection,
-        id=stream,
-        session_id=session.id,
-        owner=session.owner,
-        user_id=principal.user_id,
-        token_id=principal.token_id,
+    await ours.begin(
+        unit,
+        stream,
+        principal,
+        session,
         channel=Channel.EXEC,
         protocol=PROTOCOLS[Channel.EXEC][0],
         mode=Mode.CONTROL,
-        state="waiting",
-        agent_id=session.agent_id,
-        replica_id=replica,
-        created_at=unit.now,
+        replica=replica,
     )
     return stream
 
