@@ -21,8 +21,10 @@ from porthole_agent.gates import Commander, open_channel
 from porthole_agent.metrics import STREAM_BYTES, STREAMS, STREAMS_ENDED
 from porthole_agent.runtimes.port import Observation, Runtime
 from porthole_contract.errors import Refused
+from porthole_contract.lifecycle import Phase
 from porthole_contract.link.commands import ChangeStream, CloseStream, OpenStream
 from porthole_contract.link.reports import StreamRefused
+from porthole_contract.stream.channels import Channel
 from porthole_contract.stream.closing import CloseReason, websocket_close
 from porthole_contract.stream.grant import SigningKey
 from porthole_contract.stream.preface import Request
@@ -194,8 +196,7 @@ class Streams:
 
     async def _carry_channel(self, stream: _Stream, seen: Observation) -> None:
         item = stream.item
-        if seen.status.gate is None:
-            raise Refused("gate_not_ready", "The session is not running.")
+        fingerprint = await self._fingerprint(item, seen)
         request = Request(
             stream=item.stream,
             channel=item.channel,
@@ -208,10 +209,10 @@ class Streams:
             self._key,
             request,
             session=item.session,
-            fingerprint=seen.status.gate.fingerprint,
+            fingerprint=fingerprint,
             epoch=self._epoch,
         )
-        gate = self._gate(item.session, seen.status.gate.fingerprint)
+        gate = self._gate(item.session, fingerprint)
         gate.streams.add(item.stream)
         try:
             async with self._dial(item) as socket:
@@ -231,6 +232,14 @@ class Streams:
             if not gate.streams:
                 self._gates.pop(item.session, None)
                 self._run(gate.commander.stop())
+
+    async def _fingerprint(self, item: OpenStream, seen: Observation) -> str:
+        """Return what its gate is known by; whose files are wanted while it sleeps gets one."""
+        if seen.status.gate is not None:
+            return seen.status.gate.fingerprint
+        if item.channel == Channel.FILES and seen.status.phase is Phase.HIBERNATED:
+            return await self._runtime.lend_files(item.session)
+        raise Refused("gate_not_ready", "The session is not running.")
 
     async def _last_word(self, gate: _Gate, stream: UUID) -> tuple[str, str]:
         closed = await gate.commander.ending(stream, _LAST_WORD_WITHIN)

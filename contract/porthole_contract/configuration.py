@@ -4,7 +4,8 @@ Every runtime writes these two files; only addresses and users differ between th
 """
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from porthole_contract.effective import Effective
@@ -13,6 +14,11 @@ from porthole_contract.session import Protocol, SessionSpec
 from porthole_contract.stream.channels import DESKTOPS, Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.template import ClipboardRules, FileRules
+
+FILES_UNUSED: Final = timedelta(seconds=60)
+"""After so long without use, the files of a desktop that does not run are let go of."""
+FILES_LONGEST: Final = timedelta(hours=6)
+"""The longest that they are held at all; whoever goes on is served by the next."""
 
 
 def hostname(name: str, spec: SessionSpec) -> str:
@@ -45,6 +51,17 @@ def supervisor_config(
     }
 
 
+def shelf_config(*, gate_uid: int) -> dict[str, Any]:
+    """Return the supervisor's `config.json` while a desktop does not run and its files are used."""
+    return {
+        "version": 1,
+        "files_seconds": int(FILES_UNUSED.total_seconds()),
+        "sockets": "/run/porthole",
+        "gate_uid": gate_uid,
+        "stop_seconds": 1,
+    }
+
+
 def gate_config(
     session: UUID,
     fingerprint: str | None,
@@ -60,7 +77,8 @@ def gate_config(
 ) -> dict[str, Any]:
     """Return the gate's `config.json`.
 
-    `desktop_uid` must own the desktop's sockets; `protocols` is what it speaks; `files` and
+    `desktop_uid` must own the desktop's sockets; `protocols` is what it speaks (nothing: it does
+    not run, and only its files are served); `files` and
     `clipboard` are which way those may go; `traceparent` is what its start is a part of.
     """
     config: dict[str, Any] = {

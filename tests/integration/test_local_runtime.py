@@ -20,12 +20,15 @@ from porthole_agent.runtimes.local import keeper
 from porthole_agent.runtimes.local.containers import cgroup_folders
 from porthole_agent.runtimes.local.homes import attached
 from porthole_agent.runtimes.local.makers import container_name
+from porthole_contract import configuration
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
 from porthole_contract.template import PinnedTemplate
+from tests.support.desktop_pair import NotAdmitted
 from tests.support.leftovers import Leftovers
 from tests.support.local_runtime import CANNOT, Place, a_runtime, the_desktop
+from tests.support.talking import Talker
 
 pytestmark = pytest.mark.skipif(bool(CANNOT), reason=f"no desktops here: {CANNOT}")
 
@@ -101,6 +104,69 @@ async def test_a_desktop_is_drawn_typed_into_put_to_sleep_and_woken(folder):
             ("started", 3, 0),
             ("ended", 3, 0),
         ]
+
+
+@pytest.fixture
+def lent():
+    """Open streams to the files of sessions that sleep; all are closed at the end."""
+    talkers = []
+
+    async def files(place, session):
+        fingerprint = await place.runtime.lend_files(session)
+        talkers.append(Talker(*await place.stream(session, "files", fingerprint=fingerprint)))
+        return talkers[-1]
+
+    yield files
+    for talker in talkers:
+        talker.writer.transport.abort()
+
+
+async def test_files_of_one_that_sleeps_are_there_and_its_start_comes_first(
+    folder, lent, monkeypatch
+):
+    first = Place(folder)
+    await first.open()
+    session = await first.create(home="work")
+    with pytest.raises(Refused) as refusal:
+        await first.runtime.lend_files(session)
+    assert refusal.value.code == "session_not_asleep"
+    await first.until(session, Phase.RUNNING)
+    await first.apply(session, 2, home="work", desired="Hibernated")
+    await first.until(session, Phase.HIBERNATED)
+    # Two at once find the same one; no screen, no network, and nothing but files.
+    files, again = await asyncio.gather(lent(first, session), lent(first, session))
+    await files.write("kept", b"x" * 3_000_000)
+    assert len(await again.read("kept")) == 3_000_000
+    assert not {"Xvnc", "openbox"} & set(first.processes(session))
+    with pytest.raises(NotAdmitted) as denied:
+        await first.stream(session, fingerprint=await first.runtime.lend_files(session))
+    assert denied.value.code == "channel_not_served"
+    found = await first.now(session)
+    assert found is not None
+    assert (found.status.phase, found.status.gate) == (Phase.HIBERNATED, None)
+    await first.leave()
+
+    async with a_runtime(folder) as place:
+        # What an earlier agent had lent is taken back; and it ends by itself when nobody uses it.
+        await _until(lambda: not Leftovers.of(folder).loops)
+        monkeypatch.setattr(configuration, "FILES_UNUSED", timedelta(seconds=1))
+        files = await lent(place, session)
+        assert len(await files.read("kept")) == 3_000_000
+        await _until(lambda: not Leftovers.of(folder).loops)
+        assert await files.reader.read() == b""
+        monkeypatch.undo()
+        # A start meanwhile is not held up, and finds what was put in.
+        files = await lent(place, session)
+        await files.write("more", b"y")
+        await place.apply(session, 3, home="work")
+        await place.until(session, Phase.RUNNING)
+        assert await files.reader.read() == b""
+        assert place.inside(session, "cat ~/more; wc -c < ~/kept").stdout == "y3000000\n"
+        assert [event for event, *_ in place.journal(session)] == ["started", "stopped", "started"]
+        # Put to sleep and deleted while its files are used: nothing is left.
+        await place.apply(session, 4, home="work", desired="Hibernated")
+        await place.until(session, Phase.HIBERNATED)
+        await lent(place, session)
 
 
 async def test_what_runs_outlives_its_agent(folder):

@@ -37,6 +37,7 @@ from porthole_contract.stream.channels import PROTOCOLS, Channel
 from porthole_contract.stream.grant import Claims, SigningKey, issue, nonce
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
 from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
+from tests.support.desktop_pair import NotAdmitted
 from tests.support.rfb_client import RfbClient
 
 CANNOT = (
@@ -154,16 +155,23 @@ class Place:
                     await asyncio.wait_for(self._changed.wait(), 0.5)
 
     async def stream(
-        self, session: UUID, channel: str = "vnc", mode: str = "control"
+        self,
+        session: UUID,
+        channel: str = "vnc",
+        mode: str = "control",
+        *,
+        fingerprint: str | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a stream at the session's gate, as the agent does for a viewer."""
-        found = await self.now(session)
-        assert found is not None
-        assert found.status.gate is not None
+        if fingerprint is None:
+            found = await self.now(session)
+            assert found is not None
+            assert found.status.gate is not None
+            fingerprint = found.status.gate.fingerprint
         now = datetime.now(UTC)
         claims = Claims(
             session=session,
-            gate=found.status.gate.fingerprint,
+            gate=fingerprint,
             channel=channel,
             mode=mode,
             nonce=nonce(os.urandom(16)),
@@ -182,7 +190,9 @@ class Place:
         while (whole := decoder.feed(await reader.read(1))) is None:
             pass
         answer = read_answer(whole[0])
-        assert not isinstance(answer, Denied), answer
+        if isinstance(answer, Denied):
+            writer.close()
+            raise NotAdmitted(answer.error.code, answer.error.message)
         return reader, writer
 
     async def view(self, session: UUID, mode: str = "control") -> RfbClient:

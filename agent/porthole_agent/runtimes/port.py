@@ -211,6 +211,16 @@ class Runtime(Protocol):
             Refused: `session_unknown`, `gate_not_ready` or `gate_not_genuine`.
         """
 
+    async def lend_files(self, session: UUID) -> str:
+        """Have the files of a session that sleeps served; return its gate's fingerprint.
+
+        Returns when `connect_gate` finds that gate. It is there until nobody has used the files
+        for a while, and not when the session is started: that comes first.
+
+        Raises:
+            Refused: `session_unknown`, `session_not_asleep`, `no_files` or `gate_not_ready`.
+        """
+
     async def logs(self, session: UUID) -> str:
         """Return the last lines that a session's programs have logged.
 

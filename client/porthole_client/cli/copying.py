@@ -10,14 +10,23 @@ from typing import Final, Self, TypeVar
 
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.output import plain
-from porthole_client.errors import ClientError, FileFault, StreamLost, Unreachable
+from porthole_client.errors import (
+    ClientError,
+    Conflict,
+    FileFault,
+    StreamLost,
+    StreamRefused,
+    Unreachable,
+)
 from porthole_client.files import Entry, HomeFiles, Progress
 
 _TRIES: Final = 5
 _PAUSE: Final = 1.0
 _MEBI: Final = 2**20
 
-_FINAL: Final = frozenset({"session_ended", "session_not_running", "revoked", "kicked"})
+_FINAL: Final = frozenset({"session_ended", "revoked", "kicked"})
+_PASSING: Final = frozenset({"session_not_running", "session_not_asleep", "gate_not_ready"})
+"""What is said of a session that is being started, or put to sleep, in the middle of a copy."""
 T = TypeVar("T")
 
 
@@ -64,6 +73,7 @@ class Copy:
     files: int = 0
     size: int = 0
     _files: HomeFiles | None = None
+    _begun: bool = False
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def up(self, source: Path, path: str) -> None:
@@ -152,14 +162,19 @@ class Copy:
             try:
                 if self._files is None:
                     self._files = self._stack.enter_context(self.open())
-                return work(self._files)
-            except (StreamLost, Unreachable) as error:
+                done = work(self._files)
+                self._begun = True
+            except (StreamLost, Unreachable, StreamRefused, Conflict) as error:
                 self._files = None
                 tries += 1
-                if tries > _TRIES or error.code in _FINAL:
+                broke = isinstance(error, StreamLost | Unreachable)
+                again = broke or (self._begun and error.code in _PASSING)
+                if tries > _TRIES or error.code in _FINAL or not again:
                     raise
                 self.tell(f"{error} Going on in a moment.")
                 time.sleep(_PAUSE * tries)
+            else:
+                return done
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,6 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from porthole_contract.lifecycle import Phase
 from porthole_control.db.database import Database
 from porthole_control.db.doorbell import Bell, Doorbell
 from porthole_control.failpoints import failpoint
@@ -40,6 +39,7 @@ from porthole_control.streams.endings import (
 from porthole_control.streams.pump import Counts, Leg, pump
 from porthole_control.streams.rendezvous import Meeting, Rendezvous
 from porthole_control.streams.story import Story
+from porthole_control.streams.tickets import reachable
 
 logger = structlog.get_logger(__name__)
 
@@ -174,7 +174,7 @@ def _why_not(opened: repository.Opened, origin: str | None) -> Ending | None:
         return REVOKED
     if opened.session_ending:
         return SESSION_ENDED
-    if opened.session_phase != Phase.RUNNING:
+    if not reachable(opened.channel, opened.session_phase):
         return NOT_RUNNING
     if not opened.agent_linked:
         return AGENT_UNREACHABLE

@@ -69,6 +69,14 @@ def right_to(channel: str | None) -> Scope:
     return _RIGHTS.get(Channel(channel), Scope.CONNECT)
 
 
+def reachable(channel: str, phase: str) -> bool:
+    """Return whether a session in this phase can be reached on this channel (pure).
+
+    Files of one that sleeps are served as long as they are used.
+    """
+    return phase == Phase.RUNNING or (channel == Channel.FILES and phase == Phase.HIBERNATED)
+
+
 async def issue(
     unit: Unit,
     principal: Principal,
@@ -104,7 +112,7 @@ async def issue(
     what = opened(session.spec.get("protocol") or Protocol.VNC, channel, protocol, mode)
     if session.ended or session.phase == Phase.TERMINATING:
         raise Conflict("session_ended", "The session has ended.")
-    if session.phase != Phase.RUNNING:
+    if not reachable(what.channel, session.phase):
         raise Conflict(
             "session_not_running", f"The session is {session.phase}; look at it once it runs."
         )

@@ -16,6 +16,7 @@ from porthole_contract.stream.grant import Issuer, check_for, verify
 from porthole_contract.stream.preface import Request
 
 _SCREENS = frozenset(chain.from_iterable(DESKTOPS.values()))
+_ASLEEP = frozenset({Channel.CONTROL, Channel.FILES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Admissions:
         fingerprint: of its certificate.
         issuers: who may sign grants.
         most_nonces: how many used grants can be remembered.
-        screens: the channels on which the desktop is seen.
+        screens: the channels on which the desktop is seen; none: it does not run.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class Admissions:
         self._fingerprint = fingerprint
         self._issuers = {issuer.key_id: issuer for issuer in issuers}
         self._most_nonces = most_nonces
-        self._serves = SERVED.keys() - (_SCREENS - {*screens})
+        seen = {*screens}
+        self._serves = SERVED.keys() - (_SCREENS - seen) if seen else _ASLEEP
         self._used: dict[tuple[str, str], datetime] = {}
 
     def decide(self, request: Request, now: datetime) -> Admission:

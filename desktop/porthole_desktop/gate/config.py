@@ -94,10 +94,8 @@ class Config(_Settings):
     rfb: Path = Path("/run/porthole/rfb.sock")
     rdp: Path = Path("/run/porthole/rdp.sock")
     supervisor: Path = Path("/run/porthole/supervisor.sock")
-    screens: Annotated[tuple[Literal[Channel.VNC, Channel.RDP], ...], Field(min_length=1)] = (
-        Channel.VNC,
-    )
-    """The channels on which its desktop is seen."""
+    screens: tuple[Literal[Channel.VNC, Channel.RDP], ...] = (Channel.VNC,)
+    """The channels on which its desktop is seen; none: it does not run, only its files are here."""
     desktop_uid: Annotated[int, Field(ge=0, lt=2**32)]
     """Who owns the sockets of the desktop; others' are not opened."""
     issuers: Annotated[tuple[Issuer, ...], Field(min_length=1, max_length=64)]

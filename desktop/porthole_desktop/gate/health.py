@@ -75,6 +75,8 @@ class Health:
         return _response("200 OK" if well else "503 Service Unavailable")
 
     async def _answers_viewers(self) -> bool:
+        if not self._gate.config.screens:
+            return True
         if Channel.VNC not in self._gate.config.screens:
             return self._gate.supervisor.rdp is not None
         now = asyncio.get_running_loop().time()

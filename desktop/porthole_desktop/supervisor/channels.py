@@ -50,6 +50,8 @@ class Channel:
         self, number: int, send: Callable[[int, Kind, bytes], Coroutine[Any, Any, None]]
     ) -> None:
         self.number = number
+        self.used_at = asyncio.get_running_loop().time()
+        """When something last went over it, by the loop's clock."""
         self.over = asyncio.Event()
         """Set when nothing more comes and nothing more may be sent."""
         self._send = send
@@ -63,6 +65,7 @@ class Channel:
         Raises:
             Broken: it is no frame that may come.
         """
+        self.used_at = asyncio.get_running_loop().time()
         match frame.kind:
             case Kind.BYTES:
                 self._window.came(len(frame.payload))

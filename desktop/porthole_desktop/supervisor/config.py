@@ -36,7 +36,8 @@ class Config:
 
     `scale` is in percent of 96 dpi. `protocols` is what viewers speak. `gate_uid` is the only
     uid besides root that may speak on the socket (None: whoever can open it). `stop_seconds`
-    bounds a graceful stop.
+    bounds a graceful stop. `files_seconds`: there is no desktop, only files are served,
+    until nobody has used them for so long (None: a desktop).
     """
 
     title: str = "desktop"
@@ -53,6 +54,7 @@ class Config:
     sockets: Path = Path("/run/porthole")
     gate_uid: int | None = None
     stop_seconds: float = 6.0
+    files_seconds: int | None = None
 
 
 def read(path: Path) -> Config:
@@ -102,6 +104,7 @@ def parse(value: object) -> Config:
         sockets=Path(top.text("sockets", "/run/porthole", most=80)),
         gate_uid=top.integer("gate_uid", 0, 2**32, None),
         stop_seconds=top.integer("stop_seconds", 1, 120, 6),
+        files_seconds=top.integer("files_seconds", 1, 86400, None),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from . import config
 from .desktop import Desktop, close_inheritance
 from .log import Log
+from .shelf import Shelf
 
 WRONG_CONFIGURATION: Final = 78
 
@@ -29,4 +30,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _live(settings: config.Config, log: Log) -> int:
+    if settings.files_seconds is not None:
+        return await Shelf(settings, log).live()
     return await Desktop(settings, log, Log("program")).live()

@@ -15,6 +15,8 @@ from porthole_agent.runtimes.local.decide import (
     Become,
     Begin,
     Clear,
+    Lend,
+    Lent,
     Lose,
     MendGate,
     MendNetwork,
@@ -25,6 +27,7 @@ from porthole_agent.runtimes.local.decide import (
     changed,
     decide,
     lose,
+    may_lend,
     moved,
 )
 from porthole_agent.runtimes.local.record import Deletion, Record
@@ -248,6 +251,53 @@ class TestSleep:
         record = a_record(Phase.HIBERNATING, spec=ASLEEP)
         lost = lose(record, Reason.WINDOWS_LOST, "It was stopped.", NOW, counts=False)
         assert (lost.phase, lost.restarts) == (Phase.HIBERNATED, 0)
+
+
+class TestLent:
+    """Its files are used while it sleeps."""
+
+    ASKED, BEGUN = Lent(NOW + SECOND), Lent(NOW + SECOND, begun=True)
+
+    def asleep(self, **changes):
+        return a_record(phase=Phase.HIBERNATED, spec=ASLEEP, **changes)
+
+    def test_what_serves_them_is_started_and_left_alone(self):
+        record = self.asleep()
+        assert decide(record, seen(record, lent=self.ASKED), NOW) == Lend()
+        assert decide(record, alive(record, lent=self.BEGUN), NOW) == Wait(NOW + SECOND)
+
+    def test_what_an_earlier_agent_had_lent_is_cleared_first(self):
+        record = self.asleep()
+        assert decide(record, alive(record, lent=self.ASKED), NOW) == Clear(patience=False)
+        assert decide(record, alive(record), NOW) == Clear(patience=False)
+
+    @pytest.mark.parametrize("gone", ["desktop", "gate"])
+    def test_it_is_over_when_a_part_of_it_ends(self, gone):
+        record = self.asleep()
+        look = alive(record, lent=self.BEGUN, **{gone: False})
+        assert decide(record, look, NOW) == Clear(patience=True)
+
+    def test_it_is_over_at_its_deadline(self):
+        record = self.asleep()
+        look = alive(record, lent=self.BEGUN)
+        assert decide(record, look, NOW + SECOND) == Clear(patience=True)
+
+    def test_a_start_comes_first(self):
+        record = self.asleep().evolve(spec=a_spec())
+        assert decide(record, alive(record, lent=self.BEGUN), NOW) == Clear(patience=False)
+        assert isinstance(decide(record, seen(record, lent=self.ASKED), NOW), Begin)
+
+    def test_so_does_an_end(self):
+        record = self.asleep(deletion=Deletion(order=2))
+        action = decide(record, alive(record, lent=self.BEGUN), NOW)
+        assert isinstance(action, Become)
+        assert action.record.phase is Phase.TERMINATING
+
+    @pytest.mark.parametrize("phase", set(Phase) - {Phase.HIBERNATED})
+    def test_only_what_sleeps_lends(self, phase):
+        record = a_record(phase=phase, spec=ASLEEP)
+        assert not may_lend(record)
+        assert decide(record, seen(record, lent=self.ASKED), NOW) != Lend()
 
 
 class TestEnd:

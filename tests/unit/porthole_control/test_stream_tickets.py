@@ -2,8 +2,10 @@
 
 import pytest
 
+from porthole_contract.lifecycle import Phase
+from porthole_contract.stream.channels import Channel
 from porthole_control.errors import Conflict
-from porthole_control.streams.tickets import opened
+from porthole_control.streams.tickets import opened, reachable
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,13 @@ def test_what_is_opened(
     mode = "observe" if channel == "control" else "view"
     found = opened(desktop, channel, protocol, mode)
     assert (found.channel, found.protocol) == what
+
+
+@pytest.mark.parametrize("channel", [*Channel])
+@pytest.mark.parametrize("phase", [*Phase])
+def test_what_runs_is_reached_and_of_what_sleeps_its_files(channel: Channel, phase: Phase) -> None:
+    asleep = (channel, phase) == (Channel.FILES, Phase.HIBERNATED)
+    assert reachable(channel, phase) is (phase is Phase.RUNNING or asleep)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_a_whole_configuration_is_read() -> None:
         ),
         ({"programs": [{"name": "x", "command": ["a"], "icon": "i\ny"}]}, "icon"),
         ({"stop_seconds": 0}, "stop_seconds"),
+        ({"files_seconds": 0}, "files_seconds"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_its_path(

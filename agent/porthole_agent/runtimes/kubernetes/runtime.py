@@ -252,6 +252,11 @@ class KubernetesRuntime:
         """Connect to a session's gate; see the port."""
         return await gate.connect(self._api, self._known(session))
 
+    async def lend_files(self, session: UUID) -> str:
+        """Have the files of a session that sleeps served; see the port."""
+        self._known(session)
+        raise Refused("session_not_asleep", "Start the session to reach its files.")
+
     async def logs(self, session: UUID) -> str:
         """Return the last lines that a session's programs have logged; see the port."""
         return await gate.logs(self._api, self._known(session))

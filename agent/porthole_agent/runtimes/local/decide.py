@@ -28,12 +28,20 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True)
+class Lent:
+    """That a session's files are used while it sleeps: until when at most; whether it has begun."""
+
+    until: datetime
+    begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What is seen of a session at one moment.
 
     `desktop`, `gate`, `network`: its processes live. `remains`: something of it is left on
     this machine besides its record. `drawn`: its screen has been painted, says the gate.
-    `may_mend`: the last mending was long enough ago.
+    `may_mend`: the last mending was long enough ago. `lent`: its files are used, or asked for.
     `obstacle`: why it could not be begun now. `effective`: None if its spec is over a limit
     (the obstacle says so).
     """
@@ -44,6 +52,7 @@ class Seen:
     remains: bool = False
     drawn: bool = False
     may_mend: bool = True
+    lent: Lent | None = None
     obstacle: Obstacle | None = None
     effective: Effective | None = None
 
@@ -94,11 +103,16 @@ class MendNetwork:
 
 
 @dataclass(frozen=True, slots=True)
+class Lend:
+    """Start what serves its files while it sleeps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Nothing runs: leave a tombstone and remove the record."""
 
 
-Action = Wait | Become | Begin | Lose | Clear | MendGate | MendNetwork | Remove
+Action = Wait | Become | Begin | Lose | Clear | MendGate | MendNetwork | Lend | Remove
 
 
 def decide(record: Record, seen: Seen, now: datetime) -> Action:
@@ -175,6 +189,8 @@ def _ending(record: Record, seen: Seen, now: datetime) -> Record | None:
 
 def _at_rest(record: Record, seen: Seen, now: datetime) -> Action:
     """Pending or Hibernated: nothing runs, and it may last."""
+    if seen.lent is not None and may_lend(record):
+        return _lent(record, seen, now, seen.lent)
     if seen.desktop or seen.gate or seen.remains:
         return Clear(patience=False)
     if record.spec.desired is Desired.HIBERNATED:
@@ -189,6 +205,21 @@ def _at_rest(record: Record, seen: Seen, now: datetime) -> Action:
     return Begin(
         _begun(record.happen(event, Reason.STARTING, "Its desktop is starting.", now), now)
     )
+
+
+def may_lend(record: Record) -> bool:
+    """Return whether its files may be used while nothing runs: it sleeps, and is to."""
+    asleep = record.phase is Phase.HIBERNATED and record.spec.desired is Desired.HIBERNATED
+    return asleep and record.deletion is None
+
+
+def _lent(record: Record, seen: Seen, now: datetime, lent: Lent) -> Action:
+    if not lent.begun:
+        remains = seen.desktop or seen.gate or seen.remains
+        return Clear(patience=False) if remains else Lend()
+    if seen.desktop and seen.gate and now < lent.until:
+        return _wait(record, seen, now, lent.until)
+    return Clear(patience=True)
 
 
 def _on_its_way(record: Record, seen: Seen, now: datetime) -> Action:

@@ -22,6 +22,8 @@ from porthole_agent.runtimes.local.decide import (
     Become,
     Begin,
     Clear,
+    Lend,
+    Lent,
     Lose,
     MendGate,
     MendNetwork,
@@ -32,6 +34,7 @@ from porthole_agent.runtimes.local.decide import (
     changed,
     decide,
     lose,
+    may_lend,
     moved,
 )
 from porthole_agent.runtimes.local.gatewatch import GateWatch
@@ -42,6 +45,7 @@ from porthole_agent.runtimes.local.stage import Stage
 from porthole_agent.runtimes.local.status import observation, with_conditions
 from porthole_agent.runtimes.port import Home, Observation
 from porthole_contract.conditions import Reason
+from porthole_contract.configuration import FILES_LONGEST
 from porthole_contract.effective import Effective
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import OCCUPIED, Event, Phase
@@ -58,6 +62,8 @@ _LONGEST_WAIT: Final = 3600.0
 _MENDED_EVERY: Final = timedelta(seconds=2)
 _TRIED_AGAIN_AFTER: Final = 1.0
 _AFTER_A_BUG: Final = 5.0
+_LENT_WITHIN: Final = 15.0
+"""Seconds until whoever asks for the files of one that sleeps hears that it cannot be."""
 _ACTIVITY_STEP: Final = timedelta(seconds=15)
 """How much later the last activity must be before it is told."""
 
@@ -90,9 +96,12 @@ class Keeper:
         self._told: Observation | None = None
         self._told_home: Home | None = None
         self._saved = record
+        self._lent: Lent | None = None
+        self._lending: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
         self._saving = asyncio.Lock()
+        self._plain = {MendGate: self._mend_gate, Lend: self._lend, Remove: self._remove}
         self._task: asyncio.Task[None] | None = None
         self.looked = asyncio.Event()
         """Set when it has been looked at once: what is told of it is what was seen."""
@@ -160,9 +169,33 @@ class Keeper:
         failpoint("local.delete.recorded")
         self.wake()
 
+    async def lend(self) -> None:
+        """Have its files served while it sleeps; returns when its gate serves them.
+
+        Raises:
+            Refused: it does not sleep, has no files, or they cannot be served now.
+        """
+        if not may_lend(self.record):
+            phase = self.record.phase
+            raise Refused("session_not_asleep", f"The session is {phase}; try again in a moment.")
+        if not await asyncio.to_thread(self._site.image(self.record).exists):
+            raise Refused("no_files", "The session was never started; it has no files yet.")
+        lending = self._lending
+        if lending is None or (lending.done() and not self._stage.desktop_lives()):
+            lending = self._lending = asyncio.get_running_loop().create_future()
+            self._lent = Lent(until=_now() + FILES_LONGEST)
+        self.wake()
+        try:
+            async with asyncio.timeout(_LENT_WITHIN):
+                await asyncio.shield(lending)
+        except TimeoutError:
+            raise Refused("gate_not_ready", "Its files cannot be reached now.") from None
+
     async def end_windows(self, message: str) -> None:
         """End what runs and note that it is to be begun again; the keeper is stopped."""
         record = self.record
+        if self._lent is not None:
+            await self._clear(patience=True)
         if record.phase not in OCCUPIED - {Phase.TERMINATING}:
             return
         await self._clear(patience=True)
@@ -213,14 +246,12 @@ class Keeper:
                 await self._lose(record)
             case Clear(patience):
                 await self._clear(patience=patience)
-            case MendGate():
-                await self._mend_gate()
+            case MendGate() | Lend() | Remove():
+                await self._plain[type(action)]()
             case MendNetwork():
                 self._mended_at = now
                 await self._note("network_mended")
                 await self._stage.mend_network()
-            case Remove():
-                await self._remove()
         return 0.0
 
     def _moment(self) -> datetime:
@@ -236,7 +267,7 @@ class Keeper:
 
     def _pause(self, until: datetime | None, now: datetime) -> float:
         phase = self.record.phase
-        if phase in OCCUPIED:
+        if phase in OCCUPIED or self._lent is not None:
             longest = _LOOKED_AT_EVERY
         elif phase is Phase.FAILED or self.record.spec.desired is Desired.HIBERNATED:
             longest = _LONGEST_WAIT
@@ -263,6 +294,8 @@ class Keeper:
         if state is not None:
             self._viewers = sum(1 for viewer in state.viewers if viewer.channel != "control")
             self._active(_now() - timedelta(seconds=state.idle_seconds))
+            if state.drawn and self._lent is not None and self._lent.begun:
+                self._serves(None)
         may_mend = self._mended_at is None or _now() - self._mended_at >= _MENDED_EVERY
         return Seen(
             desktop=desktop,
@@ -271,6 +304,7 @@ class Keeper:
             remains=desktop or stage.remains(self._site.image(record)),
             drawn=state is not None and state.drawn,
             may_mend=may_mend,
+            lent=self._lent,
             obstacle=obstacle,
             effective=effective,
         )
@@ -356,7 +390,36 @@ class Keeper:
         failpoint("local.lose.recorded")
         await self._unwatch()
 
+    async def _lend(self) -> None:
+        assert self._lent is not None
+        self._lent = Lent(self._lent.until, begun=True)
+        try:
+            fingerprint = await asyncio.to_thread(self._stage.prepare, self.record)
+            self.record = self.record.evolve(fingerprint=fingerprint)
+            await self._stage.lend(self.record, self._site.image(self.record))
+        except (PortholeError, OSError) as error:
+            _log.warning("files_not_lent", session=str(self._session), error=str(error))
+            self._serves(Refused("files_unreachable", f"Its files cannot be reached. {error}"))
+            await self._clear(patience=False)
+            return
+        self._trusted = True
+        self._start_watch(self.record)
+
+    def _serves(self, why_not: Refused | None) -> None:
+        """Tell those who wait for its files that they are there, or why not."""
+        if self._lending is None or self._lending.done():
+            return
+        if why_not is None:
+            self._lending.set_result(None)
+        else:
+            self._lending.set_exception(why_not)
+            self._lending.exception()  # there may be nobody left who waits
+
     async def _clear(self, *, patience: bool) -> None:
+        if self._lent is not None and (self._lent.begun or not may_lend(self.record)):
+            why = "The session does something else now; try again in a moment."
+            self._serves(Refused("gate_not_ready", why))
+            self._lent = self._lending = None
         await self._unwatch()
         await self._stage.clear(self._site.image(self.record), patience=patience)
 

@@ -16,6 +16,8 @@ from porthole_contract.stream.grant import SigningKey
 
 MIB: Final = 2**20
 GATE_LIMITS: Final = Limits(cpu=1.0, cpu_request=0.1, memory=256 * MIB, tasks=64)
+SHELF_LIMITS: Final = Limits(cpu=1.0, cpu_request=0.1, memory=256 * MIB, tasks=64)
+"""Of what serves files while a desktop sleeps."""
 DESKTOP_TASKS: Final = 2048
 """A browser with many tabs has about a thousand."""
 SHARED_SIZE: Final = 4 * MIB
@@ -61,6 +63,17 @@ def desktop_identity(record: Record, effective: Effective) -> Identity:
     )
 
 
+def shelf_identity(record: Record) -> Identity:
+    """Return who serves its files to itself, while it sleeps."""
+    return Identity(
+        hostname=hostname(record),
+        uid=record.desktop_uid,
+        gid=record.desktop_uid,
+        shared_gid=record.gate_uid,
+        machine_id=record.session.hex,
+    )
+
+
 def gate_identity(record: Record) -> Identity:
     """Return who the gate is to itself."""
     return Identity(
@@ -72,6 +85,11 @@ def gate_identity(record: Record) -> Identity:
     )
 
 
+def shelf_config(record: Record) -> dict[str, Any]:
+    """Return the supervisor's `config.json` while it sleeps and its files are used."""
+    return configuration.shelf_config(gate_uid=record.gate_uid)
+
+
 def supervisor_config(record: Record, effective: Effective, stop_seconds: int) -> dict[str, Any]:
     """Return the supervisor's `config.json`."""
     return configuration.supervisor_config(
@@ -79,10 +97,11 @@ def supervisor_config(record: Record, effective: Effective, stop_seconds: int) -
     )
 
 
-def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
-    """Return the gate's `config.json`."""
+def gate_config(record: Record, key: SigningKey, *, asleep: bool = False) -> dict[str, Any]:
+    """Return the gate's `config.json`; of one that is `asleep` there are only files."""
     modes = {mode for served in SERVED.values() for mode in served}
     template = record.template.spec
+    protocols = (Protocol.VNC,) if template is None else template.protocols
     return configuration.gate_config(
         record.session,
         record.fingerprint,
@@ -90,7 +109,7 @@ def gate_config(record: Record, key: SigningKey) -> dict[str, Any]:
         listen="unix:/run/gate/gate.sock",
         health="unix:/run/gate/health.sock",
         desktop_uid=record.desktop_uid,
-        protocols=(Protocol.VNC,) if template is None else template.protocols,
+        protocols=() if asleep else protocols,
         files=None if template is None else template.files,
         clipboard=None if template is None else template.clipboard,
         traceparent=None if record.start is None else str(record.start),
@@ -149,6 +168,43 @@ def desktop_container(
             tasks=DESKTOP_TASKS,
         ),
         open_files=places.open_files,
+        sooner=500,
+    )
+
+
+def shelf_container(record: Record, places: Places, ourselves: Ourselves, kept: int) -> Container:
+    """Return what stands in for the desktop while it sleeps and its files are used.
+
+    It sees no network and none of the desktop's programs.
+    """
+    uid = record.desktop_uid
+    keep = [word for fd in range(3, 3 + kept) for word in ("--keep-fd", str(fd))]
+    return Container(
+        name=container_name(record.session, "desktop"),
+        hostname=hostname(record),
+        root=places.desktop_root,
+        uid=uid,
+        gid=uid,
+        groups=(record.gate_uid,),
+        args=(
+            *(ourselves.desktop_python, "-I", "-B", SUPERVISOR),
+            *("--config", "/run/porthole-config/config.json", *keep),
+        ),
+        env={"PATH": "/usr/bin:/bin", "HOME": HOME, "USER": USER, "LANG": "C.UTF-8"},
+        cwd="/",
+        mounts=(
+            bind("/usr"),
+            *(bind(path) for path in ourselves.desktop_paths),
+            *(bind(f"/etc/{name}") for name in places.etc),
+            scratch("/tmp", MIB),  # noqa: S108 - of the container
+            bind(ourselves.supervisor, SUPERVISOR),
+            bind(places.desktop_config, "/run/porthole-config", execute=False),
+            bind(places.sockets, "/run/porthole", write=True, execute=False),
+            volume(places.device, HOME),
+        ),
+        network=None,
+        limits=SHELF_LIMITS,
+        open_files=min(places.open_files, 4096),
         sooner=500,
     )
 

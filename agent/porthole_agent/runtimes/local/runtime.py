@@ -255,6 +255,14 @@ class LocalRuntime:
             raise Refused("gate_not_ready", "The session has not been started yet.")
         return await connect(keeper.stage.gate_folder, record.gate_uid, record.fingerprint)
 
+    async def lend_files(self, session: UUID) -> str:
+        """Have the files of a session that sleeps served; see the port."""
+        keeper = self._keeper(session)
+        await keeper.lend()
+        fingerprint = keeper.record.fingerprint
+        assert fingerprint is not None, "its gate has answered"
+        return fingerprint
+
     async def logs(self, session: UUID) -> str:
         """Return the last lines that a session's programs have logged; see the port."""
         return await asyncio.to_thread(self._keeper(session).stage.logs)

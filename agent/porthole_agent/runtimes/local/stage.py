@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from porthole_agent.failpoints import failpoint
 from porthole_agent.files import (
@@ -38,14 +38,17 @@ from porthole_agent.runtimes.local.makers import (
     gate_config,
     gate_container,
     gate_identity,
+    shelf_config,
+    shelf_container,
+    shelf_identity,
     supervisor_config,
 )
 from porthole_agent.runtimes.local.network import Network, this_machines_addresses
-from porthole_agent.runtimes.local.oci import configuration
+from porthole_agent.runtimes.local.oci import Container, configuration
 from porthole_agent.runtimes.local.ourselves import Ourselves
 from porthole_agent.runtimes.local.processes import CommandFailed, run
 from porthole_agent.runtimes.local.record import Record
-from porthole_agent.runtimes.local.rootfs import Tree, desktop_root, etc_names, gate_root
+from porthole_agent.runtimes.local.rootfs import Identity, Tree, desktop_root, etc_names, gate_root
 from porthole_contract.effective import Effective
 from porthole_contract.stream.grant import SigningKey
 from porthole_contract.template import EgressMode
@@ -180,6 +183,30 @@ class Stage:
             os.close(home)
         failpoint("local.create.settled")
 
+    async def lend(self, record: Record, image: Path) -> None:
+        """Start what serves the files of a home that is there; returns when it runs.
+
+        Raises:
+            PortholeError: some step failed; the caller clears.
+            OSError: the same.
+        """
+        home = homes.hold(image)
+        try:
+            device = await homes.attach(image)
+            await self._volumes(record)
+            places = self._places(device, ())
+            done = await asyncio.gather(
+                self._begin_gate(record, places, asleep=True),
+                self._begin_shelf(record, places, home),
+                return_exceptions=True,
+            )
+            for failure in done:
+                if failure is not None:
+                    raise failure
+            await homes.let_go(device)
+        finally:
+            os.close(home)
+
     async def mend_gate(self, record: Record) -> None:
         """Start the gate again beside a running desktop."""
         await self._house.runc.remove(self._gate)
@@ -218,19 +245,19 @@ class Stage:
             open_files=min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         )
 
-    def _write_desktop(self, record: Record, effective: Effective) -> None:
+    def _write_desktop(self, record: Record, identity: Identity, mode: EgressMode) -> None:
         folder = self._folder
-        identity = desktop_identity(record, effective)
-        _write_tree(folder / "desktop-root", desktop_root(identity, effective.egress.mode))
+        _write_tree(folder / "desktop-root", desktop_root(identity, mode))
         _make_folder(folder / "desktop-config", record.desktop_uid, 0o500)
-        config = supervisor_config(record, effective, self._house.stop_seconds)
-        _give(folder / "desktop-config" / "config.json", config, record.desktop_uid)
 
-    def _write_gate(self, record: Record) -> None:
+    def _tell_desktop(self, record: Record, config: dict[str, Any]) -> None:
+        _give(self._folder / "desktop-config" / "config.json", config, record.desktop_uid)
+
+    def _write_gate(self, record: Record, *, asleep: bool) -> None:
         folder = self._folder
         _write_tree(folder / "gate-root", gate_root(gate_identity(record)))
         _make_folder(folder / "gate-config", record.gate_uid, 0o500)
-        config = gate_config(record, self._house.key)
+        config = gate_config(record, self._house.key, asleep=asleep)
         _give(folder / "gate-config" / "config.json", config, record.gate_uid)
 
     async def _begin_network(self, effective: Effective) -> None:
@@ -239,11 +266,11 @@ class Stage:
             await self._network.make(ruleset(effective.egress, mine))
         failpoint("local.create.network-made")
 
-    async def _begin_gate(self, record: Record, places: Places) -> None:
-        await asyncio.to_thread(self._write_gate, record)
+    async def _begin_gate(self, record: Record, places: Places, *, asleep: bool = False) -> None:
+        await asyncio.to_thread(self._write_gate, record, asleep=asleep)
         container = gate_container(record, places, self._house.ourselves)
         lock = _must(take_lock(self._gate_lock), "gate")
-        log = _log(self._private / "gate.log")
+        log = _log(self._private / ("files.log" if asleep else "gate.log"))
         try:
             bundle = self._folder / "gate"
             bundle.mkdir(mode=0o700, exist_ok=True)
@@ -263,18 +290,37 @@ class Stage:
             if effective.egress.mode is not EgressMode.NONE:
                 await self._network.carry()
             failpoint("local.create.network-started")
-            await asyncio.to_thread(self._write_desktop, record, effective)
+            identity, mode = desktop_identity(record, effective), effective.egress.mode
+            await asyncio.to_thread(self._write_desktop, record, identity, mode)
+            config = supervisor_config(record, effective, self._house.stop_seconds)
+            await asyncio.to_thread(self._tell_desktop, record, config)
             keep = (lock, home, alive)
-            container = desktop_container(
-                record, effective, places, self._house.ourselves, len(keep)
-            )
-            bundle = self._folder / "desktop"
-            bundle.mkdir(mode=0o700, exist_ok=True)
-            await self._house.runc.start(self._desktop, bundle, configuration(container), keep, log)
+            ourselves = self._house.ourselves
+            container = desktop_container(record, effective, places, ourselves, len(keep))
+            await self._run_desktop(container, keep, log)
         finally:
             for fd in (alive, log, lock):
                 os.close(fd)
         failpoint("local.create.desktop-started")
+
+    async def _begin_shelf(self, record: Record, places: Places, home: int) -> None:
+        lock = _must(take_lock(self._desktop_lock), "desktop")
+        log = _log(self._shared / "files.log")  # the desktop's last words are not replaced
+        try:
+            identity = shelf_identity(record)
+            await asyncio.to_thread(self._write_desktop, record, identity, EgressMode.NONE)
+            await asyncio.to_thread(self._tell_desktop, record, shelf_config(record))
+            keep = (lock, home)
+            container = shelf_container(record, places, self._house.ourselves, len(keep))
+            await self._run_desktop(container, keep, log)
+        finally:
+            for fd in (log, lock):
+                os.close(fd)
+
+    async def _run_desktop(self, container: Container, keep: tuple[int, ...], log: int) -> None:
+        bundle = self._folder / "desktop"
+        bundle.mkdir(mode=0o700, exist_ok=True)
+        await self._house.runc.start(self._desktop, bundle, configuration(container), keep, log)
 
     # Down
 

@@ -28,7 +28,7 @@ def with_conditions(record: Record, seen: Seen, now: datetime) -> Record:
     ready = drawn and seen.gate and seen.desktop
     wanted = [
         _condition(ConditionType.SCHEDULED, True, Reason.ACCEPTED, ""),
-        _condition(ConditionType.GATE_READY, seen.gate, *_gate_words(record, seen)),
+        _condition(ConditionType.GATE_READY, _lets_in(seen), *_gate_words(record, seen)),
         _condition(ConditionType.READY, ready, record.reason, record.message),
     ]
     if record.home is not None:
@@ -79,8 +79,12 @@ def _condition(kind: ConditionType, status: bool, reason: str, message: str) -> 
     return kind, "True" if status else "False", reason, message
 
 
+def _lets_in(seen: Seen) -> bool:
+    return seen.gate and seen.lent is None  # while it sleeps there is nothing to be seen
+
+
 def _gate_words(record: Record, seen: Seen) -> tuple[str, str]:
-    if seen.gate:
+    if _lets_in(seen):
         return Reason.STARTING, "Its gate lets viewers in."
     return record.reason, "Its gate is not running."
 

@@ -32,6 +32,8 @@ const CONTENT = 1;
 const WAITING = 1 << 20;
 /** Close codes after which opening it again is of no use. */
 const FINAL = new Set([4001, 4002, 4003, 4005]);
+/** What is said of a session that is being started or put to sleep: it can be gone on with. */
+const PASSING = new Set(["session_not_running", "session_not_asleep", "gate_not_ready"]);
 
 export class Home {
   #socket: WebSocket;
@@ -55,7 +57,8 @@ export class Home {
     socket.onclose = (event) => {
       const [name, ...words] = event.reason.split(": ");
       const sentence = words.join(": ") || "The connection to the desktop was lost.";
-      this.#over = new (FINAL.has(event.code) ? Fault : Lost)(name || "lost", sentence);
+      const final = FINAL.has(event.code) && !PASSING.has(name ?? "");
+      this.#over = new (final ? Fault : Lost)(name || "lost", sentence);
       this.#wake?.();
     };
   }
@@ -67,7 +70,8 @@ export class Home {
       ({ url } = await way.ticket(mode, "files"));
     } catch (thrown) {
       const problem = asProblem(thrown);
-      throw new (problem.passing ? Lost : Fault)(problem.code, problem.sentence);
+      const passing = problem.passing || PASSING.has(problem.code);
+      throw new (passing ? Lost : Fault)(problem.code, problem.sentence);
     }
     const socket = new WebSocket(absolute(url), ["binary"]);
     const home = new Home(socket);
