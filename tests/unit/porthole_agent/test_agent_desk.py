@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from porthole_agent.desk import AT_ONCE, Desk
+from porthole_agent.desk import _CONTENT_WITHIN, AT_ONCE, Desk
 from porthole_contract.errors import Refused
 from porthole_contract.link.commands import TemplateContent
 from porthole_contract.link.reports import CommandResult, Outcome, WantTemplate
@@ -61,6 +61,15 @@ async def desk(place: Place, said: list[Any]) -> AsyncIterator[Desk]:
 async def settle() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def pass_by(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have it be later once all is under way, whatever this machine does meanwhile."""
+    await settle()
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + seconds)
+    await settle()
 
 
 async def test_a_command_is_carried_out_and_its_result_is_said(
@@ -204,13 +213,12 @@ async def test_the_content_of_an_unknown_template_is_asked_for(
 async def test_a_control_plane_that_has_forgotten_is_asked_for_the_content_again(
     desk: Desk, said: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("porthole_agent.desk._CONTENT_WITHIN", 0.02)
     pin = builders.a_pin()
     bare = pin.model_copy(update={"spec": None})
     desk.take(builders.a_command(1, builders.an_apply(template=bare)))
     await settle()
     desk.unlinked()
-    await asyncio.sleep(0.05)
+    await pass_by(monkeypatch, 2 * _CONTENT_WITHIN)
     assert said == [WantTemplate(digest=pin.digest)], "nobody could have answered"
     desk.linked(anew=True)
     assert said == 2 * [WantTemplate(digest=pin.digest)]
@@ -226,12 +234,10 @@ async def test_one_that_waits_no_longer_for_a_content_does_not_take_it_from_anot
 ) -> None:
     pin = builders.a_pin()
     bare = pin.model_copy(update={"spec": None})
-    monkeypatch.setattr("porthole_agent.desk._CONTENT_WITHIN", 0.01)
     desk.take(builders.a_command(1, builders.an_apply(session=1, template=bare)))
-    await settle()
-    monkeypatch.setattr("porthole_agent.desk._CONTENT_WITHIN", 5.0)
+    await pass_by(monkeypatch, 0.7 * _CONTENT_WITHIN)
     desk.take(builders.a_command(2, builders.an_apply(session=2, template=bare)))
-    await asyncio.sleep(0.03)
+    await pass_by(monkeypatch, 0.7 * _CONTENT_WITHIN)
     assert said[-1].outcome is Outcome.FAILED
     assert pin.spec is not None
     desk.content(TemplateContent(digest=pin.digest, spec=pin.spec))
