@@ -7,8 +7,8 @@ import pytest
 
 from porthole_operator import __main__ as program
 
-TLS = 256 * 1024
-"""Bytes that each connection takes at once."""
+LARGE = 24 * 1024 * 1024
+"""Bytes of a piece for which no room is left over in what this process has used before."""
 
 
 class _Info(ctypes.Structure):
@@ -37,10 +37,10 @@ def test_what_is_large_is_mapped_by_itself_also_after_some_was_given_back(
 
     def run(work: Coroutine[None, None, None]) -> None:
         work.close()
-        # Left to itself malloc would take the later ones from its heap.
-        libc.free(libc.malloc(TLS))
+        # Left to itself malloc takes such pieces from its heap as soon as one was given back.
+        libc.free(libc.malloc(LARGE))
         before = _mapped()
-        pieces = [libc.malloc(TLS) for _ in range(3)]
+        pieces = [libc.malloc(LARGE) for _ in range(3)]
         seen.append(_mapped() - before)
         for piece in pieces:
             libc.free(piece)
