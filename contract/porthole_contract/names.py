@@ -29,6 +29,9 @@ ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_FINGERPRINT = f"{GROUP}/gate-fingerprint"
 ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"
 """What the order that a session holds is a part of, as W3C Trace Context writes it."""
+ANNOTATION_FILES = f"{GROUP}/files-until"
+"""On a session that sleeps: its files are to be served, until this moment at the most (RFC 3339).
+On a pod: that this is all it does, and for which wish."""
 ANNOTATION_SHAPE = f"{GROUP}/shape"
 ANNOTATION_OWNERS = f"{GROUP}/owners"
 """On a namespace: whose sessions people may make in it besides their own, one line of

@@ -17,6 +17,7 @@ from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError
 from porthole_contract.lifecycle import Phase
 from porthole_contract.names import (
+    ANNOTATION_FILES,
     ANNOTATION_HOME_HOLDER,
     API_VERSION,
     OPERATOR,
@@ -42,10 +43,20 @@ from porthole_operator.desired.recipe import Recipe, shape_of
 from porthole_operator.desired.revision import owner, revision
 from porthole_operator.desired.secret import Keys, secret
 from porthole_operator.desired.service import service
+from porthole_operator.desired.shelf import shelf
 from porthole_operator.failpoints import failpoint
 from porthole_operator.kinds import kind_of
 from porthole_operator.observe import World
-from porthole_operator.plan import Begin, DeleteSession, EndPod, Mend, Plan, Sleep
+from porthole_operator.plan import (
+    Begin,
+    DeleteSession,
+    EndPod,
+    Lend,
+    LetGo,
+    Mend,
+    Plan,
+    Sleep,
+)
 from porthole_operator.seen import Finding
 from porthole_operator.subject import Subject
 
@@ -118,6 +129,8 @@ class Applier:
                     plan = refused(subject, world.seen, _refusal(error), _now())
             case Mend():
                 await self._mend(world)
+            case Lend() | LetGo():
+                subject = await self._lend(world, plan)
             case EndPod(uid, grace):
                 await self._cluster.delete(PODS, subject.namespace, subject.name, uid, grace=grace)
                 _passed_the_end(plan)
@@ -158,6 +171,41 @@ class Applier:
         made = pod(recipe, plan.status.attempt.number, keys.gate.fingerprint)
         await self._cluster.create(PODS, made)
         failpoint("operator.start.pod-made")
+
+    async def _lend(self, world: World, plan: Plan) -> Subject:
+        """Make what serves its files while it sleeps; or take the wish back, if that is the plan.
+
+        What the cluster does not let us make is not wished for either. Returns the Session as it
+        is then.
+        """
+        if isinstance(plan.action, Lend):
+            try:
+                await self._make_shelf(world)
+            except Denied as error:
+                _log.warning("files_refused", session=world.subject.name, why=str(error))
+            else:
+                return world.subject
+        subject = world.subject
+        head = {
+            "uid": subject.uid,
+            "resourceVersion": subject.resource_version,
+            "annotations": {ANNOTATION_FILES: None},
+        }
+        patch = {"metadata": head}
+        body = await self._cluster.merge(SESSIONS, subject.namespace, subject.name, patch)
+        return replace(subject, resource_version=body["metadata"]["resourceVersion"])
+
+    async def _make_shelf(self, world: World) -> None:
+        recipe = world.recipe
+        assert recipe is not None, "what cannot be made is not lent"
+        keys = _keys(world)
+        await asyncio.gather(
+            self._hold_home(world, recipe),
+            self._ensure(world, secret(recipe, keys), "operator.start.secret-made"),
+            self._ensure(world, service(recipe), "operator.start.service-made"),
+            self._ensure(world, network_policy(recipe), "operator.start.policy-made"),
+        )
+        await self._cluster.create(PODS, shelf(recipe, keys.gate.fingerprint))
 
     async def _mend(self, world: World) -> None:
         """Make the Service and the NetworkPolicy again; without keys no Secret can be."""

@@ -26,6 +26,8 @@ from porthole_operator.plan import (
     Begin,
     DeleteSession,
     EndPod,
+    Lend,
+    LetGo,
     Mend,
     Plan,
     Sleep,
@@ -39,6 +41,9 @@ PATIENCE: Final = timedelta(seconds=3)
 
 To say so and to take it back would be three writes for a start with a new home.
 """
+
+LENT_WITHIN: Final = timedelta(seconds=90)
+"""A pod that serves files and has not begun after this long is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +152,29 @@ def _at_rest(case: Case) -> Plan:
                 case = case.end_attempt()
             sentence = "It was asked to sleep before it had begun."
             return case.happen(Event.HIBERNATE, Reason.REQUESTED, sentence).plan()
-        return _clear(case) or case.plan()
+        return _lent(case) or _clear(case) or case.plan()
     return _unbegun(case)
+
+
+def _lent(case: Case) -> Plan | None:
+    """Its files are asked for while it sleeps; None if they are not.
+
+    That a wish is over is noted, by taking it back, before its pod is ended.
+    """
+    until, pod = case.subject.files_until, case.seen.pod
+    if until is None or case.status.phase is not Phase.HIBERNATED:
+        return None
+    if case.now >= until or case.subject.home is None:
+        return case.plan(LetGo())
+    if pod is None:
+        obstacle = checks.first(checks.OBSTACLES, case.subject, case.seen)
+        return case.plan(Lend() if obstacle is None else LetGo())
+    if not pod.files or pod.deleting_since is not None:
+        return _clear(case)
+    patient_until = pod.created_at + LENT_WITHIN
+    if pod.over or (not pod.begun and case.now >= patient_until):
+        return case.plan(LetGo())
+    return case.plan(None, until, None if pod.begun else patient_until)
 
 
 def _made(case: Case, pod: Pod) -> Plan:
@@ -284,6 +310,8 @@ def _to_sleep(case: Case) -> Plan:
 
 
 def _hibernating(case: Case) -> Plan:
+    if case.subject.files_until is not None:  # a wish of the sleep before this one
+        return case.plan(LetGo())
     if case.pod is not None:  # it was begun before we could note that it is to sleep
         return case.end_attempt().plan()
     sentence = "Its desktop is stopped and its home is kept; its windows are not."

@@ -120,12 +120,13 @@ class Observer:
         seen, recipe = self._settled(subject, seen)
         bodies: dict[Kind, Object | None] = {} if mine else {PODS: pod_body}
         revision = None
-        if pod is None and _is_to_begin(subject):
+        if pod is None and _is_to_be_made(subject):
             bodies |= await self._named_alike(subject)
             seen = replace(seen, home=await self._home(subject))
             revision = await self._revision(subject, seen)
         if pod is not None:
             seen = await self._around(subject, seen, pod)
+        if pod is not None and not pod.files:
             await self._listen(subject, pod, heard)
         else:
             self._gates.forget(subject.uid)
@@ -253,12 +254,12 @@ class Observer:
         return self._namespaces[namespace]
 
 
-def _is_to_begin(subject: Subject) -> bool:
+def _is_to_be_made(subject: Subject) -> bool:
     return (
         subject.deleting_since is None
         and subject.spec is not None
-        and subject.spec.desired is Desired.RUNNING
         and subject.status.phase in _BEFORE_A_START
+        and (subject.spec.desired is Desired.RUNNING or subject.files_until is not None)
     )
 
 

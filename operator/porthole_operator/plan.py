@@ -25,6 +25,16 @@ class EndPod:
 
 
 @dataclass(frozen=True, slots=True)
+class Lend:
+    """Make what serves its files while it sleeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Take back the wish for its files: it was fulfilled, or cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Set `spec.desired` to Hibernated, because nobody uses it."""
 
@@ -37,7 +47,7 @@ class DeleteSession:
     message: str
 
 
-Action = Begin | Mend | EndPod | Sleep | DeleteSession
+Action = Begin | Mend | EndPod | Lend | LetGo | Sleep | DeleteSession
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uuid import UUID
 from porthole_contract.effective import Effective
 from porthole_contract.names import (
     ANNOTATION_ATTEMPT,
+    ANNOTATION_FILES,
     ANNOTATION_FINGERPRINT,
     ANNOTATION_HOME_HOLDER,
     ANNOTATION_OWNER,
@@ -60,7 +61,8 @@ class Pod:
     """The pod that carries the Session's name.
 
     Made by us for this very Session. `attempt`: for which of its attempts. `begun`:
-    its desktop's container has run. `over`: it will not run any more. `deleting_since`: when
+    its desktop's container has run. `files`: it has none, and serves files while a Session sleeps.
+    `over`: it will not run any more. `deleting_since`: when
     its end was asked for, `grace`: the seconds it was given. `disrupted`: why the cluster
     took it away. `says`: what its node says about it. `finalizers`: of others, that keep it.
     """
@@ -71,6 +73,7 @@ class Pod:
     digest: str | None
     fingerprint: str | None
     created_at: datetime
+    files: bool = False
     node: str | None = None
     address: str | None = None
     ready: bool = False
@@ -178,6 +181,7 @@ def read_pod(body: Mapping[str, Any]) -> Pod:
         digest=annotations.get(ANNOTATION_TEMPLATE_DIGEST),
         fingerprint=annotations.get(ANNOTATION_FINGERPRINT),
         created_at=read_time(metadata["creationTimestamp"]),
+        files=ANNOTATION_FILES in annotations,
         node=spec.get("nodeName"),
         address=status.get("podIP"),
         ready=conditions.get("Ready", {}).get("status") == "True",

@@ -35,7 +35,7 @@ def spoken(
     pod = current(status, seen)
     told = status.model_copy(
         update={
-            "gate": _gate(status, pod),
+            "gate": _gate(status, pod or _lent(status, seen)),
             "pod_name": subject.name if pod is not None else status.pod_name,
             "viewers": _viewers(status, seen),
             "last_activity_at": _activity(status, seen, now),
@@ -57,8 +57,17 @@ def current(status: ObjectStatus, seen: Seen) -> Pod | None:
     return pod if pod is not None and pod.attempt == status.attempt.number else None
 
 
+def _lent(status: ObjectStatus, seen: Seen) -> Pod | None:
+    """Return the pod that serves its files while it sleeps."""
+    pod = seen.pod
+    lent = pod is not None and pod.files and pod.ready and status.phase is Phase.HIBERNATED
+    return pod if lent else None
+
+
 def _gate(status: ObjectStatus, pod: Pod | None) -> GateAddress | None:
-    if status.phase not in _ACTIVE or pod is None or pod.address is None or not pod.fingerprint:
+    if pod is None or pod.address is None or not pod.fingerprint:
+        return None
+    if status.phase not in _ACTIVE and not pod.files:
         return None
     host = f"[{pod.address}]" if ":" in pod.address else pod.address
     return GateAddress(address=f"{host}:{GATE_PORT}", fingerprint=pod.fingerprint)

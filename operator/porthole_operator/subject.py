@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from porthole_contract.names import (
+    ANNOTATION_FILES,
     ANNOTATION_HOME_ID,
     ANNOTATION_ORDER,
     ANNOTATION_ORIGIN,
@@ -74,6 +75,14 @@ class Subject:
     def digest(self) -> str | None:
         """The template's revision that an agent asks for."""
         return self.annotations.get(ANNOTATION_TEMPLATE_DIGEST)
+
+    @property
+    def files_until(self) -> datetime | None:
+        """Until when its files are to be served while it sleeps; None if nobody asks."""
+        try:
+            return read_time(self.annotations[ANNOTATION_FILES])
+        except (KeyError, ValueError):
+            return None
 
     @property
     def traceparent(self) -> Traceparent | None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
-from porthole_contract.configuration import gate_config, supervisor_config
+from porthole_contract.configuration import gate_config, shelf_config, supervisor_config
 from porthole_contract.stream.channels import SERVED, Channel, Mode
 from porthole_contract.stream.grant import Issuer, SigningKey
 from porthole_contract.ticket import SECRET_TICKET_KEY, TICKET_ISSUER
@@ -147,6 +147,9 @@ def secret(recipe: Recipe, keys: Keys, start: Traceparent | None = None) -> dict
     data = {
         "desktop.json": _json(desktop),
         "gate.json": _json(gate),
+        # While it sleeps and its files are used: the same gate, of a desktop without a screen.
+        "files.json": _json(shelf_config(gate_uid=GATE_UID)),
+        "files-gate.json": _json({**gate, "screens": []}),
         "tls.crt": keys.gate.certificate,
         "tls.key": keys.gate.key,
         SECRET_TICKET_KEY: _pem(keys.operator),

@@ -6,12 +6,18 @@ from uuid import uuid4
 import pytest
 
 from porthole_contract.lifecycle import Phase
-from porthole_contract.names import AGENT, revision_object
+from porthole_contract.names import (
+    AGENT,
+    ANNOTATION_FILES,
+    ANNOTATION_FINGERPRINT,
+    revision_object,
+)
 from porthole_contract.session import Desired
 from porthole_kube.cluster import Cluster
-from porthole_kube.kinds import PODS, REVISIONS
+from porthole_kube.kinds import PODS, REVISIONS, SESSIONS
 from tests.support import kubernetes_runtime
 from tests.support.operator_cluster import Place, a_place
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -57,6 +63,29 @@ async def test_an_order_becomes_a_desktop_and_is_told_all_the_way(place, agent):
     await agent.apply(session, 2, home_id=home, home="work", desired="Hibernated")
     told = await agent.told(session, phase=Phase.HIBERNATED)
     assert (told.spec.desired, told.status.order) == (Desired.HIBERNATED, 2)
+
+    # Its files are served while it sleeps, in its place, until nobody uses them.
+    gate = await agent.runtime.lend_files(session)
+    assert gate == await agent.runtime.lend_files(session)
+    pod = await place.get("one", PODS)
+    assert pod["metadata"]["annotations"][ANNOTATION_FINGERPRINT] == gate
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim
+    told = await agent.told(session, phase=Phase.HIBERNATED)
+    assert told.status.gate is not None
+    await place.nodes.end("one", 0)
+
+    async def pods() -> int:
+        return len(await place.admin.list(PODS, place.namespace))
+
+    await eventually(pods, 0, within=20)
+
+    async def lent() -> tuple[bool, bool]:
+        body = await place.get("one", SESSIONS)
+        return ANNOTATION_FILES in body["metadata"]["annotations"], "gate" in body["status"]
+
+    await eventually(lent, (False, False), within=20)
+    # A start comes first, whoever uses them.
+    await agent.runtime.lend_files(session)
     await agent.apply(session, 3, home_id=home, home="work")
     told = await agent.told(session, phase=Phase.RUNNING, order=3)
     assert told.status.restarts == 0
@@ -65,7 +94,7 @@ async def test_an_order_becomes_a_desktop_and_is_told_all_the_way(place, agent):
     await agent.told(session, phase=Phase.RUNNING, restarts=1)
     await agent.runtime.delete(session, 4)
     await place.gone()
-    assert place.nodes.begun["one"] == 3
+    assert place.nodes.begun["one"] == 5
     assert len(await place.homes()) == 1
 
 

@@ -12,10 +12,12 @@ import yaml
 
 from porthole_contract.configuration import hostname
 from porthole_contract.errors import Refused
+from porthole_contract.names import ANNOTATION_FILES
 from porthole_contract.quantities import format_bytes
 from porthole_contract.template import Egress, EgressRule
 from porthole_contract.testing.builders import NOON
 from porthole_desktop.gate.config import Config
+from porthole_desktop.supervisor import config as supervisor
 from porthole_operator.desired.extras import read_extras
 from porthole_operator.desired.home import home_claim
 from porthole_operator.desired.network_policy import egress, network_policy
@@ -25,13 +27,17 @@ from porthole_operator.desired.recipe import shape_of
 from porthole_operator.desired.revision import revision
 from porthole_operator.desired.secret import Keys, secret
 from porthole_operator.desired.service import service
+from porthole_operator.desired.shelf import shelf
 from tests.support.operator_worlds import FINGERPRINT, ISSUER, SITE, UID, a_recipe, a_subject
 
 GOLDEN = Path(__file__).parent / "golden"
 SUBJECT = a_subject(spec={"home": "Work files"})
 RECIPE = a_recipe(SUBJECT)
+WISH = "2026-01-15T18:00:00+00:00"
+LENDING = a_recipe(a_subject(spec={"home": "Work files"}, annotations={ANNOTATION_FILES: WISH}))
 MADE = {
     "pod": pod(RECIPE, 2, FINGERPRINT),
+    "shelf": shelf(LENDING, FINGERPRINT),
     "service": service(RECIPE),
     "network-policy": network_policy(RECIPE),
     "home": home_claim(RECIPE, SUBJECT.home),
@@ -81,6 +87,12 @@ class TestSecret:
     def test_tells_the_supervisor_who_may_speak_to_it(self):
         config = json.loads(DATA["desktop.json"])
         assert (config["gate_uid"], config["title"]) == (10001, "one")
+
+    def test_tells_both_what_they_are_while_it_sleeps(self):
+        gate, desktop = (json.loads(DATA[name]) for name in ("files-gate.json", "files.json"))
+        assert Config.model_validate(gate).screens == ()
+        assert {**gate, "screens": None} == {**json.loads(DATA["gate.json"]), "screens": None}
+        assert supervisor.parse(desktop).files_seconds == 60
 
     def test_holds_nothing_of_one_program_for_the_other(self):
         assert b"PRIVATE KEY" in DATA["tls.key"]

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from porthole_contract.conditions import ConditionType, Reason
 from porthole_contract.lifecycle import DEADLINES, LASTING, Phase
 from porthole_contract.losses import MOST_LOSSES
+from porthole_contract.names import ANNOTATION_FILES
 from porthole_contract.session import Attempt, Idle
 from porthole_contract.template import Limits
 from porthole_contract.testing.builders import NOON
 from porthole_operator import checks
-from porthole_operator.decide import PATIENCE, decide, refused
-from porthole_operator.plan import Begin, DeleteSession, EndPod, Mend, Sleep
+from porthole_operator.decide import LENT_WITHIN, PATIENCE, decide, refused
+from porthole_operator.plan import Begin, DeleteSession, EndPod, Lend, LetGo, Mend, Sleep
 from porthole_operator.seen import Container, Finding, Node, Note, Seen
 from tests.support.operator_worlds import (
     a_cluster_template,
@@ -505,6 +506,62 @@ class TestHibernation:
         subject = a_subject(Phase.HIBERNATED, status={"attempt": Attempt(number=1)})
         around = seen(subject, pod=a_drawn_pod(deleting_since=NOON))
         assert decide(subject, around, NOON).action is None
+
+
+class TestLent:
+    """Its files are used while it sleeps."""
+
+    UNTIL = later(seconds=600)
+
+    def asleep(self, phase=Phase.HIBERNATED, *, wish=True, **fields):
+        wishes = {ANNOTATION_FILES: self.UNTIL.isoformat()} if wish else {}
+        spec = fields.pop("spec", ASLEEP | HOME)
+        return a_subject(phase, spec=spec, annotations=wishes, **fields)
+
+    def shelf(self, **fields):
+        return a_running_pod(attempt=None, files=True, **fields)
+
+    def test_a_pod_is_made_for_them_and_left_alone_until_its_time_is_over(self):
+        subject = self.asleep()
+        assert decide(subject, seen(subject), NOON).action == Lend()
+        plan = decide(subject, seen(subject, pod=self.shelf(ready=True)), NOON)
+        assert (plan.action, plan.again) == (None, self.UNTIL)
+        assert plan.status.phase is Phase.HIBERNATED
+        assert plan.status.gate is not None
+        assert condition(plan, ConditionType.READY).status == "False"
+
+    @pytest.mark.parametrize(
+        ("fields", "moment"),
+        [({"over": True}, NOON), ({}, UNTIL), ({"desktop": Container()}, NOON + LENT_WITHIN)],
+    )
+    def test_the_wish_is_taken_back_before_its_pod_is_ended(self, fields, moment):
+        subject, around = self.asleep(), self.shelf(**fields)
+        plan = decide(subject, seen(subject, pod=around), moment)
+        assert plan.action == LetGo()
+        done = self.asleep(wish=False)
+        ending = decide(done, seen(done, pod=around), moment)
+        assert (ending.action, ending.status.gate) == (EndPod(around.uid), None)
+
+    def test_what_cannot_be_served_is_not_wished_for(self):
+        homeless = self.asleep(spec=ASLEEP)
+        assert decide(homeless, seen(homeless), NOON).action == LetGo()
+        subject = self.asleep()
+        around = seen(subject, foreign=("The Secret one",))
+        assert decide(subject, around, NOON).action == LetGo()
+
+    def test_a_start_comes_first(self):
+        subject, around = self.asleep(spec=HOME), self.shelf()
+        assert decide(subject, seen(subject, pod=around), NOON).action == EndPod(around.uid)
+        assert decide(subject, seen(subject), NOON).action == Begin()
+
+    def test_what_a_start_has_left_of_a_wish_is_taken_back_when_it_sleeps_again(self):
+        subject = self.asleep(Phase.HIBERNATING)
+        assert decide(subject, seen(subject), NOON).action == LetGo()
+
+    @pytest.mark.parametrize("phase", set(Phase) - {Phase.HIBERNATED})
+    def test_only_what_sleeps_lends(self, phase):
+        subject = self.asleep(phase)
+        assert decide(subject, seen(subject), NOON).action != Lend()
 
 
 class TestFailed:

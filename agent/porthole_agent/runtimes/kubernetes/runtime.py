@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from porthole_agent.runtimes.kubernetes import gate, seen
+from porthole_agent.runtimes.kubernetes import gate, lending, seen
 from porthole_agent.runtimes.kubernetes.judge import LetBe, PutBack, Undo, Verdict, judge
 from porthole_agent.runtimes.kubernetes.reflector import Reflector
 from porthole_agent.runtimes.kubernetes.revisions import Revisions
@@ -254,8 +254,7 @@ class KubernetesRuntime:
 
     async def lend_files(self, session: UUID) -> str:
         """Have the files of a session that sleeps served; see the port."""
-        self._known(session)
-        raise Refused("session_not_asleep", "Start the session to reach its files.")
+        return await lending.lend(self._api, lambda: self._known(session), self._sessions.put)
 
     async def logs(self, session: UUID) -> str:
         """Return the last lines that a session's programs have logged; see the port."""
