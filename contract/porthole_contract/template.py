@@ -14,11 +14,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 from typing_extensions import TypeAliasType
 
 from porthole_contract.model import NO_NUL, Frozen
-from porthole_contract.quantities import Duration, Quantity, format_bytes, parse_quantity
+from porthole_contract.quantities import Duration, parse_quantity
 from porthole_contract.session import Idle, Name, Protocol, ResourceList, Resources, SessionFields
 
-MOST_CLIPBOARD = 64 * 2**20
-"""Bytes; the most that a template may let pass at once. A gate has limits of its own."""
+_CLIPBOARD = r"^([1-9][0-9]{0,6}|[1-9][0-9]{0,3}Ki|([1-9]|[1-5][0-9]|6[0-4])Mi)$"
+"""Some bytes, 64Mi at the most, in words that a schema can say. A gate has limits of its own."""
 
 
 class Profile(StrEnum):
@@ -82,12 +82,6 @@ class Program(Frozen):
     """The name of its icon in the desktop's theme."""
 
 
-def _some_bytes(limit: str) -> str:
-    if not 1 <= parse_quantity(limit) <= MOST_CLIPBOARD:
-        raise ValueError(f"must be between one byte and {format_bytes(MOST_CLIPBOARD)}")
-    return limit
-
-
 class FileRules(Frozen):
     """Which way files may go between a desktop's home and those outside it.
 
@@ -111,9 +105,9 @@ class ClipboardRules(Frozen):
     """Whether what was copied elsewhere may be pasted in its desktops."""
     download: StrictBool = True
     """Whether what was copied in its desktops may be pasted elsewhere."""
-    limit: Annotated[Quantity, AfterValidator(_some_bytes)] | None = None
-    """The most bytes that go at once, such as `64Ki`. Left out: what a gate lets pass, `1Mi` of
-    text."""
+    limit: Annotated[str, Field(pattern=_CLIPBOARD)] | None = None
+    """The most bytes that go at once: `64Ki`, and `64Mi` at the most. Left out: what a gate
+    lets pass, `1Mi` of text."""
 
     @property
     def most(self) -> int | None:

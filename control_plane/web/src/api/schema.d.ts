@@ -863,10 +863,10 @@ export interface components {
             download?: boolean;
             /**
              * Limit
-             * @description The most bytes that go at once, such as `64Ki`. Left out: what a gate lets pass, `1Mi` of
-             *     text.
+             * @description The most bytes that go at once: `64Ki`, and `64Mi` at the most. Left out: what a gate
+             *     lets pass, `1Mi` of text.
              */
-            limit?: string | number | null;
+            limit?: string | null;
             /**
              * Upload
              * @description Whether what was copied elsewhere may be pasted in its desktops.
