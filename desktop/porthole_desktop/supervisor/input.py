@@ -16,8 +16,9 @@ _BREATH: Final = 20
 """Events between two pauses."""
 _LEARN: Final = 0.06
 """Seconds that programs get to learn that a key has another meaning."""
-_READ: Final = 0.15
-"""Seconds that programs get to read keys before these have another meaning."""
+_READ: Final = 0.3
+"""Seconds that programs get to read a key before it has another meaning: what is on a key they
+look up when they come to read it, and on a machine with much to do that is late."""
 _KEY_DOWN, _KEY_UP, _BUTTON_DOWN, _BUTTON_UP, _MOTION = 2, 3, 4, 5, 6
 _LOCK: Final = 1 << 1
 _CAPS_LOCK: Final = 0xFFE5
@@ -40,6 +41,7 @@ class Input:
         self.owner: object = None
         """For whom keys and buttons are pressed; who leaves lets go of their own alone."""
         self._held: dict[int, object] = {}
+        self._used: dict[int, float] = {}
         self._buttons: dict[int, object] = {}
 
     async def open(self) -> None:
@@ -86,9 +88,6 @@ class Input:
             for character in text[at:end]:
                 await self._type(of_character(character))
             at = end
-            if at < len(text):  # keys get another meaning: what was typed must have been read
-                await self._display.sync()
-                await asyncio.sleep(_READ)
         await self._display.sync()
 
     async def press(self, keysyms: list[int], *, down: bool, up: bool) -> None:
@@ -102,7 +101,7 @@ class Input:
         for keysym in keysyms:
             stroke = self._stroke(keysym)
             if stroke is None:
-                stroke = self._give(keysym)
+                stroke = await self._give(keysym)
                 await self._display.sync()
                 await asyncio.sleep(_LEARN)
             strokes.append(stroke)
@@ -150,7 +149,7 @@ class Input:
             if stroke is None:
                 if len(given) >= most:
                     break
-                given.add(self._give(keysym)[0])
+                given.add((await self._give(keysym))[0])
             else:
                 self._keyboard.used(stroke[0])
             end += 1
@@ -163,10 +162,13 @@ class Input:
         found = self._keyboard.stroke(keysym, group=self._state >> 13 & 3)
         return None if found is None else (found.code, found.shifted)
 
-    def _give(self, keysym: int) -> tuple[int, bool]:
+    async def _give(self, keysym: int) -> tuple[int, bool]:
         code = self._keyboard.give(keysym)
         if code is None:
             raise NoSuchKey(f"No key of this desktop makes the keysym {keysym:#x}.")
+        if code in self._used:
+            await self._display.sync()
+            await asyncio.sleep(self._used[code] + _READ - asyncio.get_running_loop().time())
         self._taken = self._keyboard.spare
         self._display.send(100, 1, struct.pack("<BBxxII", code, 2, keysym, keysym))
         return code, False
@@ -197,6 +199,8 @@ class Input:
             self._held[code] = self.owner
         else:
             self._held.pop(code, None)
+        if code in self._taken:
+            self._used[code] = asyncio.get_running_loop().time()
         await self._fake(_KEY_DOWN if down else _KEY_UP, code)
 
     async def _fake(self, kind: int, detail: int, x: int = 0, y: int = 0) -> None:
