@@ -86,26 +86,29 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     """Return all stages in their order; `extra` goes to every pytest."""
     on_an_api_server = "tests/integration/cluster"
     unit = ("--disable-socket", "--allow-unix-socket", "tests/unit", "tests/compat")
+    # Whole files in their order, each by one of two processes: much of their time is waiting.
+    shared = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     return (
         Stage("environment", (sys.executable, "-m", "tests.prepare"), 600),
         Stage("ruff", _tool("ruff", "check", "--output-format", "concise", "."), 5, "lint"),
         Stage("format", _tool("ruff", "format", "--check", "."), 5, "lint"),
         Stage("imports", _tool("lint-imports", "--no-cache"), 20, "lint"),
         Stage("mypy", _tool("mypy"), 120, "lint"),
-        Stage("web", (sys.executable, "tests/web.py"), 180, needs=WEB / "package.json"),
-        Stage("unit", _pytest(*unit, *extra), 60, pytest=True),
-        Stage("model", _pytest("tests/model", *extra), 30, pytest=True),
-        Stage("house", _pytest("tests/house", "tests/compat", *extra), 60, pytest=True),
-        Stage("migration", _pytest("tests/migration", *extra), 60, pytest=True),
+        Stage("web", (sys.executable, "tests/web.py"), 180, "quick", needs=WEB / "package.json"),
+        Stage("unit", _pytest(*unit, *extra), 60, "quick", pytest=True),
+        Stage("model", _pytest("tests/model", *extra), 30, "quick", pytest=True),
+        Stage("house", _pytest("tests/house", "tests/compat", *extra), 60, "quick", pytest=True),
+        Stage("migration", _pytest("tests/migration", *extra), 60, "quick", pytest=True),
         _real(
-            *("integration", 900, "tests/integration", f"--ignore={on_an_api_server}", *extra),
+            *("integration", 600, *shared, "tests/integration", f"--ignore={on_an_api_server}"),
+            *extra,
             beside="integration",
         ),
         _real("api server", 600, on_an_api_server, *extra, beside="integration"),
-        _real("chart", 120, "tests/chart", *extra),
-        _real("images", 400, "tests/images", *extra),
-        _real("e2e", 1200, "e2e", *extra),
-        _real("cluster", 1500, "e2e", "-m", "cluster", *extra),
+        _real("chart", 120, "tests/chart", *extra, beside="images"),
+        _real("images", 400, "tests/images", *extra, beside="images"),
+        _real("e2e", 600, *shared, "e2e", *extra, beside="stories"),
+        _real("cluster", 1200, "e2e", "-m", "cluster", *extra, beside="stories"),
     )
 
 
