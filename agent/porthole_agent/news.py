@@ -16,6 +16,7 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.link.codec import size_of
 from porthole_contract.link.reports import (
     MOST_EVENTS,
+    MOST_USES,
     AgentObserved,
     Capacity,
     CommandResult,
@@ -24,6 +25,7 @@ from porthole_contract.link.reports import (
     ObservedEvent,
     SessionEnded,
     SessionObserved,
+    SessionUse,
     TemplateOffered,
 )
 from porthole_contract.session import Protocol, ResourceList
@@ -174,6 +176,17 @@ def of_agent(seen: port.Overview, *, runtime: str, program: str) -> AgentObserve
             for offer in seen.offers
         ),
         draining=seen.draining,
+        uses=tuple(
+            SessionUse(
+                session=one.session,
+                cpu_seconds=one.cpu_seconds,
+                memory=one.memory,
+                disk=one.disk,
+                received=one.received,
+                sent=one.sent,
+            )
+            for one in seen.uses[:MOST_USES]
+        ),
     )
 
 

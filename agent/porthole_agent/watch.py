@@ -29,6 +29,8 @@ _T = TypeVar("_T")
 _SETTLED_AFTER = 0.25
 _AGAIN_AFTER = 1.0
 """Seconds."""
+_USES_EVERY = 15.0
+"""Seconds after which it is told again what sessions use."""
 
 
 class Watch:
@@ -59,6 +61,7 @@ class Watch:
         self._wanted = asyncio.Event()
         self._sessions: dict[UUID, port.Observation] = {}
         self._agent_changed = asyncio.Event()
+        self._in_use = False
 
     def seen(self, session: UUID) -> port.Observation | None:
         """Return the last view of a session."""
@@ -100,14 +103,20 @@ class Watch:
                 self._agent_changed.set()
 
     async def _tell_of_the_agent(self) -> None:
-        """Report capacity and offers soon after they may have changed, many changes at once."""
+        """Report capacity and offers soon after they may have changed, many changes at once.
+
+        What sessions use is told with them, and again from time to time while any use something.
+        """
         while True:
-            await self._agent_changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_USES_EVERY if self._in_use else None):
+                    await self._agent_changed.wait()
             await asyncio.sleep(_SETTLED_AFTER)
             self._agent_changed.clear()
             self._tell_overview(await self._look(self._runtime.overview))
 
     def _tell_overview(self, seen: port.Overview) -> None:
+        self._in_use = bool(seen.uses)
         self._news.agent(report.of_agent(seen, runtime=self._kind, program=self._program))
 
     async def _look(self, look: Callable[[], Awaitable[_T]]) -> _T:

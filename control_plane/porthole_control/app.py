@@ -44,6 +44,7 @@ from porthole_control.parts import Parts, Reach
 from porthole_control.people import administrator
 from porthole_control.people import endpoints as people
 from porthole_control.people.guard import Guard, origin_of
+from porthole_control.rdp_servers import endpoints as rdp_servers
 from porthole_control.sessions import endpoints as sessions
 from porthole_control.sessions import repository as session_rows
 from porthole_control.sessions.schemas import session_json
@@ -94,6 +95,8 @@ def create_app(settings: Settings) -> FastAPI:
         logs.routes,
         programs.routes,
         driving.routes,
+        rdp_servers.routes,
+        rdp_servers.waiting,
         commands.routes,
         events.router,
         status.routes,

@@ -13,6 +13,7 @@ from porthole_control.events import repository as events
 from porthole_control.events import service as stories
 from porthole_control.parts import Parts
 from porthole_control.people import repository as people
+from porthole_control.rdp_servers import service as rdp_servers
 from porthole_control.sessions import repository as sessions
 from porthole_control.sessions import scheduling
 from porthole_control.sessions import service as session_service
@@ -88,4 +89,5 @@ async def _tidy(parts: Parts) -> None:
         await people.prune(connection, before=now - settings.event_retention)
         await sessions.ended_before(connection, before=now - settings.session_retention, limit=1000)
         await commands.prune(connection, before=now - settings.session_retention)
+        await rdp_servers.tidy(unit)
         await replicas.prune(unit)

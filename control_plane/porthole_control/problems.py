@@ -35,6 +35,8 @@ from porthole_control.errors import (
 logger = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+INVALID_STATUS = "invalid_status"
+"""In a request's scope: the status for what is invalid, where it is not 422."""
 
 _STATUS: tuple[tuple[type[PortholeError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
@@ -108,6 +110,8 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
     status = next((s for kind, s in _STATUS if isinstance(error, kind)), None)
     if status is None:
         return _unexpected(request, error)
+    if isinstance(error, Invalid):
+        status = HTTPStatus(request.scope.get(INVALID_STATUS, status))
     headers = {}
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="porthole"'
@@ -131,9 +135,8 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
         for item in error.errors()[:20]
     ]
     detail = "; ".join(f"{e.field}: {e.message}" for e in errors[:3])
-    return problem(
-        request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail or "Invalid.", errors=errors
-    )
+    status = request.scope.get(INVALID_STATUS, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return problem(request, status, "invalid", detail or "Invalid.", errors=errors)
 
 
 _HTTP_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     sessions_per_owner: Annotated[int, Field(ge=1)] = 200
     """The most live sessions that one owner may have."""
 
+    rdp_servers_per_owner: Annotated[int, Field(ge=1)] = 50
+    """The most RDP servers that one owner may have, running or not."""
+
     log_format: Literal["json", "text"] = "json"
     """`json` for programs that collect logs, `text` for people."""
 

@@ -97,13 +97,32 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """What a session has used since its programs were begun, and holds now.
+
+    Seconds of one core, and bytes; `received` and `sent` are of the network, without viewers.
+    """
+
+    session: UUID
+    cpu_seconds: float
+    memory: int
+    disk: int
+    received: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
-    """The runtime itself: what it offers, and how much room it has."""
+    """The runtime itself: what it offers, and how much room it has.
+
+    `uses` has the sessions that run, of a runtime that can tell.
+    """
 
     runtime: UUID
     offers: tuple[Offer, ...]
     capacity: Capacity
     draining: bool
+    uses: tuple[Use, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,27 @@ class Capacity(Message):
     """What they were promised of it."""
 
 
+class SessionUse(Message):
+    """What a session has used since its programs were begun, and holds now."""
+
+    session: UUID
+    """Which session."""
+    cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Seconds of one core."""
+    memory: Bytes
+    """How much memory it holds, in bytes, without what could be dropped at once."""
+    disk: Bytes
+    """How much is in its home, in bytes."""
+    received: Bytes
+    """How much came in from the network, in bytes; viewers do not count."""
+    sent: Bytes
+    """How much went out to it, in bytes."""
+
+
+MOST_USES = 2000
+"""Of how many sessions an agent tells what they use."""
+
+
 class AgentObserved(Message):
     """The agent itself. `place` is its cluster's UID, or the local runtime's own."""
 
@@ -181,6 +202,8 @@ class AgentObserved(Message):
     """Those that it knows by itself."""
     draining: bool = False
     """Whether it takes no new sessions."""
+    uses: Annotated[tuple[SessionUse, ...], Field(max_length=MOST_USES)] = ()
+    """What those of its sessions use that run, as far as it can tell."""
 
 
 class InventoryPart(Message):

@@ -8,6 +8,7 @@ Diary:
     1.1  conditions of the type ChildrenReady; towards 1.0 they are left out (`skew`).
     1.2  a Ping says how far the items before it went; who does not say it is not asked.
     1.3  orders and sessions carry a traceparent; who does not know one ignores it.
+    1.4  an agent tells what its sessions use; who does not know that ignores it.
 """
 
 import re
@@ -43,7 +44,7 @@ class Version:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = Version(1, 3)
+CURRENT = Version(1, 4)
 
 
 def agree(theirs: str) -> Version:

@@ -20,6 +20,7 @@ from porthole_control.link.hub import Hub
 from porthole_control.link.inventory import Snapshot
 from porthole_control.link.reports import Handler, Speaker
 from porthole_control.metrics import INVENTORIES
+from porthole_control.rdp_servers import usage as rdp_usage
 from porthole_control.sessions import reports as sessions
 from porthole_control.streams.asking import streams_refused
 from porthole_control.templates import repository as templates
@@ -72,6 +73,7 @@ async def _homes_observed(unit: Unit, speaker: Speaker, items: Sequence[HomeObse
 async def _agent_observed(unit: Unit, speaker: Speaker, items: Sequence[AgentObserved]) -> None:
     # Each says all there is to say, so the last one counts.
     await agents.observed(unit, speaker.agent, items[-1])
+    await rdp_usage.observed(unit, speaker.agent, items[-1].uses)
 
 
 async def _inventory(unit: Unit, speaker: Speaker, items: Sequence[Snapshot]) -> None:

@@ -63,7 +63,7 @@ class Looking:
         database: where streams are.
         doorbell: tells whoever has the agent's link.
         rendezvous: where the agent's leg comes to.
-        replica: this process.
+        replica: this process; an attribute, for who writes down streams itself.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Looking:
         self._database = database
         self._doorbell = doorbell
         self._rendezvous = rendezvous
-        self._replica = replica
+        self.replica = replica
         # Whoever comes without a ticket leaves the database's connections to the others.
         self._turn = asyncio.Semaphore(_REDEEMED_AT_ONCE)
 
@@ -94,7 +94,7 @@ class Looking:
                 unit.connection,
                 parts[0],
                 secrets.kept(parts[1]),
-                replica=self._replica,
+                replica=self.replica,
                 now=unit.now,
             )
             if opened is None:

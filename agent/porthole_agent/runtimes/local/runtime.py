@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -30,8 +30,10 @@ from porthole_agent.runtimes.local.room import Room
 from porthole_agent.runtimes.local.settings import LocalSettings
 from porthole_agent.runtimes.local.site import Site
 from porthole_agent.runtimes.local.stage import House, is_mounted
-from porthole_agent.runtimes.port import Change, Ended, Inventory, Offer, Overview
+from porthole_agent.runtimes.local.usage import look
+from porthole_agent.runtimes.port import Change, Ended, Inventory, Offer, Overview, Use
 from porthole_contract.errors import Refused
+from porthole_contract.lifecycle import Phase
 from porthole_contract.names import check_name, check_owner
 from porthole_contract.session import SessionSpec
 from porthole_contract.stream.grant import SigningKey
@@ -232,7 +234,20 @@ class LocalRuntime:
         """Return how it is with the runtime itself; see the port."""
         site = self._there()
         await self._offer()
-        return Overview(self._uid, self._offers, site.capacity(), site.draining)
+        running = [
+            (keeper.record.session, keeper.record.home)
+            for keeper in self._keepers.values()
+            if keeper.record.phase is Phase.RUNNING
+        ]
+        uses = await asyncio.to_thread(self._uses, running) if running else ()
+        return Overview(self._uid, self._offers, site.capacity(), site.draining, uses)
+
+    def _uses(self, running: Iterable[tuple[UUID, UUID | None]]) -> tuple[Use, ...]:
+        seen = (
+            look(session, 0 if home is None else self._homes.used(home))
+            for session, home in running
+        )
+        return tuple(one for one in seen if one is not None)
 
     async def inventory(self) -> Inventory:
         """Return everything that there is; see the port."""

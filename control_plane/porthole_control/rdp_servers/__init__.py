@@ -1,0 +1,1 @@
+"""RDP servers: rows that outlive the sessions which they are started as."""

@@ -1,0 +1,287 @@
+"""All SQL about RDP servers. What belongs to somebody is only found together with its owner."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, delete, func, insert, select, text, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from porthole_control.agents.tables import agents
+from porthole_control.db.rows import columns_of
+from porthole_control.rdp_servers import rules
+from porthole_control.rdp_servers.rules import Raised, Sample, Status
+from porthole_control.rdp_servers.tables import rdp_alerts, rdp_servers, rdp_usage
+from porthole_control.sessions.tables import sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A row of `rdp_servers`, with its agent and how its newest session is."""
+
+    id: UUID
+    owner: str
+    name: str
+    description: str
+    agent_id: UUID
+    agent: str
+    agent_state: str
+    port: int
+    home: str
+    configuration: dict[str, Any]
+    resources: dict[str, Any]
+    session_id: UUID | None
+    phase: str | None
+    message: str | None
+    started_at: datetime | None
+    observed_at: datetime | None
+    viewers: int | None
+    last_started_at: datetime | None
+    last_stopped_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+    @property
+    def status(self) -> Status:
+        """What it is."""
+        return rules.status_of(self.phase)
+
+    @property
+    def lives(self) -> bool:
+        """Whether something of its session is left."""
+        return self.phase not in {None, "Terminated"}
+
+
+_SERVERS = (
+    select(
+        *columns_of(
+            Server,
+            rdp_servers,
+            agent=agents.c.name,
+            agent_state=agents.c.state,
+            phase=sessions.c.phase,
+            message=sessions.c.message,
+            started_at=sessions.c.started_at,
+            observed_at=sessions.c.observed_at,
+            viewers=sessions.c.viewers,
+        )
+    )
+    .select_from(rdp_servers)
+    .join(agents, agents.c.id == rdp_servers.c.agent_id)
+    .outerjoin(sessions, sessions.c.id == rdp_servers.c.session_id)
+)
+
+
+async def _all(connection: AsyncConnection, query: Select[Any]) -> Sequence[Server]:
+    return [Server(*row) for row in await connection.execute(query)]
+
+
+async def owned(
+    connection: AsyncConnection, identity: UUID, owner: str, *, locked: bool = False
+) -> Server | None:
+    """Return a server of this owner; its row locked until the transaction ends, if asked."""
+    query = _SERVERS.where(rdp_servers.c.id == identity, rdp_servers.c.owner == owner)
+    if locked:
+        query = query.with_for_update(of=rdp_servers)
+    return next(iter(await _all(connection, query)), None)
+
+
+async def list_owned(
+    connection: AsyncConnection, owner: str, *, offset: int, limit: int
+) -> tuple[Sequence[Server], int]:
+    """Return servers of this owner, newest first, and how many there are."""
+    mine = rdp_servers.c.owner == owner
+    query = _SERVERS.where(mine).order_by(rdp_servers.c.created_at.desc(), rdp_servers.c.id.desc())
+    total = await count(connection, owner)
+    return await _all(connection, query.offset(offset).limit(limit)), total
+
+
+async def count(connection: AsyncConnection, owner: str) -> int:
+    """Return how many servers an owner has."""
+    query = select(func.count()).where(rdp_servers.c.owner == owner)
+    return (await connection.execute(query)).scalar_one()
+
+
+_PORTS_TURN = 4_201_930_417
+"""Who holds this advisory lock takes ports, and nobody else does meanwhile."""
+
+
+async def take_turn(connection: AsyncConnection) -> None:
+    """Wait until nobody else makes a server; the turn ends with the transaction."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PORTS_TURN})
+
+
+async def ports(connection: AsyncConnection, agent: UUID) -> Sequence[int]:
+    """Return the ports that an agent's servers have, the newest server's first."""
+    query = (
+        select(rdp_servers.c.port)
+        .where(rdp_servers.c.agent_id == agent)
+        .order_by(rdp_servers.c.created_at.desc(), rdp_servers.c.id.desc())
+    )
+    return list(await connection.scalars(query))
+
+
+async def counts(connection: AsyncConnection) -> dict[UUID, int]:
+    """Return how many servers each agent has that has any."""
+    query = select(rdp_servers.c.agent_id, func.count()).group_by(rdp_servers.c.agent_id)
+    return {row[0]: row[1] for row in await connection.execute(query)}
+
+
+async def add(connection: AsyncConnection, **values: Any) -> None:
+    """Insert a server (columns of `rdp_servers`)."""
+    await connection.execute(insert(rdp_servers).values(**values))
+
+
+async def change(connection: AsyncConnection, server: Server, now: datetime, **values: Any) -> None:
+    """Update columns of a server whose row is locked."""
+    await connection.execute(
+        update(rdp_servers)
+        .where(rdp_servers.c.id == server.id)
+        .values(updated_at=now, version=server.version + 1, **values)
+    )
+
+
+async def remove(connection: AsyncConnection, identity: UUID) -> None:
+    """Delete a server, with what it used and its alerts."""
+    await connection.execute(delete(rdp_servers).where(rdp_servers.c.id == identity))
+
+
+# What it uses --------------------------------------------------------------------------
+
+
+async def running_as(
+    connection: AsyncConnection, agent: UUID, found: Collection[UUID]
+) -> Sequence[Server]:
+    """Return the servers that run as these sessions of an agent, their rows locked.
+
+    Rows that somebody else works on are left to them: the next sample is not far.
+    """
+    query = _SERVERS.where(
+        rdp_servers.c.session_id.in_(found),
+        rdp_servers.c.agent_id == agent,
+        sessions.c.agent_id == agent,
+        sessions.c.phase == "Running",
+    ).with_for_update(of=rdp_servers, skip_locked=True)
+    return await _all(connection, query)
+
+
+_SAMPLES = select(*columns_of(Sample, rdp_usage))
+
+
+async def newest_samples(
+    connection: AsyncConnection, servers: Collection[UUID]
+) -> dict[UUID, Sample]:
+    """Return the newest sample of each of these servers that has one."""
+    query = (
+        select(rdp_usage.c.server_id, *columns_of(Sample, rdp_usage))
+        .where(rdp_usage.c.server_id.in_(servers))
+        .distinct(rdp_usage.c.server_id)
+        .order_by(rdp_usage.c.server_id, rdp_usage.c.at.desc())
+    )
+    return {row[0]: Sample(*row[1:]) for row in await connection.execute(query)}
+
+
+async def samples(
+    connection: AsyncConnection, server: UUID, *, since: datetime, limit: int
+) -> Sequence[Sample]:
+    """Return the newest samples since then, oldest first."""
+    query = (
+        _SAMPLES.where(rdp_usage.c.server_id == server, rdp_usage.c.at >= since)
+        .order_by(rdp_usage.c.at.desc())
+        .limit(limit)
+    )
+    return [Sample(*row) for row in await connection.execute(query)][::-1]
+
+
+async def add_sample(connection: AsyncConnection, server: UUID, sample: Sample) -> None:
+    """Keep a sample."""
+    values = {name: getattr(sample, name) for name in Sample.__dataclass_fields__}
+    await connection.execute(
+        postgresql.insert(rdp_usage).values(server_id=server, **values).on_conflict_do_nothing()
+    )
+
+
+async def prune_samples(connection: AsyncConnection, *, before: datetime) -> None:
+    """Forget what was used before then, and the alerts that were over by then."""
+    await connection.execute(delete(rdp_usage).where(rdp_usage.c.at < before))
+    await connection.execute(delete(rdp_alerts).where(rdp_alerts.c.resolved_at < before))
+
+
+# Alerts --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A row of `rdp_alerts`."""
+
+    id: UUID
+    server_id: UUID
+    resource_type: str
+    severity: str
+    threshold: float
+    current_value: float
+    message: str
+    created_at: datetime
+    resolved_at: datetime | None
+
+
+async def alerts(connection: AsyncConnection, server: UUID, *, limit: int) -> Sequence[Alert]:
+    """Return alerts of a server, newest first."""
+    query = (
+        select(*columns_of(Alert, rdp_alerts))
+        .where(rdp_alerts.c.server_id == server)
+        .order_by(rdp_alerts.c.created_at.desc(), rdp_alerts.c.id.desc())
+        .limit(limit)
+    )
+    return [Alert(*row) for row in await connection.execute(query)]
+
+
+async def open_alerts(
+    connection: AsyncConnection, servers: Collection[UUID]
+) -> dict[UUID, set[str]]:
+    """Return, of each of these servers, the resources that have an open alert."""
+    query = select(rdp_alerts.c.server_id, rdp_alerts.c.resource_type).where(
+        rdp_alerts.c.server_id.in_(servers), rdp_alerts.c.resolved_at.is_(None)
+    )
+    found: dict[UUID, set[str]] = {server: set() for server in servers}
+    for server, resource in await connection.execute(query):
+        found[server].add(resource)
+    return found
+
+
+async def raise_alert(
+    connection: AsyncConnection, identity: UUID, server: UUID, raised: Raised, now: datetime
+) -> None:
+    """Begin an alert."""
+    await connection.execute(
+        postgresql.insert(rdp_alerts)
+        .values(
+            id=identity,
+            server_id=server,
+            resource_type=raised.resource,
+            severity=raised.severity,
+            threshold=raised.threshold,
+            current_value=raised.value,
+            message=raised.message,
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def resolve_alerts(
+    connection: AsyncConnection,
+    server: UUID,
+    now: datetime,
+    *,
+    resources: Collection[str] | None = None,
+) -> None:
+    """End the open alerts of a server, of these resources or of all."""
+    which = and_(rdp_alerts.c.server_id == server, rdp_alerts.c.resolved_at.is_(None))
+    if resources is not None:
+        which = and_(which, rdp_alerts.c.resource_type.in_(resources))
+    await connection.execute(update(rdp_alerts).where(which).values(resolved_at=now))

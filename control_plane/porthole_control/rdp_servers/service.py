@@ -1,0 +1,267 @@
+"""What is done with RDP servers: made, changed, started as sessions, stopped, deleted."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from porthole_contract.lifecycle import Phase
+from porthole_contract.session import Desired, TemplateRef
+from porthole_control.agents import repository as agents
+from porthole_control.db.database import Unit
+from porthole_control.db.ids import new_id
+from porthole_control.errors import Conflict, Forbidden, NotFound, Stale
+from porthole_control.events import service as events
+from porthole_control.people.rules import Principal
+from porthole_control.rdp_servers import repository, rules
+from porthole_control.rdp_servers.repository import Server
+from porthole_control.sessions import repository as session_rows
+from porthole_control.sessions import service as sessions
+from porthole_control.templates import repository as templates
+
+KEPT: Final = timedelta(days=1)
+"""How long samples and alerts that are over are kept."""
+
+
+async def get(unit: Unit, principal: Principal, identity: UUID, *, locked: bool = False) -> Server:
+    """Return a server of theirs.
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    found = await repository.owned(unit.connection, identity, principal.name, locked=locked)
+    if found is None:
+        raise NotFound("RDP server", identity)
+    return found
+
+
+async def create(
+    unit: Unit,
+    principal: Principal,
+    *,
+    name: str,
+    description: str,
+    configuration: Mapping[str, Any],
+    resources: Mapping[str, Any],
+    agent: str | None,
+    user_id: str | None,
+    expose: bool,
+    most: int,
+) -> Server:
+    """Make a server, stopped; nothing runs before it is started.
+
+    Args:
+        unit: the transaction.
+        principal: whose server it will be.
+        name: what it is called; not unique.
+        description: in their words.
+        configuration: fields of `Configuration`, all of them.
+        resources: fields of `Resources`, all of them.
+        agent: where it is to be; None: where the fewest are.
+        user_id: whose it is, as the caller says.
+        expose: whether something is to listen on its port.
+        most: how many servers an owner may have.
+
+    Raises:
+        Forbidden: it is to be another's.
+        NotFound: no such agent.
+        Conflict: there is no agent, or it has no port left, or `expose` is asked for.
+        TooManyServers: they have too many.
+    """
+    if user_id not in {None, principal.name, str(principal.user_id)}:
+        raise Forbidden("A server belongs to who makes it; leave out `user_id`, or name yourself.")
+    if expose:
+        raise Conflict(
+            "expose_not_served",
+            "Nothing listens on a server's port. Start it, and open a door on your own machine:"
+            " `porthole session connect SESSION --rdp`.",
+        )
+    await repository.take_turn(unit.connection)
+    if await repository.count(unit.connection, principal.name) >= most:
+        raise rules.TooManyServers(
+            f"You have {most} RDP servers. Delete one first.", retry_after=60
+        )
+    place = await _place(unit, agent)
+    taken = await repository.ports(unit.connection, place)
+    identity = new_id()
+    await repository.add(
+        unit.connection,
+        id=identity,
+        owner=principal.name,
+        name=name.strip(),
+        description=description,
+        agent_id=place,
+        port=rules.free_port(set(taken), taken[0] if taken else None),
+        home=f"rdp-server-{identity}",
+        configuration=dict(configuration),
+        resources=dict(resources),
+        created_at=unit.now,
+        updated_at=unit.now,
+    )
+    return await get(unit, principal, identity)
+
+
+async def _place(unit: Unit, name: str | None) -> UUID:
+    """Return the agent of a new server."""
+    living = await agents.living(unit.connection)
+    if name is not None:
+        if name not in living:
+            raise NotFound("agent", name, code="agent_unknown")
+        return living[name]
+    said = await templates.offers(unit.connection, names=[rules.TEMPLATE])
+    able = {offer.agent_id for offer in said if offer.offered} & set(living.values())
+    there = await repository.counts(unit.connection)
+    # Who has joined last comes last, so that who asks twice is told the same.
+    ordered = sorted(able or living.values(), key=lambda one: (there.get(one, 0), one))
+    if not ordered:
+        raise Conflict("no_agent", "No agent has joined yet, and a server belongs to one.")
+    return ordered[0]
+
+
+async def change(
+    unit: Unit,
+    principal: Principal,
+    identity: UUID,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
+) -> Server:
+    """Change a server; what it runs as stays as it is until the next start.
+
+    Args:
+        unit: the transaction.
+        principal: whose it is.
+        identity: which one.
+        changes: `name`, `description`, and what changes of `configuration` and `resources`.
+        expected_version: change it only if this is still its version.
+
+    Raises:
+        NotFound: there is none that is theirs.
+        Stale: it has another version by now.
+    """
+    server = await get(unit, principal, identity, locked=True)
+    if expected_version is not None and server.version != expected_version:
+        raise Stale
+    values = dict(changes)
+    if "name" in values:
+        values["name"] = values["name"].strip()
+    for part in ("configuration", "resources"):
+        if part in values:
+            values[part] = {**getattr(server, part), **values[part]}
+    await repository.change(unit.connection, server, unit.now, **values)
+    return await get(unit, principal, identity)
+
+
+async def start(unit: Unit, principal: Principal, identity: UUID, *, most: int) -> Server:
+    """Have a server run: make a session on its home, wake it, or leave it as it runs.
+
+    Args:
+        unit: the transaction.
+        principal: whose it is.
+        identity: which one.
+        most: how many living sessions an owner may have.
+
+    Raises:
+        NotFound: there is none that is theirs.
+        Conflict: it cannot be run as it is configured, or there are too many sessions.
+    """
+    await session_rows.take_turn(unit.connection)  # before any row
+    server = await get(unit, principal, identity, locked=True)
+    rules.check_startable(server.configuration)
+    asleep = server.phase in {Phase.HIBERNATED, Phase.HIBERNATING}
+    if asleep and server.session_id is not None:
+        awake = {"desired": str(Desired.RUNNING)}
+        await sessions.patch(unit, principal, server.session_id, awake)
+        await repository.change(unit.connection, server, unit.now, last_started_at=unit.now)
+    elif server.phase == Phase.FAILED and server.session_id is not None:
+        await sessions.delete(unit, principal, server.session_id)
+        await _begin(unit, principal, server, most)
+    elif not server.lives or server.phase == Phase.TERMINATING:
+        await _begin(unit, principal, server, most)
+    return await get(unit, principal, identity)
+
+
+async def _begin(unit: Unit, principal: Principal, server: Server, most: int) -> None:
+    if server.agent_state == "revoked":
+        raise Conflict(
+            "agent_revoked",
+            f"Its agent {server.agent!r} was revoked, and its files are out of reach with it.",
+        )
+    wanted = sessions.Wanted(
+        template=TemplateRef(rules.TEMPLATE),
+        spec=rules.spec_of(server.configuration, server.resources, server.home),
+        agent=server.agent,
+    )
+    session = await sessions.create(unit, principal, wanted, most=most)
+    events.happened(
+        unit,
+        session=session.id,
+        owner=session.owner,
+        kind="RdpServer",
+        phase=session.phase,
+        message=f"It is the RDP server {server.name!r}, which was started.",
+    )
+    await repository.resolve_alerts(unit.connection, server.id, unit.now)
+    await repository.change(
+        unit.connection, server, unit.now, session_id=session.id, last_started_at=unit.now
+    )
+
+
+async def stop(unit: Unit, principal: Principal, identity: UUID) -> Server:
+    """End what a server runs as; its home and its row stay.
+
+    Raises:
+        NotFound: there is none that is theirs.
+    """
+    server = await get(unit, principal, identity, locked=True)
+    await _end(unit, principal, server)
+    return await get(unit, principal, identity)
+
+
+async def _end(unit: Unit, principal: Principal, server: Server) -> None:
+    await repository.resolve_alerts(unit.connection, server.id, unit.now)
+    if not server.lives or server.session_id is None:
+        return
+    ending = await session_rows.owned(unit.connection, server.session_id, principal.name)
+    if ending is not None and ending.delete_requested_at is None:
+        await sessions.delete(unit, principal, server.session_id)
+        await repository.change(unit.connection, server, unit.now, last_stopped_at=unit.now)
+
+
+async def restart(unit: Unit, principal: Principal, identity: UUID, *, most: int) -> Server:
+    """End what a server runs as, and start it anew on its home as soon as that is free.
+
+    Raises:
+        NotFound: there is none that is theirs.
+        Conflict: as `start`; then it goes on as it was.
+    """
+    await session_rows.take_turn(unit.connection)  # before any row
+    server = await get(unit, principal, identity, locked=True)
+    rules.check_startable(server.configuration)
+    await _end(unit, principal, server)
+    server = await get(unit, principal, identity, locked=True)
+    await _begin(unit, principal, server, most)
+    return await get(unit, principal, identity)
+
+
+async def delete(unit: Unit, principal: Principal, identity: UUID, *, force: bool) -> None:
+    """Delete a server; its home stays among its owner's homes.
+
+    Raises:
+        NotFound: there is none that is theirs.
+        Conflict: it runs, and is not to be stopped with it.
+    """
+    server = await get(unit, principal, identity, locked=True)
+    if server.lives and server.phase != Phase.TERMINATING:
+        if not force:
+            raise Conflict(
+                "server_running", "The server is not stopped. Stop it first, or delete with force."
+            )
+        await _end(unit, principal, server)
+    await repository.remove(unit.connection, identity)
+
+
+async def tidy(unit: Unit) -> None:
+    """Forget what servers used long ago."""
+    before: datetime = unit.now - KEPT
+    await repository.prune_samples(unit.connection, before=before)
