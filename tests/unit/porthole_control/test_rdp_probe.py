@@ -1,4 +1,4 @@
-"""The connection test's viewer, in front of the gate's own parsers and a desktop that is made up."""
+"""The connection test's viewer, before the gate's own parsers and a desktop that is made up."""
 
 import struct
 
@@ -95,8 +95,8 @@ class Way:
         ]
         self.desktop(connect_response(), tpkt(DATA + b"\x2e\x00\x00\x05"), *joined)
         # A licence is wanted, then is not, and the desktop says what it can do.
-        said = [pdu for way, pdu in recorded("ironrdp-0.7.0") if way == "<" and pdu[7] == mcs.SENT]
-        self.desktop(*said[:3])
+        said = (pdu for way, pdu in recorded("ironrdp-0.7.0") if way == "<")
+        self.desktop(*[pdu for pdu in said if pdu[7:8] == bytes((mcs.SENT,))][:3])
         return self
 
 

@@ -113,12 +113,8 @@ def test_a_desktop_that_was_begun_again_counts_from_nothing():
 
 
 def sample(**changes: Any) -> Sample:
-    values = {
-        **{"at": NOW, "session_id": ONE, "cpu_seconds": 0.0, "cpu_percent": 0.0},
-        **{"memory_bytes": 0, "disk_bytes": 0, "network_in": 0, "network_out": 0},
-        "network_mbps": 0.0,
-    }
-    return Sample(**{**values, **changes})
+    values = dict.fromkeys(Sample.__dataclass_fields__, 0) | {"at": NOW, "session_id": ONE}
+    return Sample(**values | changes)
 
 
 def test_what_is_told_is_never_more_than_the_limits():

@@ -228,6 +228,330 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rdp/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List RDP servers
+         * @description Return the caller's servers, newest first.
+         */
+        get: operations["list_rdp_servers_api_v1_rdp_servers_get"];
+        put?: never;
+        /**
+         * Make an RDP server
+         * @description Make a server, stopped. It keeps its port and its home until it is deleted.
+         */
+        post: operations["create_rdp_server_api_v1_rdp_servers_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All RDP servers together
+         * @description Return how the caller's servers are, and what they use together.
+         */
+        get: operations["rdp_statistics_api_v1_rdp_servers_statistics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show an RDP server
+         * @description Return one server.
+         */
+        get: operations["show_rdp_server_api_v1_rdp_servers__server_id__get"];
+        /**
+         * Change an RDP server
+         * @description Change a server; what is left out stays. It is made so at its next start.
+         *
+         *     With `If-Match` and its ETag, only if it has not changed since (412).
+         */
+        put: operations["change_rdp_server_api_v1_rdp_servers__server_id__put"];
+        post?: never;
+        /**
+         * Delete an RDP server
+         * @description Delete a server; 409 while it runs. Its home stays, among the caller's homes.
+         */
+        delete: operations["delete_rdp_server_api_v1_rdp_servers__server_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it uses too much of
+         * @description Return the alerts of a server: those that hold, and all of the last day.
+         */
+        get: operations["rdp_alerts_api_v1_rdp_servers__server_id__alerts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How its desktop is made
+         * @description Return a server's configuration.
+         */
+        get: operations["rdp_configuration_api_v1_rdp_servers__server_id__configuration_get"];
+        /**
+         * Change how its desktop is made
+         * @description Change a server's configuration; what is left out stays. It holds from the next start on.
+         */
+        put: operations["change_rdp_configuration_api_v1_rdp_servers__server_id__configuration_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/resources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it may use
+         * @description Return the limits of a server.
+         */
+        get: operations["rdp_resources_api_v1_rdp_servers__server_id__resources_get"];
+        /**
+         * Change what it may use
+         * @description Change the limits of a server; what is left out stays. They hold from the next start on.
+         */
+        put: operations["change_rdp_resources_api_v1_rdp_servers__server_id__resources_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restart an RDP server
+         * @description End what a server runs as, and start it anew on its home, as it is configured now.
+         */
+        post: operations["restart_rdp_server_api_v1_rdp_servers__server_id__restart_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/service-status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The programs of an RDP server
+         * @description Return whether the programs behind a server run.
+         */
+        get: operations["rdp_service_status_api_v1_rdp_servers__server_id__service_status_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it runs as
+         * @description Return the living session of a server; none while it is stopped.
+         */
+        get: operations["rdp_sessions_api_v1_rdp_servers__server_id__sessions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start an RDP server
+         * @description Have a server run, as a session on its home; one that runs is left as it is.
+         */
+        post: operations["start_rdp_server_api_v1_rdp_servers__server_id__start_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How an RDP server is
+         * @description Return how a server is, since when, and what it uses.
+         */
+        get: operations["rdp_server_status_api_v1_rdp_servers__server_id__status_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop an RDP server
+         * @description End what a server runs as; its row and its home stay.
+         */
+        post: operations["stop_rdp_server_api_v1_rdp_servers__server_id__stop_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/test-connection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connect to it, and see whether it draws
+         * @description Connect to a server over RDP, on the way of all viewers, until its screen was drawn.
+         *
+         *     409 while somebody looks at it: a desktop over RDP has one viewer, who would lose it.
+         */
+        post: operations["rdp_test_connection_api_v1_rdp_servers__server_id__test_connection_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it uses now
+         * @description Return what a server used when its agent told of it last; 409 while it does not run.
+         */
+        get: operations["rdp_usage_api_v1_rdp_servers__server_id__usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/usage/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it used
+         * @description Return what a server used for some time, a day at the most.
+         */
+        get: operations["rdp_usage_history_api_v1_rdp_servers__server_id__usage_history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -713,6 +1037,61 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * ActionOut
+         * @description What became of a start, a stop or a restart.
+         */
+        ActionOut: {
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "start" | "stop" | "restart";
+            /** Message */
+            message: string;
+            /**
+             * Server Id
+             * Format: uuid
+             */
+            server_id: string;
+            /** Session Id */
+            session_id: string | null;
+            /** Started At */
+            started_at?: string | null;
+            status: components["schemas"]["porthole_control__rdp_servers__rules__Status"];
+            /** Stopped At */
+            stopped_at?: string | null;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+        };
+        /**
+         * ActiveSession
+         * @description What a server runs as.
+         */
+        ActiveSession: {
+            /** Phase */
+            phase: string;
+            /**
+             * Session Id
+             * Format: uuid
+             */
+            session_id: string;
+            /** Started At */
+            started_at: string | null;
+            /** Viewers */
+            viewers: number;
+        };
+        /**
+         * ActiveSessions
+         * @description What a server runs as; empty while it is stopped.
+         */
+        ActiveSessions: {
+            /** Active Sessions */
+            active_sessions: components["schemas"]["ActiveSession"][];
+        };
+        /**
          * AgentOut
          * @description An enrolled place where sessions run.
          */
@@ -800,6 +1179,61 @@ export interface components {
             name: string;
             /** State */
             state: string;
+        };
+        /**
+         * AlertOut
+         * @description Something that is, or was, used too much.
+         */
+        AlertOut: {
+            /**
+             * Alert Id
+             * Format: uuid
+             */
+            alert_id: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Current Value */
+            current_value: number;
+            /** Message */
+            message: string;
+            /** Resolved */
+            resolved: boolean;
+            /** Resolved At */
+            resolved_at: string | null;
+            /**
+             * Resource Id
+             * Format: uuid
+             * @description The server.
+             */
+            resource_id: string;
+            /**
+             * Resource Type
+             * @enum {string}
+             */
+            resource_type: "cpu" | "memory" | "disk" | "network";
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "low" | "medium" | "high" | "critical";
+            /**
+             * Threshold
+             * @description Percent of the limit, as the next.
+             */
+            threshold: number;
+        };
+        /**
+         * Alerts
+         * @description The alerts of a server, newest first.
+         */
+        Alerts: {
+            /** Active Alerts */
+            active_alerts: components["schemas"]["AlertOut"][];
+            /** Alert History */
+            alert_history: components["schemas"]["AlertOut"][];
         };
         /**
          * Click
@@ -1070,6 +1504,128 @@ export interface components {
          * @enum {string}
          */
         ConditionType: "Ready" | "Scheduled" | "HomeReady" | "GateReady" | "Reachable" | "Foreign" | "ChildrenReady";
+        /**
+         * Configuration
+         * @description How a server's desktop is made, from its next start on.
+         */
+        Configuration: {
+            /**
+             * Audio Enabled
+             * @default true
+             */
+            audio_enabled?: boolean;
+            /**
+             * Clipboard Enabled
+             * @default true
+             */
+            clipboard_enabled?: boolean;
+            /**
+             * Color Depth
+             * @description Bits of a colour. It is kept; what is seen has 32, whatever it says.
+             * @default 24
+             * @enum {integer}
+             */
+            color_depth?: 16 | 24 | 32;
+            /**
+             * Desktop Environment
+             * @description `xfce` and `lxde` name the light desktop; the others are not started.
+             * @default xfce
+             * @enum {string}
+             */
+            desktop_environment?: "xfce" | "lxde" | "gnome" | "kde";
+            /**
+             * Drive Redirection
+             * @default false
+             */
+            drive_redirection?: boolean;
+            /**
+             * Printer Redirection
+             * @default false
+             */
+            printer_redirection?: boolean;
+            /**
+             * Resolution
+             * @description Width and height in pixels: 320x240 to 7680x4320.
+             * @default 1920x1080
+             */
+            resolution?: string;
+            /**
+             * Use Tls
+             * @default true
+             */
+            use_tls?: boolean;
+        };
+        /**
+         * ConfigurationPatch
+         * @description What of a configuration changes; what is left out stays.
+         */
+        ConfigurationPatch: {
+            /** Audio Enabled */
+            audio_enabled?: boolean;
+            /** Clipboard Enabled */
+            clipboard_enabled?: boolean;
+            /**
+             * Color Depth
+             * @description Bits of a colour. It is kept; what is seen has 32, whatever it says.
+             * @enum {integer}
+             */
+            color_depth?: 16 | 24 | 32;
+            /**
+             * Desktop Environment
+             * @description `xfce` and `lxde` name the light desktop; the others are not started.
+             * @enum {string}
+             */
+            desktop_environment?: "xfce" | "lxde" | "gnome" | "kde";
+            /** Drive Redirection */
+            drive_redirection?: boolean;
+            /** Printer Redirection */
+            printer_redirection?: boolean;
+            /**
+             * Resolution
+             * @description Width and height in pixels: 320x240 to 7680x4320.
+             */
+            resolution?: string;
+            /** Use Tls */
+            use_tls?: boolean;
+        };
+        /**
+         * ConnectionTest
+         * @description What somebody who connects would have found.
+         */
+        ConnectionTest: {
+            /**
+             * Connection Available
+             * @description Whether the desktop was drawn, over RDP.
+             */
+            connection_available: boolean;
+            /**
+             * Drawn Percent
+             * @description So much of the screen was drawn.
+             */
+            drawn_percent: number;
+            /** Message */
+            message: string;
+            /**
+             * Pictures
+             * @description Rectangles of pictures that came.
+             */
+            pictures: number;
+            /**
+             * Port Open
+             * @description Whether RDP was answered on the way to the server.
+             */
+            port_open: boolean;
+            /**
+             * Resolution
+             * @description Of the screen that was drawn.
+             */
+            resolution: string | null;
+            /**
+             * Seconds
+             * @description From the asking to the picture.
+             */
+            seconds: number;
+        };
         /**
          * Desired
          * @description What a session should be. Ending it is deletion, not a desired value.
@@ -1558,6 +2114,57 @@ export interface components {
             name: string;
         };
         /**
+         * NewServer
+         * @description A server that is asked for.
+         */
+        NewServer: {
+            /**
+             * Agent
+             * @description Where it is. Left out: one is chosen that runs RDP desktops.
+             */
+            agent?: string;
+            /**
+             * @default {
+             *       "audio_enabled": true,
+             *       "clipboard_enabled": true,
+             *       "color_depth": 24,
+             *       "desktop_environment": "xfce",
+             *       "drive_redirection": false,
+             *       "printer_redirection": false,
+             *       "resolution": "1920x1080",
+             *       "use_tls": true
+             *     }
+             */
+            configuration?: components["schemas"]["Configuration"];
+            /**
+             * Description
+             * @default
+             */
+            description?: string;
+            /**
+             * Expose
+             * @description Listen on its port; refused, since nothing listens there yet.
+             * @default false
+             */
+            expose?: boolean;
+            /** Name */
+            name: string;
+            /**
+             * @default {
+             *       "cpu_limit": 2,
+             *       "disk_limit": 20480,
+             *       "memory_limit": 4096,
+             *       "network_bandwidth": 1000
+             *     }
+             */
+            resources?: components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+            /**
+             * User Id
+             * @description Whose it is: the caller, by name or id, and nobody else.
+             */
+            user_id?: string;
+        };
+        /**
          * NewSession
          * @description A session that is asked for: a template, and any field that should be another.
          */
@@ -1619,7 +2226,7 @@ export interface components {
             /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
             /** @description What of a machine it gets. Left out: as the template says. */
-            resources?: components["schemas"]["Resources"] | null;
+            resources?: components["schemas"]["porthole_contract__session__Resources"] | null;
             /**
              * Start
              * @description What is opened in it at first: a URL or a command, as the template's programs take it.
@@ -1816,6 +2423,20 @@ export interface components {
             next: string | null;
         };
         /**
+         * Pagination
+         * @description Where a page is among all.
+         */
+        Pagination: {
+            /** Limit */
+            limit: number;
+            /** Page */
+            page: number;
+            /** Pages */
+            pages: number;
+            /** Total */
+            total: number;
+        };
+        /**
          * Phase
          * @description Where a session is in its life.
          * @enum {string}
@@ -1973,20 +2594,30 @@ export interface components {
             storage?: string | number | null;
         };
         /**
-         * Resources
-         * @description What is set aside for a session, and what it may use at the most.
+         * ResourcesPatch
+         * @description What of the limits changes; what is left out stays.
          */
-        Resources: {
+        ResourcesPatch: {
             /**
-             * @description What it may use at the most.
-             * @default {}
+             * Cpu Limit
+             * @description Cores.
              */
-            limits?: components["schemas"]["ResourceList"];
+            cpu_limit?: number;
             /**
-             * @description What is set aside for it, so that it is there when it is needed.
-             * @default {}
+             * Disk Limit
+             * @description MiB of its home, when that is first made.
              */
-            requests?: components["schemas"]["ResourceList"];
+            disk_limit?: number;
+            /**
+             * Memory Limit
+             * @description MiB.
+             */
+            memory_limit?: number;
+            /**
+             * Network Bandwidth
+             * @description Mbit/s, above 80 % of which there is an alert.
+             */
+            network_bandwidth?: number;
         };
         /**
          * Scope
@@ -2015,6 +2646,115 @@ export interface components {
              * @enum {string}
              */
             type: "scroll";
+        };
+        /**
+         * ServerOut
+         * @description A server: a row that outlives the sessions which it is started as.
+         */
+        ServerOut: {
+            configuration: components["schemas"]["Configuration"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Description */
+            description: string;
+            /** Home */
+            home: string;
+            /**
+             * Host
+             * @description The agent that it is on.
+             */
+            host: string;
+            /** Last Started At */
+            last_started_at: string | null;
+            /** Last Stopped At */
+            last_stopped_at: string | null;
+            /**
+             * Message
+             * @description Why it is so, if there is something to be said.
+             */
+            message: string;
+            /** Name */
+            name: string;
+            /**
+             * Port
+             * @description Unique on its agent.
+             */
+            port: number;
+            resources: components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+            /**
+             * Server Id
+             * Format: uuid
+             */
+            server_id: string;
+            /**
+             * Session Id
+             * @description What it runs as, or ran as last.
+             */
+            session_id: string | null;
+            /** Started At */
+            started_at: string | null;
+            status: components["schemas"]["porthole_control__rdp_servers__rules__Status"];
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** User Id */
+            user_id: string;
+            /**
+             * Version
+             * @description Rises with every change; also the ETag.
+             */
+            version: number;
+        };
+        /**
+         * ServerPatch
+         * @description What of a server changes; what is left out stays.
+         */
+        ServerPatch: {
+            /** Configuration */
+            configuration?: components["schemas"]["ConfigurationPatch"];
+            /** Description */
+            description?: string;
+            /** Name */
+            name?: string;
+            /** Resources */
+            resources?: components["schemas"]["ResourcesPatch"];
+        };
+        /**
+         * Servers
+         * @description One page of servers.
+         */
+        Servers: {
+            pagination: components["schemas"]["Pagination"];
+            /** Servers */
+            servers: components["schemas"]["ServerOut"][];
+        };
+        /**
+         * ServiceStatus
+         * @description The programs behind a server.
+         */
+        ServiceStatus: {
+            /**
+             * Session Manager
+             * @default supervisor
+             * @constant
+             */
+            session_manager?: "supervisor";
+            /**
+             * Xrdp Sesman Status
+             * @description There is no sesman: what it would do, the desktop's supervisor does.
+             * @enum {string}
+             */
+            xrdp_sesman_status: "active" | "inactive";
+            /**
+             * Xrdp Status
+             * @enum {string}
+             */
+            xrdp_status: "active" | "inactive";
         };
         /**
          * SessionEventOut
@@ -2076,7 +2816,7 @@ export interface components {
             /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
             /** @description What of a machine it gets. Left out: as the template says. */
-            resources?: components["schemas"]["Resources"] | null;
+            resources?: components["schemas"]["porthole_contract__session__Resources"] | null;
             /**
              * Start
              * @description What is opened in it at first: a URL or a command, as the template's programs take it.
@@ -2256,7 +2996,7 @@ export interface components {
             /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
             /** @description What of a machine it gets. Left out: as the template says. */
-            resources?: components["schemas"]["Resources"] | null;
+            resources?: components["schemas"]["porthole_contract__session__Resources"] | null;
             /**
              * Start
              * @description What is opened in it at first: a URL or a command, as the template's programs take it.
@@ -2386,7 +3126,7 @@ export interface components {
              *       "requests": {}
              *     }
              */
-            resources?: components["schemas"]["Resources"];
+            resources?: components["schemas"]["porthole_contract__session__Resources"];
             /**
              * Title
              * @description What people see in lists.
@@ -2504,7 +3244,7 @@ export interface components {
              *       "requests": {}
              *     }
              */
-            resources?: components["schemas"]["Resources"];
+            resources?: components["schemas"]["porthole_contract__session__Resources"];
             /**
              * Title
              * @description What people see in lists.
@@ -2533,35 +3273,67 @@ export interface components {
             url: string;
         };
         /**
-         * Status
-         * @description How this installation is.
+         * Statistics
+         * @description All servers of the caller together.
          */
-        Status: {
-            /** Agents */
-            agents: components["schemas"]["AgentStatus"][];
+        Statistics: {
+            /** Active Alerts */
+            active_alerts: number;
+            /** Active Sessions */
+            active_sessions: number;
+            /** Cpu Limit */
+            cpu_limit: number;
             /**
-             * Instance
+             * Cpu Percent
+             * @description Of those that run, by their newest samples.
+             */
+            cpu_percent: number;
+            /** Error Servers */
+            error_servers: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /** Memory Limit */
+            memory_limit: number;
+            /**
+             * Passing Servers
+             * @description Those that are being started or stopped.
+             */
+            passing_servers: number;
+            /** Running Servers */
+            running_servers: number;
+            /** Stopped Servers */
+            stopped_servers: number;
+            /** Total Servers */
+            total_servers: number;
+            /** Viewers */
+            viewers: number;
+        };
+        /**
+         * StatusOut
+         * @description How a server is.
+         */
+        StatusOut: {
+            /** Active Sessions */
+            active_sessions: number;
+            /**
+             * Last Health Check
+             * @description When its agent last told of it.
+             */
+            last_health_check: string | null;
+            /** Message */
+            message: string;
+            resource_usage: components["schemas"]["UsageOut"] | null;
+            /**
+             * Server Id
              * Format: uuid
              */
-            instance: string;
+            server_id: string;
+            status: components["schemas"]["porthole_control__rdp_servers__rules__Status"];
             /**
-             * Queue
-             * @description Commands on their way, per state.
+             * Uptime
+             * @description Seconds; 0 while it does not run.
              */
-            queue: {
-                [key: string]: number;
-            };
-            /**
-             * Sessions
-             * @description Living ones per phase; the caller's own.
-             */
-            sessions: {
-                [key: string]: number;
-            };
-            /** Url */
-            url: string;
-            /** Version */
-            version: string;
+            uptime: number;
         };
         /**
          * StreamOut
@@ -2759,6 +3531,60 @@ export interface components {
             user: string;
         };
         /**
+         * UsageHistory
+         * @description What a server used for some time, oldest first.
+         */
+        UsageHistory: {
+            /** Duration */
+            duration: string;
+            /**
+             * Server Id
+             * Format: uuid
+             */
+            server_id: string;
+            /** Usage History */
+            usage_history: components["schemas"]["UsageOut"][];
+        };
+        /**
+         * UsageOut
+         * @description What a server used at a moment.
+         */
+        UsageOut: {
+            /**
+             * Cpu Percent
+             * @description Of one core: two cores are 200.
+             */
+            cpu_percent: number;
+            /** Disk Bytes */
+            disk_bytes: number;
+            /** Disk Percent */
+            disk_percent: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /**
+             * Memory Percent
+             * @description Of what it may use, as the next.
+             */
+            memory_percent: number;
+            /**
+             * Network In
+             * @description Bytes since its start, as the next.
+             */
+            network_in: number;
+            /**
+             * Network Mbps
+             * @description Mbit/s both ways, since the sample before.
+             */
+            network_mbps: number;
+            /** Network Out */
+            network_out: number;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+        };
+        /**
          * UserOut
          * @description A user.
          */
@@ -2829,6 +3655,22 @@ export interface components {
             within?: number;
         };
         /**
+         * Resources
+         * @description What is set aside for a session, and what it may use at the most.
+         */
+        porthole_contract__session__Resources: {
+            /**
+             * @description What it may use at the most.
+             * @default {}
+             */
+            limits?: components["schemas"]["ResourceList"];
+            /**
+             * @description What is set aside for it, so that it is there when it is needed.
+             * @default {}
+             */
+            requests?: components["schemas"]["ResourceList"];
+        };
+        /**
          * Program
          * @description A program of the desktop.
          *
@@ -2866,6 +3708,73 @@ export interface components {
              * @default false
              */
             restart?: boolean;
+        };
+        /**
+         * Status
+         * @description What a server is; the last three pass by themselves.
+         * @enum {string}
+         */
+        porthole_control__rdp_servers__rules__Status: "stopped" | "running" | "error" | "starting" | "stopping";
+        /**
+         * Resources
+         * @description What a server may use.
+         */
+        porthole_control__rdp_servers__schemas__Resources: {
+            /**
+             * Cpu Limit
+             * @description Cores.
+             * @default 2
+             */
+            cpu_limit?: number;
+            /**
+             * Disk Limit
+             * @description MiB of its home, when that is first made.
+             * @default 20480
+             */
+            disk_limit?: number;
+            /**
+             * Memory Limit
+             * @description MiB.
+             * @default 4096
+             */
+            memory_limit?: number;
+            /**
+             * Network Bandwidth
+             * @description Mbit/s, above 80 % of which there is an alert.
+             * @default 1000
+             */
+            network_bandwidth?: number;
+        };
+        /**
+         * Status
+         * @description How this installation is.
+         */
+        porthole_control__status__Status: {
+            /** Agents */
+            agents: components["schemas"]["AgentStatus"][];
+            /**
+             * Instance
+             * Format: uuid
+             */
+            instance: string;
+            /**
+             * Queue
+             * @description Commands on their way, per state.
+             */
+            queue: {
+                [key: string]: number;
+            };
+            /**
+             * Sessions
+             * @description Living ones per phase; the caller's own.
+             */
+            sessions: {
+                [key: string]: number;
+            };
+            /** Url */
+            url: string;
+            /** Version */
+            version: string;
         };
         /**
          * Program
@@ -4187,6 +5096,1920 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rdp_servers_api_v1_rdp_servers_get: {
+        parameters: {
+            query?: {
+                /** @description Counted from 1. */
+                page?: number;
+                /** @description The most servers of a page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Servers"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_rdp_server_api_v1_rdp_servers_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewServer"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_statistics_api_v1_rdp_servers_statistics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statistics"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_rdp_server_api_v1_rdp_servers__server_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_rdp_server_api_v1_rdp_servers__server_id__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServerPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_rdp_server_api_v1_rdp_servers__server_id__delete: {
+        parameters: {
+            query?: {
+                /** @description Stop it, if it is not stopped. */
+                force?: boolean;
+            };
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_alerts_api_v1_rdp_servers__server_id__alerts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alerts"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_configuration_api_v1_rdp_servers__server_id__configuration_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Configuration"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_rdp_configuration_api_v1_rdp_servers__server_id__configuration_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfigurationPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Configuration"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_resources_api_v1_rdp_servers__server_id__resources_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_rdp_resources_api_v1_rdp_servers__server_id__resources_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResourcesPatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restart_rdp_server_api_v1_rdp_servers__server_id__restart_post: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait until it is done; after that the answer is 202. */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description On its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_service_status_api_v1_rdp_servers__server_id__service_status_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceStatus"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_sessions_api_v1_rdp_servers__server_id__sessions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActiveSessions"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_rdp_server_api_v1_rdp_servers__server_id__start_post: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait until it is done; after that the answer is 202. */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description On its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_server_status_api_v1_rdp_servers__server_id__status_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatusOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_rdp_server_api_v1_rdp_servers__server_id__stop_post: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait until it is done; after that the answer is 202. */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description On its way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActionOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_test_connection_api_v1_rdp_servers__server_id__test_connection_post: {
+        parameters: {
+            query?: {
+                /** @description Take the place of who looks at it. */
+                force?: boolean;
+            };
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionTest"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_usage_api_v1_rdp_servers__server_id__usage_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rdp_usage_history_api_v1_rdp_servers__server_id__usage_history_get: {
+        parameters: {
+            query?: {
+                /** @description How far back: `30m`, `1h`, `1d`. */
+                duration?: string;
+            };
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageHistory"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5849,7 +8672,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Status"];
+                    "application/json": components["schemas"]["porthole_control__status__Status"];
                 };
             };
             /** @description Bad Request */
