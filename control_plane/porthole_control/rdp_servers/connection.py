@@ -10,7 +10,7 @@ from porthole_control.db.database import Database
 from porthole_control.db.ids import new_id
 from porthole_control.driving.drives import Right
 from porthole_control.rdp_servers.probe import Probe, Refused
-from porthole_control.rdp_servers.schemas import ConnectionTest
+from porthole_control.rdp_servers.schemas import RdpConnectionTest
 from porthole_control.sockets import Gone
 from porthole_control.streams import repository
 from porthole_control.streams.endings import Ending
@@ -69,7 +69,7 @@ class ProbeLeg:
 
 async def tested(
     database: Database, looking: Looking, right: Right, size: tuple[int, int]
-) -> ConnectionTest:
+) -> RdpConnectionTest:
     """Connect to a session that runs, as somebody who only looks, and say what was found.
 
     Args:
@@ -100,7 +100,7 @@ async def tested(
     begun = loop.time()
     leg = ProbeLeg(probe)
     ending = await looking.carry(stream, leg, asyncio.Event())
-    return ConnectionTest(
+    return RdpConnectionTest(
         connection_available=probe.drawn,
         port_open=probe.answered,
         drawn_percent=probe.drawn_percent,

@@ -36,7 +36,7 @@ from porthole_control.problems import INVALID_STATUS, responses
 from porthole_control.rdp_servers import repository, schemas, service
 from porthole_control.rdp_servers.connection import tested
 from porthole_control.rdp_servers.repository import Server
-from porthole_control.rdp_servers.rules import PASSING, Status
+from porthole_control.rdp_servers.rules import PASSING, ServerStatus
 from porthole_control.sessions import service as sessions
 
 _LOOK_AGAIN: Final = 1.0
@@ -86,7 +86,7 @@ waiting = APIRouter(
 
 
 def _answer(server: Server, status: int = 200) -> JSONResponse:
-    out = schemas.ServerOut.of(server).model_dump(mode="json")
+    out = schemas.RdpServerOut.of(server).model_dump(mode="json")
     return JSONResponse(out, status, {"ETag": etag(server.version)})
 
 
@@ -96,13 +96,13 @@ async def list_rdp_servers(
     unit: UnitDep,
     page: Annotated[int, Query(ge=1, le=_MOST_PAGES, description="Counted from 1.")] = 1,
     limit: Annotated[int, Query(ge=1, le=100, description="The most servers of a page.")] = 20,
-) -> schemas.Servers:
+) -> schemas.RdpServers:
     """Return the caller's servers, newest first."""
     found, total = await repository.list_owned(
         unit.connection, principal.name, offset=(page - 1) * limit, limit=limit
     )
-    return schemas.Servers(
-        servers=[schemas.ServerOut.of(server) for server in found],
+    return schemas.RdpServers(
+        servers=[schemas.RdpServerOut.of(server) for server in found],
         pagination=schemas.Pagination(
             page=page, limit=limit, total=total, pages=-(-total // limit)
         ),
@@ -112,7 +112,7 @@ async def list_rdp_servers(
 @routes.post(
     "/rdp/servers",
     status_code=201,
-    response_model=schemas.ServerOut,
+    response_model=schemas.RdpServerOut,
     summary="Make an RDP server",
     responses=responses(404, 409, 429),
 )
@@ -120,7 +120,7 @@ async def create_rdp_server(
     principal: SessionWriter,
     unit: UnitDep,
     parts: PartsDep,
-    body: schemas.NewServer,
+    body: schemas.NewRdpServer,
     key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Make a server, stopped. It keeps its port and its home until it is deleted."""
@@ -132,7 +132,7 @@ async def create_rdp_server(
             **body.model_dump(mode="json"),
             most=parts.settings.rdp_servers_per_owner,
         )
-        return Answer(201, schemas.ServerOut.of(made).model_dump(mode="json"))
+        return Answer(201, schemas.RdpServerOut.of(made).model_dump(mode="json"))
 
     question = ["rdp/servers", body.model_dump(mode="json")]
     answer = await once(unit, principal, key, question, make)
@@ -144,20 +144,20 @@ async def create_rdp_server(
 
 
 @routes.get("/rdp/servers/statistics", summary="All RDP servers together")
-async def rdp_statistics(principal: Reader, unit: UnitDep) -> schemas.Statistics:
+async def rdp_statistics(principal: Reader, unit: UnitDep) -> schemas.RdpStatistics:
     """Return how the caller's servers are, and what they use together."""
     found, total = await repository.list_owned(
         unit.connection, principal.name, offset=0, limit=_MOST_SAMPLES
     )
-    running = [server for server in found if server.status is Status.RUNNING]
+    running = [server for server in found if server.status is ServerStatus.RUNNING]
     newest = await repository.newest_samples(unit.connection, [server.id for server in running])
     alerts = await repository.open_alerts(unit.connection, [server.id for server in running])
     counted = [server.status for server in found]
-    return schemas.Statistics(
+    return schemas.RdpStatistics(
         total_servers=total,
         running_servers=len(running),
-        stopped_servers=counted.count(Status.STOPPED),
-        error_servers=counted.count(Status.ERROR),
+        stopped_servers=counted.count(ServerStatus.STOPPED),
+        error_servers=counted.count(ServerStatus.ERROR),
         passing_servers=sum(status in PASSING for status in counted),
         active_sessions=len(running),
         viewers=sum(server.viewers or 0 for server in running),
@@ -171,7 +171,7 @@ async def rdp_statistics(principal: Reader, unit: UnitDep) -> schemas.Statistics
 
 @routes.get(
     _PATH,
-    response_model=schemas.ServerOut,
+    response_model=schemas.RdpServerOut,
     summary="Show an RDP server",
     responses=responses(404),
 )
@@ -182,7 +182,7 @@ async def show_rdp_server(principal: Reader, unit: UnitDep, server_id: UUID) -> 
 
 @routes.put(
     _PATH,
-    response_model=schemas.ServerOut,
+    response_model=schemas.RdpServerOut,
     summary="Change an RDP server",
     responses=responses(404, 412),
 )
@@ -190,7 +190,7 @@ async def change_rdp_server(
     principal: SessionWriter,
     unit: UnitDep,
     server_id: UUID,
-    body: schemas.ServerPatch,
+    body: schemas.RdpServerPatch,
     if_match: IfMatch = None,
 ) -> JSONResponse:
     """Change a server; what is left out stays. It is made so at its next start.
@@ -227,23 +227,25 @@ async def delete_rdp_server(
 
 
 @routes.get(f"{_PATH}/status", summary="How an RDP server is", responses=responses(404))
-async def rdp_server_status(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.StatusOut:
+async def rdp_server_status(
+    principal: Reader, unit: UnitDep, server_id: UUID
+) -> schemas.RdpStatusOut:
     """Return how a server is, since when, and what it uses."""
     server = await service.get(unit, principal, server_id)
-    runs = server.status is Status.RUNNING
+    runs = server.status is ServerStatus.RUNNING
     sample = None
     if runs:
         found = await repository.newest_samples(unit.connection, [server.id])
         sample = found.get(server.id)
     up = (unit.now - server.started_at).total_seconds() if runs and server.started_at else 0.0
     told = [moment for moment in (server.observed_at, sample and sample.at) if moment]
-    return schemas.StatusOut(
+    return schemas.RdpStatusOut(
         server_id=server.id,
         status=server.status,
         message=server.message or "",
         uptime=max(0.0, round(up, 3)),
         active_sessions=int(runs),
-        resource_usage=None if sample is None else schemas.UsageOut.of(sample, server.resources),
+        resource_usage=None if sample is None else schemas.RdpUsageOut.of(sample, server.resources),
         last_health_check=max(told, default=None),
     )
 
@@ -253,20 +255,22 @@ async def rdp_server_status(principal: Reader, unit: UnitDep, server_id: UUID) -
 )
 async def rdp_service_status(
     principal: Reader, unit: UnitDep, server_id: UUID
-) -> schemas.ServiceStatus:
+) -> schemas.RdpServiceStatus:
     """Return whether the programs behind a server run."""
     server = await service.get(unit, principal, server_id)
-    state = "active" if server.status is Status.RUNNING else "inactive"
-    return schemas.ServiceStatus.model_validate({"xrdp_status": state, "xrdp_sesman_status": state})
+    state = "active" if server.status is ServerStatus.RUNNING else "inactive"
+    return schemas.RdpServiceStatus.model_validate(
+        {"xrdp_status": state, "xrdp_sesman_status": state}
+    )
 
 
 @routes.get(f"{_PATH}/configuration", summary="How its desktop is made", responses=responses(404))
 async def rdp_configuration(
     principal: Reader, unit: UnitDep, server_id: UUID
-) -> schemas.Configuration:
+) -> schemas.RdpConfiguration:
     """Return a server's configuration."""
     server = await service.get(unit, principal, server_id)
-    return schemas.Configuration.model_validate(server.configuration)
+    return schemas.RdpConfiguration.model_validate(server.configuration)
 
 
 @routes.put(
@@ -278,20 +282,20 @@ async def change_rdp_configuration(
     principal: SessionWriter,
     unit: UnitDep,
     server_id: UUID,
-    body: schemas.ConfigurationPatch,
+    body: schemas.RdpConfigurationPatch,
     if_match: IfMatch = None,
-) -> schemas.Configuration:
+) -> schemas.RdpConfiguration:
     """Change a server's configuration; what is left out stays. It holds from the next start on."""
     changes = {"configuration": body.model_dump(mode="json", exclude_none=True)}
     changed = await _changed(unit, principal, server_id, changes, if_match)
-    return schemas.Configuration.model_validate(changed.configuration)
+    return schemas.RdpConfiguration.model_validate(changed.configuration)
 
 
 @routes.get(f"{_PATH}/resources", summary="What it may use", responses=responses(404))
-async def rdp_resources(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.Resources:
+async def rdp_resources(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.RdpResources:
     """Return the limits of a server."""
     server = await service.get(unit, principal, server_id)
-    return schemas.Resources.model_validate(server.resources)
+    return schemas.RdpResources.model_validate(server.resources)
 
 
 @routes.put(f"{_PATH}/resources", summary="Change what it may use", responses=responses(404, 412))
@@ -299,27 +303,27 @@ async def change_rdp_resources(
     principal: SessionWriter,
     unit: UnitDep,
     server_id: UUID,
-    body: schemas.ResourcesPatch,
+    body: schemas.RdpResourcesPatch,
     if_match: IfMatch = None,
-) -> schemas.Resources:
+) -> schemas.RdpResources:
     """Change the limits of a server; what is left out stays. They hold from the next start on."""
     changes = {"resources": body.model_dump(mode="json", exclude_none=True)}
     changed = await _changed(unit, principal, server_id, changes, if_match)
-    return schemas.Resources.model_validate(changed.resources)
+    return schemas.RdpResources.model_validate(changed.resources)
 
 
 @routes.get(f"{_PATH}/usage", summary="What it uses now", responses=responses(404, 409))
-async def rdp_usage(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.UsageOut:
+async def rdp_usage(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.RdpUsageOut:
     """Return what a server used when its agent told of it last; 409 while it does not run."""
     server = await service.get(unit, principal, server_id)
-    if server.status is not Status.RUNNING:
+    if server.status is not ServerStatus.RUNNING:
         raise Conflict("server_not_running", f"The server is {server.status}, and uses nothing.")
     sample = (await repository.newest_samples(unit.connection, [server.id])).get(server.id)
     if sample is None or sample.session_id != server.session_id:
         raise Conflict(
             "usage_unknown", "Its agent has not said yet what it uses, or does not say that at all."
         )
-    return schemas.UsageOut.of(sample, server.resources)
+    return schemas.RdpUsageOut.of(sample, server.resources)
 
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
@@ -335,7 +339,7 @@ async def rdp_usage_history(
         str,
         Query(pattern=f"^{_DURATION.pattern}$", description="How far back: `30m`, `1h`, `1d`."),
     ] = "1h",
-) -> schemas.UsageHistory:
+) -> schemas.RdpUsageHistory:
     """Return what a server used for some time, a day at the most."""
     server = await service.get(unit, principal, server_id)
     match = _DURATION.fullmatch(duration)
@@ -345,39 +349,41 @@ async def rdp_usage_history(
     found = await repository.samples(
         unit.connection, server.id, since=unit.now - back, limit=_MOST_SAMPLES
     )
-    return schemas.UsageHistory(
+    return schemas.RdpUsageHistory(
         server_id=server.id,
         duration=duration,
-        usage_history=[schemas.UsageOut.of(sample, server.resources) for sample in found],
+        usage_history=[schemas.RdpUsageOut.of(sample, server.resources) for sample in found],
     )
 
 
 @routes.get(f"{_PATH}/alerts", summary="What it uses too much of", responses=responses(404))
-async def rdp_alerts(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.Alerts:
+async def rdp_alerts(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.RdpAlerts:
     """Return the alerts of a server: those that hold, and all of the last day."""
     server = await service.get(unit, principal, server_id)
     found = [
-        schemas.AlertOut.of(alert)
+        schemas.RdpAlertOut.of(alert)
         for alert in await repository.alerts(unit.connection, server.id, limit=_MOST_ALERTS)
     ]
-    runs = server.status is Status.RUNNING
+    runs = server.status is ServerStatus.RUNNING
     active = [alert for alert in found if runs and not alert.resolved]
-    return schemas.Alerts(active_alerts=active, alert_history=found)
+    return schemas.RdpAlerts(active_alerts=active, alert_history=found)
 
 
 @routes.get(f"{_PATH}/sessions", summary="What it runs as", responses=responses(404))
-async def rdp_sessions(principal: Reader, unit: UnitDep, server_id: UUID) -> schemas.ActiveSessions:
+async def rdp_sessions(
+    principal: Reader, unit: UnitDep, server_id: UUID
+) -> schemas.RdpActiveSessions:
     """Return the living session of a server; none while it is stopped."""
     server = await service.get(unit, principal, server_id)
     if not server.lives or server.session_id is None or server.phase is None:
-        return schemas.ActiveSessions(active_sessions=[])
-    one = schemas.ActiveSession(
+        return schemas.RdpActiveSessions(active_sessions=[])
+    one = schemas.RdpActiveSession(
         session_id=server.session_id,
         phase=server.phase,
         viewers=server.viewers or 0,
         started_at=server.started_at,
     )
-    return schemas.ActiveSessions(active_sessions=[one])
+    return schemas.RdpActiveSessions(active_sessions=[one])
 
 
 # What is waited for --------------------------------------------------------------------
@@ -417,8 +423,8 @@ async def _settled(parts: Parts, principal: Principal, server: Server, *, second
 
 
 def _done(server: Server, action: str, parts_now: Any) -> JSONResponse:
-    runs = server.status is Status.RUNNING
-    out = schemas.ActionOut.model_validate(
+    runs = server.status is ServerStatus.RUNNING
+    out = schemas.RdpActionOut.model_validate(
         {
             "server_id": server.id,
             "action": action,
@@ -427,7 +433,7 @@ def _done(server: Server, action: str, parts_now: Any) -> JSONResponse:
             "timestamp": parts_now,
             "session_id": server.session_id,
             "started_at": server.started_at if runs else None,
-            "stopped_at": server.last_stopped_at if server.status is Status.STOPPED else None,
+            "stopped_at": server.last_stopped_at if server.status is ServerStatus.STOPPED else None,
         }
     )
     status = 202 if server.status in PASSING else 200
@@ -435,13 +441,13 @@ def _done(server: Server, action: str, parts_now: Any) -> JSONResponse:
 
 
 _ACTION: Final[dict[int | str, dict[str, Any]]] = {
-    202: {"model": schemas.ActionOut, "description": "On its way"},
+    202: {"model": schemas.RdpActionOut, "description": "On its way"},
 }
 
 
 @waiting.post(
     f"{_PATH}/start",
-    response_model=schemas.ActionOut,
+    response_model=schemas.RdpActionOut,
     responses=_ACTION,
     summary="Start an RDP server",
 )
@@ -459,7 +465,7 @@ async def start_rdp_server(
 
 @waiting.post(
     f"{_PATH}/stop",
-    response_model=schemas.ActionOut,
+    response_model=schemas.RdpActionOut,
     responses=_ACTION,
     summary="Stop an RDP server",
 )
@@ -476,7 +482,7 @@ async def stop_rdp_server(
 
 @waiting.post(
     f"{_PATH}/restart",
-    response_model=schemas.ActionOut,
+    response_model=schemas.RdpActionOut,
     responses=_ACTION,
     summary="Restart an RDP server",
 )
@@ -506,7 +512,7 @@ async def rdp_test_connection(
     principal: Annotated[Principal, Depends(_looker)],
     server_id: UUID,
     force: Annotated[bool, Query(description="Take the place of who looks at it.")] = False,
-) -> schemas.ConnectionTest:
+) -> schemas.RdpConnectionTest:
     """Connect to a server over RDP, on the way of all viewers, until its screen was drawn.
 
     409 while somebody looks at it: a desktop over RDP has one viewer, who would lose it.
@@ -514,8 +520,8 @@ async def rdp_test_connection(
     parts = parts_of(request)
     async with parts.database.reading() as unit:
         server = await service.get(unit, principal, server_id)
-        if server.status is not Status.RUNNING or server.session_id is None:
-            return schemas.ConnectionTest(
+        if server.status is not ServerStatus.RUNNING or server.session_id is None:
+            return schemas.RdpConnectionTest(
                 connection_available=False,
                 port_open=False,
                 drawn_percent=0,
@@ -537,6 +543,6 @@ async def rdp_test_connection(
 
 
 def _running(server: Server) -> Server:
-    if server.status is Status.ERROR:
+    if server.status is ServerStatus.ERROR:
         raise Conflict("start_failed", server.message or "It could not be started.")
     return server

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from porthole_control.agents.tables import agents
 from porthole_control.db.rows import columns_of
 from porthole_control.rdp_servers import rules
-from porthole_control.rdp_servers.rules import Raised, Sample, Status
+from porthole_control.rdp_servers.rules import Raised, Sample, ServerStatus
 from porthole_control.rdp_servers.tables import rdp_alerts, rdp_servers, rdp_usage
 from porthole_control.sessions.tables import sessions
 
@@ -46,7 +46,7 @@ class Server:
     version: int
 
     @property
-    def status(self) -> Status:
+    def status(self) -> ServerStatus:
         """What it is."""
         return rules.status_of(self.phase)
 

@@ -16,7 +16,7 @@ PORTS: Final = range(33890, 34000)
 MIB: Final = 2**20
 
 
-class Status(StrEnum):
+class ServerStatus(StrEnum):
     """What a server is; the last three pass by themselves."""
 
     STOPPED = "stopped"
@@ -26,24 +26,24 @@ class Status(StrEnum):
     STOPPING = "stopping"
 
 
-PASSING: Final = frozenset({Status.STARTING, Status.STOPPING})
+PASSING: Final = frozenset({ServerStatus.STARTING, ServerStatus.STOPPING})
 
-_OF_PHASE: Final[Mapping[str, Status]] = {
-    Phase.PENDING: Status.STARTING,
-    Phase.STARTING: Status.STARTING,
-    Phase.WAKING: Status.STARTING,
-    Phase.RUNNING: Status.RUNNING,
-    Phase.HIBERNATING: Status.STOPPING,
-    Phase.TERMINATING: Status.STOPPING,
-    Phase.HIBERNATED: Status.STOPPED,
-    Phase.TERMINATED: Status.STOPPED,
-    Phase.FAILED: Status.ERROR,
+_OF_PHASE: Final[Mapping[str, ServerStatus]] = {
+    Phase.PENDING: ServerStatus.STARTING,
+    Phase.STARTING: ServerStatus.STARTING,
+    Phase.WAKING: ServerStatus.STARTING,
+    Phase.RUNNING: ServerStatus.RUNNING,
+    Phase.HIBERNATING: ServerStatus.STOPPING,
+    Phase.TERMINATING: ServerStatus.STOPPING,
+    Phase.HIBERNATED: ServerStatus.STOPPED,
+    Phase.TERMINATED: ServerStatus.STOPPED,
+    Phase.FAILED: ServerStatus.ERROR,
 }
 
 
-def status_of(phase: str | None) -> Status:
+def status_of(phase: str | None) -> ServerStatus:
     """Return what a server is whose newest session is in this phase; None: it has none."""
-    return Status.STOPPED if phase is None else _OF_PHASE[Phase(phase)]
+    return ServerStatus.STOPPED if phase is None else _OF_PHASE[Phase(phase)]
 
 
 class TooManyServers(TooMany):

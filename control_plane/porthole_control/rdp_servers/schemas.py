@@ -11,7 +11,7 @@ from porthole_contract.session import Display
 from porthole_contract.session import Name as AgentName
 from porthole_control.rdp_servers import rules
 from porthole_control.rdp_servers.repository import Alert, Server
-from porthole_control.rdp_servers.rules import Sample, Status
+from porthole_control.rdp_servers.rules import Sample, ServerStatus
 
 
 def _a_screen(resolution: str) -> str:
@@ -58,7 +58,7 @@ class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Configuration(_Asked):
+class RdpConfiguration(_Asked):
     """How a server's desktop is made, from its next start on."""
 
     desktop_environment: Desktop = "xfce"
@@ -71,7 +71,7 @@ class Configuration(_Asked):
     printer_redirection: bool = False
 
 
-class ConfigurationPatch(_Asked):
+class RdpConfigurationPatch(_Asked):
     """What of a configuration changes; what is left out stays."""
 
     desktop_environment: Desktop | SkipJsonSchema[None] = None
@@ -84,7 +84,7 @@ class ConfigurationPatch(_Asked):
     printer_redirection: bool | SkipJsonSchema[None] = None
 
 
-class Resources(_Asked):
+class RdpResources(_Asked):
     """What a server may use."""
 
     cpu_limit: Cpu = 2.0
@@ -93,7 +93,7 @@ class Resources(_Asked):
     network_bandwidth: Bandwidth = 1000
 
 
-class ResourcesPatch(_Asked):
+class RdpResourcesPatch(_Asked):
     """What of the limits changes; what is left out stays."""
 
     cpu_limit: Cpu | SkipJsonSchema[None] = None
@@ -102,7 +102,7 @@ class ResourcesPatch(_Asked):
     network_bandwidth: Bandwidth | SkipJsonSchema[None] = None
 
 
-class NewServer(_Asked):
+class NewRdpServer(_Asked):
     """A server that is asked for."""
 
     name: Name
@@ -111,8 +111,8 @@ class NewServer(_Asked):
         Annotated[str, Field(min_length=1, max_length=253)] | SkipJsonSchema[None],
         Field(description="Whose it is: the caller, by name or id, and nobody else."),
     ] = None
-    configuration: Configuration = Configuration()
-    resources: Resources = Resources()
+    configuration: RdpConfiguration = RdpConfiguration()
+    resources: RdpResources = RdpResources()
     agent: Annotated[
         AgentName | SkipJsonSchema[None],
         Field(description="Where it is. Left out: one is chosen that runs RDP desktops."),
@@ -122,13 +122,13 @@ class NewServer(_Asked):
     ] = False
 
 
-class ServerPatch(_Asked):
+class RdpServerPatch(_Asked):
     """What of a server changes; what is left out stays."""
 
     name: Name | SkipJsonSchema[None] = None
     description: Description | SkipJsonSchema[None] = None
-    configuration: ConfigurationPatch | SkipJsonSchema[None] = None
-    resources: ResourcesPatch | SkipJsonSchema[None] = None
+    configuration: RdpConfigurationPatch | SkipJsonSchema[None] = None
+    resources: RdpResourcesPatch | SkipJsonSchema[None] = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -137,19 +137,19 @@ class ServerPatch(_Asked):
         return self
 
 
-class ServerOut(BaseModel):
+class RdpServerOut(BaseModel):
     """A server: a row that outlives the sessions which it is started as."""
 
     server_id: UUID
     user_id: str
     name: str
     description: str
-    status: Status
+    status: ServerStatus
     message: str = Field(description="Why it is so, if there is something to be said.")
     host: str = Field(description="The agent that it is on.")
     port: int = Field(description="Unique on its agent.")
-    configuration: Configuration
-    resources: Resources
+    configuration: RdpConfiguration
+    resources: RdpResources
     home: str
     session_id: UUID | None = Field(description="What it runs as, or ran as last.")
     created_at: datetime
@@ -166,7 +166,7 @@ class ServerOut(BaseModel):
 
 
 def server_json(server: Server) -> dict[str, Any]:
-    """Return the fields of `ServerOut`."""
+    """Return the fields of `RdpServerOut`."""
     return {
         "server_id": server.id,
         "user_id": server.owner,
@@ -182,7 +182,7 @@ def server_json(server: Server) -> dict[str, Any]:
         "session_id": server.session_id,
         "created_at": server.created_at,
         "updated_at": server.updated_at,
-        "started_at": server.started_at if server.status is Status.RUNNING else None,
+        "started_at": server.started_at if server.status is ServerStatus.RUNNING else None,
         "last_started_at": server.last_started_at,
         "last_stopped_at": server.last_stopped_at,
         "version": server.version,
@@ -198,19 +198,19 @@ class Pagination(BaseModel):
     pages: int
 
 
-class Servers(BaseModel):
+class RdpServers(BaseModel):
     """One page of servers."""
 
-    servers: list[ServerOut]
+    servers: list[RdpServerOut]
     pagination: Pagination
 
 
-class ActionOut(BaseModel):
+class RdpActionOut(BaseModel):
     """What became of a start, a stop or a restart."""
 
     server_id: UUID
     action: Literal["start", "stop", "restart"]
-    status: Status
+    status: ServerStatus
     message: str
     timestamp: datetime
     session_id: UUID | None
@@ -218,7 +218,7 @@ class ActionOut(BaseModel):
     stopped_at: datetime | None = None
 
 
-class UsageOut(BaseModel):
+class RdpUsageOut(BaseModel):
     """What a server used at a moment."""
 
     timestamp: datetime
@@ -248,15 +248,15 @@ class UsageOut(BaseModel):
         )
 
 
-class UsageHistory(BaseModel):
+class RdpUsageHistory(BaseModel):
     """What a server used for some time, oldest first."""
 
     server_id: UUID
     duration: str
-    usage_history: list[UsageOut]
+    usage_history: list[RdpUsageOut]
 
 
-class AlertOut(BaseModel):
+class RdpAlertOut(BaseModel):
     """Something that is, or was, used too much."""
 
     alert_id: UUID
@@ -289,26 +289,26 @@ class AlertOut(BaseModel):
         )
 
 
-class Alerts(BaseModel):
+class RdpAlerts(BaseModel):
     """The alerts of a server, newest first."""
 
-    active_alerts: list[AlertOut]
-    alert_history: list[AlertOut]
+    active_alerts: list[RdpAlertOut]
+    alert_history: list[RdpAlertOut]
 
 
-class StatusOut(BaseModel):
+class RdpStatusOut(BaseModel):
     """How a server is."""
 
     server_id: UUID
-    status: Status
+    status: ServerStatus
     message: str
     uptime: float = Field(description="Seconds; 0 while it does not run.")
     active_sessions: int
-    resource_usage: UsageOut | None
+    resource_usage: RdpUsageOut | None
     last_health_check: datetime | None = Field(description="When its agent last told of it.")
 
 
-class ServiceStatus(BaseModel):
+class RdpServiceStatus(BaseModel):
     """The programs behind a server."""
 
     xrdp_status: Literal["active", "inactive"]
@@ -318,7 +318,7 @@ class ServiceStatus(BaseModel):
     session_manager: Literal["supervisor"] = "supervisor"
 
 
-class ActiveSession(BaseModel):
+class RdpActiveSession(BaseModel):
     """What a server runs as."""
 
     session_id: UUID
@@ -327,13 +327,13 @@ class ActiveSession(BaseModel):
     started_at: datetime | None
 
 
-class ActiveSessions(BaseModel):
+class RdpActiveSessions(BaseModel):
     """What a server runs as; empty while it is stopped."""
 
-    active_sessions: list[ActiveSession]
+    active_sessions: list[RdpActiveSession]
 
 
-class ConnectionTest(BaseModel):
+class RdpConnectionTest(BaseModel):
     """What somebody who connects would have found."""
 
     connection_available: bool = Field(description="Whether the desktop was drawn, over RDP.")
@@ -345,7 +345,7 @@ class ConnectionTest(BaseModel):
     message: str
 
 
-class Statistics(BaseModel):
+class RdpStatistics(BaseModel):
     """All servers of the caller together."""
 
     total_servers: int

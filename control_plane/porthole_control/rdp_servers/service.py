@@ -55,8 +55,8 @@ async def create(
         principal: whose server it will be.
         name: what it is called; not unique.
         description: in their words.
-        configuration: fields of `Configuration`, all of them.
-        resources: fields of `Resources`, all of them.
+        configuration: fields of `RdpConfiguration`, all of them.
+        resources: fields of `RdpResources`, all of them.
         agent: where it is to be; None: where the fewest are.
         user_id: whose it is, as the caller says.
         expose: whether something is to listen on its port.

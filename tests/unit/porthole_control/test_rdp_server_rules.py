@@ -10,17 +10,22 @@ from pydantic import ValidationError
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
 from porthole_control.rdp_servers import rules
-from porthole_control.rdp_servers.rules import Sample, Status, Used
-from porthole_control.rdp_servers.schemas import Configuration, NewServer, Resources, UsageOut
+from porthole_control.rdp_servers.rules import Sample, ServerStatus, Used
+from porthole_control.rdp_servers.schemas import (
+    NewRdpServer,
+    RdpConfiguration,
+    RdpResources,
+    RdpUsageOut,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ONE, TWO = UUID(int=1), UUID(int=2)
-USUAL: dict[str, Any] = Resources().model_dump()
+USUAL: dict[str, Any] = RdpResources().model_dump()
 
 
 def test_every_phase_is_a_status():
-    assert {rules.status_of(phase) for phase in Phase} == set(Status)
-    assert rules.status_of(None) is Status.STOPPED
+    assert {rules.status_of(phase) for phase in Phase} == set(ServerStatus)
+    assert rules.status_of(None) is ServerStatus.STOPPED
 
 
 @pytest.mark.parametrize(
@@ -36,9 +41,9 @@ def test_every_phase_is_a_status():
     ],
 )
 def test_what_cannot_be_had_is_refused_in_a_sentence(change: dict[str, Any], word: str):
-    rules.check_startable(Configuration().model_dump())
+    rules.check_startable(RdpConfiguration().model_dump())
     with pytest.raises(Refused, match=word) as refused:
-        rules.check_startable(Configuration(**change).model_dump())
+        rules.check_startable(RdpConfiguration(**change).model_dump())
     assert refused.value.code == "configuration_not_available"
 
 
@@ -61,12 +66,12 @@ def test_what_cannot_be_had_is_refused_in_a_sentence(change: dict[str, Any], wor
 )
 def test_what_is_not_as_it_must_be(body: dict[str, Any]):
     with pytest.raises(ValidationError):
-        NewServer.model_validate(body)
+        NewRdpServer.model_validate(body)
 
 
 def test_a_server_becomes_a_session():
     resources = {**USUAL, "cpu_limit": 0.1}
-    spec = rules.spec_of(Configuration().model_dump(), resources, "home")
+    spec = rules.spec_of(RdpConfiguration().model_dump(), resources, "home")
     assert spec == {
         "protocol": "rdp",
         "display": {"width": 1920, "height": 1080},
@@ -118,7 +123,7 @@ def sample(**changes: Any) -> Sample:
 
 
 def test_what_is_told_is_never_more_than_the_limits():
-    out = UsageOut.of(sample(cpu_percent=950.0, memory_bytes=2**40), USUAL)
+    out = RdpUsageOut.of(sample(cpu_percent=950.0, memory_bytes=2**40), USUAL)
     assert (out.cpu_percent, out.memory_percent) == (200, 100)
 
 

@@ -1037,61 +1037,6 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * ActionOut
-         * @description What became of a start, a stop or a restart.
-         */
-        ActionOut: {
-            /**
-             * Action
-             * @enum {string}
-             */
-            action: "start" | "stop" | "restart";
-            /** Message */
-            message: string;
-            /**
-             * Server Id
-             * Format: uuid
-             */
-            server_id: string;
-            /** Session Id */
-            session_id: string | null;
-            /** Started At */
-            started_at?: string | null;
-            status: components["schemas"]["porthole_control__rdp_servers__rules__Status"];
-            /** Stopped At */
-            stopped_at?: string | null;
-            /**
-             * Timestamp
-             * Format: date-time
-             */
-            timestamp: string;
-        };
-        /**
-         * ActiveSession
-         * @description What a server runs as.
-         */
-        ActiveSession: {
-            /** Phase */
-            phase: string;
-            /**
-             * Session Id
-             * Format: uuid
-             */
-            session_id: string;
-            /** Started At */
-            started_at: string | null;
-            /** Viewers */
-            viewers: number;
-        };
-        /**
-         * ActiveSessions
-         * @description What a server runs as; empty while it is stopped.
-         */
-        ActiveSessions: {
-            /** Active Sessions */
-            active_sessions: components["schemas"]["ActiveSession"][];
-        };
-        /**
          * AgentOut
          * @description An enrolled place where sessions run.
          */
@@ -1179,61 +1124,6 @@ export interface components {
             name: string;
             /** State */
             state: string;
-        };
-        /**
-         * AlertOut
-         * @description Something that is, or was, used too much.
-         */
-        AlertOut: {
-            /**
-             * Alert Id
-             * Format: uuid
-             */
-            alert_id: string;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /** Current Value */
-            current_value: number;
-            /** Message */
-            message: string;
-            /** Resolved */
-            resolved: boolean;
-            /** Resolved At */
-            resolved_at: string | null;
-            /**
-             * Resource Id
-             * Format: uuid
-             * @description The server.
-             */
-            resource_id: string;
-            /**
-             * Resource Type
-             * @enum {string}
-             */
-            resource_type: "cpu" | "memory" | "disk" | "network";
-            /**
-             * Severity
-             * @enum {string}
-             */
-            severity: "low" | "medium" | "high" | "critical";
-            /**
-             * Threshold
-             * @description Percent of the limit, as the next.
-             */
-            threshold: number;
-        };
-        /**
-         * Alerts
-         * @description The alerts of a server, newest first.
-         */
-        Alerts: {
-            /** Active Alerts */
-            active_alerts: components["schemas"]["AlertOut"][];
-            /** Alert History */
-            alert_history: components["schemas"]["AlertOut"][];
         };
         /**
          * Click
@@ -1504,128 +1394,6 @@ export interface components {
          * @enum {string}
          */
         ConditionType: "Ready" | "Scheduled" | "HomeReady" | "GateReady" | "Reachable" | "Foreign" | "ChildrenReady";
-        /**
-         * Configuration
-         * @description How a server's desktop is made, from its next start on.
-         */
-        Configuration: {
-            /**
-             * Audio Enabled
-             * @default true
-             */
-            audio_enabled?: boolean;
-            /**
-             * Clipboard Enabled
-             * @default true
-             */
-            clipboard_enabled?: boolean;
-            /**
-             * Color Depth
-             * @description Bits of a colour. It is kept; what is seen has 32, whatever it says.
-             * @default 24
-             * @enum {integer}
-             */
-            color_depth?: 16 | 24 | 32;
-            /**
-             * Desktop Environment
-             * @description `xfce` and `lxde` name the light desktop; the others are not started.
-             * @default xfce
-             * @enum {string}
-             */
-            desktop_environment?: "xfce" | "lxde" | "gnome" | "kde";
-            /**
-             * Drive Redirection
-             * @default false
-             */
-            drive_redirection?: boolean;
-            /**
-             * Printer Redirection
-             * @default false
-             */
-            printer_redirection?: boolean;
-            /**
-             * Resolution
-             * @description Width and height in pixels: 320x240 to 7680x4320.
-             * @default 1920x1080
-             */
-            resolution?: string;
-            /**
-             * Use Tls
-             * @default true
-             */
-            use_tls?: boolean;
-        };
-        /**
-         * ConfigurationPatch
-         * @description What of a configuration changes; what is left out stays.
-         */
-        ConfigurationPatch: {
-            /** Audio Enabled */
-            audio_enabled?: boolean;
-            /** Clipboard Enabled */
-            clipboard_enabled?: boolean;
-            /**
-             * Color Depth
-             * @description Bits of a colour. It is kept; what is seen has 32, whatever it says.
-             * @enum {integer}
-             */
-            color_depth?: 16 | 24 | 32;
-            /**
-             * Desktop Environment
-             * @description `xfce` and `lxde` name the light desktop; the others are not started.
-             * @enum {string}
-             */
-            desktop_environment?: "xfce" | "lxde" | "gnome" | "kde";
-            /** Drive Redirection */
-            drive_redirection?: boolean;
-            /** Printer Redirection */
-            printer_redirection?: boolean;
-            /**
-             * Resolution
-             * @description Width and height in pixels: 320x240 to 7680x4320.
-             */
-            resolution?: string;
-            /** Use Tls */
-            use_tls?: boolean;
-        };
-        /**
-         * ConnectionTest
-         * @description What somebody who connects would have found.
-         */
-        ConnectionTest: {
-            /**
-             * Connection Available
-             * @description Whether the desktop was drawn, over RDP.
-             */
-            connection_available: boolean;
-            /**
-             * Drawn Percent
-             * @description So much of the screen was drawn.
-             */
-            drawn_percent: number;
-            /** Message */
-            message: string;
-            /**
-             * Pictures
-             * @description Rectangles of pictures that came.
-             */
-            pictures: number;
-            /**
-             * Port Open
-             * @description Whether RDP was answered on the way to the server.
-             */
-            port_open: boolean;
-            /**
-             * Resolution
-             * @description Of the screen that was drawn.
-             */
-            resolution: string | null;
-            /**
-             * Seconds
-             * @description From the asking to the picture.
-             */
-            seconds: number;
-        };
         /**
          * Desired
          * @description What a session should be. Ending it is deletion, not a desired value.
@@ -2114,10 +1882,10 @@ export interface components {
             name: string;
         };
         /**
-         * NewServer
+         * NewRdpServer
          * @description A server that is asked for.
          */
-        NewServer: {
+        NewRdpServer: {
             /**
              * Agent
              * @description Where it is. Left out: one is chosen that runs RDP desktops.
@@ -2135,7 +1903,7 @@ export interface components {
              *       "use_tls": true
              *     }
              */
-            configuration?: components["schemas"]["Configuration"];
+            configuration?: components["schemas"]["RdpConfiguration"];
             /**
              * Description
              * @default
@@ -2157,7 +1925,7 @@ export interface components {
              *       "network_bandwidth": 1000
              *     }
              */
-            resources?: components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+            resources?: components["schemas"]["RdpResources"];
             /**
              * User Id
              * @description Whose it is: the caller, by name or id, and nobody else.
@@ -2226,7 +1994,7 @@ export interface components {
             /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
             /** @description What of a machine it gets. Left out: as the template says. */
-            resources?: components["schemas"]["porthole_contract__session__Resources"] | null;
+            resources?: components["schemas"]["Resources"] | null;
             /**
              * Start
              * @description What is opened in it at first: a URL or a command, as the template's programs take it.
@@ -2573,31 +2341,272 @@ export interface components {
          */
         Protocol: "vnc" | "rdp";
         /**
-         * ResourceList
-         * @description Amounts of what a machine has; None leaves it to the template or the runtime.
+         * RdpActionOut
+         * @description What became of a start, a stop or a restart.
          */
-        ResourceList: {
+        RdpActionOut: {
             /**
-             * Cpu
-             * @description Processors: `2`, or `500m` for half of one.
+             * Action
+             * @enum {string}
              */
-            cpu?: string | number | null;
+            action: "start" | "stop" | "restart";
+            /** Message */
+            message: string;
             /**
-             * Memory
-             * @description Bytes of memory, such as `2Gi`.
+             * Server Id
+             * Format: uuid
              */
-            memory?: string | number | null;
+            server_id: string;
+            /** Session Id */
+            session_id: string | null;
+            /** Started At */
+            started_at?: string | null;
+            status: components["schemas"]["ServerStatus"];
+            /** Stopped At */
+            stopped_at?: string | null;
             /**
-             * Storage
-             * @description Bytes of the home, or of what stands in for one, such as `5Gi`.
+             * Timestamp
+             * Format: date-time
              */
-            storage?: string | number | null;
+            timestamp: string;
         };
         /**
-         * ResourcesPatch
+         * RdpActiveSession
+         * @description What a server runs as.
+         */
+        RdpActiveSession: {
+            /** Phase */
+            phase: string;
+            /**
+             * Session Id
+             * Format: uuid
+             */
+            session_id: string;
+            /** Started At */
+            started_at: string | null;
+            /** Viewers */
+            viewers: number;
+        };
+        /**
+         * RdpActiveSessions
+         * @description What a server runs as; empty while it is stopped.
+         */
+        RdpActiveSessions: {
+            /** Active Sessions */
+            active_sessions: components["schemas"]["RdpActiveSession"][];
+        };
+        /**
+         * RdpAlertOut
+         * @description Something that is, or was, used too much.
+         */
+        RdpAlertOut: {
+            /**
+             * Alert Id
+             * Format: uuid
+             */
+            alert_id: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Current Value */
+            current_value: number;
+            /** Message */
+            message: string;
+            /** Resolved */
+            resolved: boolean;
+            /** Resolved At */
+            resolved_at: string | null;
+            /**
+             * Resource Id
+             * Format: uuid
+             * @description The server.
+             */
+            resource_id: string;
+            /**
+             * Resource Type
+             * @enum {string}
+             */
+            resource_type: "cpu" | "memory" | "disk" | "network";
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "low" | "medium" | "high" | "critical";
+            /**
+             * Threshold
+             * @description Percent of the limit, as the next.
+             */
+            threshold: number;
+        };
+        /**
+         * RdpAlerts
+         * @description The alerts of a server, newest first.
+         */
+        RdpAlerts: {
+            /** Active Alerts */
+            active_alerts: components["schemas"]["RdpAlertOut"][];
+            /** Alert History */
+            alert_history: components["schemas"]["RdpAlertOut"][];
+        };
+        /**
+         * RdpConfiguration
+         * @description How a server's desktop is made, from its next start on.
+         */
+        RdpConfiguration: {
+            /**
+             * Audio Enabled
+             * @default true
+             */
+            audio_enabled?: boolean;
+            /**
+             * Clipboard Enabled
+             * @default true
+             */
+            clipboard_enabled?: boolean;
+            /**
+             * Color Depth
+             * @description Bits of a colour. It is kept; what is seen has 32, whatever it says.
+             * @default 24
+             * @enum {integer}
+             */
+            color_depth?: 16 | 24 | 32;
+            /**
+             * Desktop Environment
+             * @description `xfce` and `lxde` name the light desktop; the others are not started.
+             * @default xfce
+             * @enum {string}
+             */
+            desktop_environment?: "xfce" | "lxde" | "gnome" | "kde";
+            /**
+             * Drive Redirection
+             * @default false
+             */
+            drive_redirection?: boolean;
+            /**
+             * Printer Redirection
+             * @default false
+             */
+            printer_redirection?: boolean;
+            /**
+             * Resolution
+             * @description Width and height in pixels: 320x240 to 7680x4320.
+             * @default 1920x1080
+             */
+            resolution?: string;
+            /**
+             * Use Tls
+             * @default true
+             */
+            use_tls?: boolean;
+        };
+        /**
+         * RdpConfigurationPatch
+         * @description What of a configuration changes; what is left out stays.
+         */
+        RdpConfigurationPatch: {
+            /** Audio Enabled */
+            audio_enabled?: boolean;
+            /** Clipboard Enabled */
+            clipboard_enabled?: boolean;
+            /**
+             * Color Depth
+             * @description Bits of a colour. It is kept; what is seen has 32, whatever it says.
+             * @enum {integer}
+             */
+            color_depth?: 16 | 24 | 32;
+            /**
+             * Desktop Environment
+             * @description `xfce` and `lxde` name the light desktop; the others are not started.
+             * @enum {string}
+             */
+            desktop_environment?: "xfce" | "lxde" | "gnome" | "kde";
+            /** Drive Redirection */
+            drive_redirection?: boolean;
+            /** Printer Redirection */
+            printer_redirection?: boolean;
+            /**
+             * Resolution
+             * @description Width and height in pixels: 320x240 to 7680x4320.
+             */
+            resolution?: string;
+            /** Use Tls */
+            use_tls?: boolean;
+        };
+        /**
+         * RdpConnectionTest
+         * @description What somebody who connects would have found.
+         */
+        RdpConnectionTest: {
+            /**
+             * Connection Available
+             * @description Whether the desktop was drawn, over RDP.
+             */
+            connection_available: boolean;
+            /**
+             * Drawn Percent
+             * @description So much of the screen was drawn.
+             */
+            drawn_percent: number;
+            /** Message */
+            message: string;
+            /**
+             * Pictures
+             * @description Rectangles of pictures that came.
+             */
+            pictures: number;
+            /**
+             * Port Open
+             * @description Whether RDP was answered on the way to the server.
+             */
+            port_open: boolean;
+            /**
+             * Resolution
+             * @description Of the screen that was drawn.
+             */
+            resolution: string | null;
+            /**
+             * Seconds
+             * @description From the asking to the picture.
+             */
+            seconds: number;
+        };
+        /**
+         * RdpResources
+         * @description What a server may use.
+         */
+        RdpResources: {
+            /**
+             * Cpu Limit
+             * @description Cores.
+             * @default 2
+             */
+            cpu_limit?: number;
+            /**
+             * Disk Limit
+             * @description MiB of its home, when that is first made.
+             * @default 20480
+             */
+            disk_limit?: number;
+            /**
+             * Memory Limit
+             * @description MiB.
+             * @default 4096
+             */
+            memory_limit?: number;
+            /**
+             * Network Bandwidth
+             * @description Mbit/s, above 80 % of which there is an alert.
+             * @default 1000
+             */
+            network_bandwidth?: number;
+        };
+        /**
+         * RdpResourcesPatch
          * @description What of the limits changes; what is left out stays.
          */
-        ResourcesPatch: {
+        RdpResourcesPatch: {
             /**
              * Cpu Limit
              * @description Cores.
@@ -2620,39 +2629,11 @@ export interface components {
             network_bandwidth?: number;
         };
         /**
-         * Scope
-         * @description What a token is good for. A token never lets its user do more than they may.
-         * @enum {string}
-         */
-        Scope: "read" | "sessions" | "connect" | "session:control" | "session:exec" | "session:files" | "templates" | "agents" | "tokens";
-        /**
-         * Scroll
-         * @description Turn the wheel, by so many notches: `dy` down, `dx` to the right.
-         */
-        Scroll: {
-            at?: components["schemas"]["Point"] | null;
-            /**
-             * Dx
-             * @default 0
-             */
-            dx?: number;
-            /**
-             * Dy
-             * @default 0
-             */
-            dy?: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "scroll";
-        };
-        /**
-         * ServerOut
+         * RdpServerOut
          * @description A server: a row that outlives the sessions which it is started as.
          */
-        ServerOut: {
-            configuration: components["schemas"]["Configuration"];
+        RdpServerOut: {
+            configuration: components["schemas"]["RdpConfiguration"];
             /**
              * Created At
              * Format: date-time
@@ -2683,7 +2664,7 @@ export interface components {
              * @description Unique on its agent.
              */
             port: number;
-            resources: components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+            resources: components["schemas"]["RdpResources"];
             /**
              * Server Id
              * Format: uuid
@@ -2696,7 +2677,7 @@ export interface components {
             session_id: string | null;
             /** Started At */
             started_at: string | null;
-            status: components["schemas"]["porthole_control__rdp_servers__rules__Status"];
+            status: components["schemas"]["ServerStatus"];
             /**
              * Updated At
              * Format: date-time
@@ -2711,33 +2692,33 @@ export interface components {
             version: number;
         };
         /**
-         * ServerPatch
+         * RdpServerPatch
          * @description What of a server changes; what is left out stays.
          */
-        ServerPatch: {
+        RdpServerPatch: {
             /** Configuration */
-            configuration?: components["schemas"]["ConfigurationPatch"];
+            configuration?: components["schemas"]["RdpConfigurationPatch"];
             /** Description */
             description?: string;
             /** Name */
             name?: string;
             /** Resources */
-            resources?: components["schemas"]["ResourcesPatch"];
+            resources?: components["schemas"]["RdpResourcesPatch"];
         };
         /**
-         * Servers
+         * RdpServers
          * @description One page of servers.
          */
-        Servers: {
+        RdpServers: {
             pagination: components["schemas"]["Pagination"];
             /** Servers */
-            servers: components["schemas"]["ServerOut"][];
+            servers: components["schemas"]["RdpServerOut"][];
         };
         /**
-         * ServiceStatus
+         * RdpServiceStatus
          * @description The programs behind a server.
          */
-        ServiceStatus: {
+        RdpServiceStatus: {
             /**
              * Session Manager
              * @default supervisor
@@ -2756,6 +2737,194 @@ export interface components {
              */
             xrdp_status: "active" | "inactive";
         };
+        /**
+         * RdpStatistics
+         * @description All servers of the caller together.
+         */
+        RdpStatistics: {
+            /** Active Alerts */
+            active_alerts: number;
+            /** Active Sessions */
+            active_sessions: number;
+            /** Cpu Limit */
+            cpu_limit: number;
+            /**
+             * Cpu Percent
+             * @description Of those that run, by their newest samples.
+             */
+            cpu_percent: number;
+            /** Error Servers */
+            error_servers: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /** Memory Limit */
+            memory_limit: number;
+            /**
+             * Passing Servers
+             * @description Those that are being started or stopped.
+             */
+            passing_servers: number;
+            /** Running Servers */
+            running_servers: number;
+            /** Stopped Servers */
+            stopped_servers: number;
+            /** Total Servers */
+            total_servers: number;
+            /** Viewers */
+            viewers: number;
+        };
+        /**
+         * RdpStatusOut
+         * @description How a server is.
+         */
+        RdpStatusOut: {
+            /** Active Sessions */
+            active_sessions: number;
+            /**
+             * Last Health Check
+             * @description When its agent last told of it.
+             */
+            last_health_check: string | null;
+            /** Message */
+            message: string;
+            resource_usage: components["schemas"]["RdpUsageOut"] | null;
+            /**
+             * Server Id
+             * Format: uuid
+             */
+            server_id: string;
+            status: components["schemas"]["ServerStatus"];
+            /**
+             * Uptime
+             * @description Seconds; 0 while it does not run.
+             */
+            uptime: number;
+        };
+        /**
+         * RdpUsageHistory
+         * @description What a server used for some time, oldest first.
+         */
+        RdpUsageHistory: {
+            /** Duration */
+            duration: string;
+            /**
+             * Server Id
+             * Format: uuid
+             */
+            server_id: string;
+            /** Usage History */
+            usage_history: components["schemas"]["RdpUsageOut"][];
+        };
+        /**
+         * RdpUsageOut
+         * @description What a server used at a moment.
+         */
+        RdpUsageOut: {
+            /**
+             * Cpu Percent
+             * @description Of one core: two cores are 200.
+             */
+            cpu_percent: number;
+            /** Disk Bytes */
+            disk_bytes: number;
+            /** Disk Percent */
+            disk_percent: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+            /**
+             * Memory Percent
+             * @description Of what it may use, as the next.
+             */
+            memory_percent: number;
+            /**
+             * Network In
+             * @description Bytes since its start, as the next.
+             */
+            network_in: number;
+            /**
+             * Network Mbps
+             * @description Mbit/s both ways, since the sample before.
+             */
+            network_mbps: number;
+            /** Network Out */
+            network_out: number;
+            /**
+             * Timestamp
+             * Format: date-time
+             */
+            timestamp: string;
+        };
+        /**
+         * ResourceList
+         * @description Amounts of what a machine has; None leaves it to the template or the runtime.
+         */
+        ResourceList: {
+            /**
+             * Cpu
+             * @description Processors: `2`, or `500m` for half of one.
+             */
+            cpu?: string | number | null;
+            /**
+             * Memory
+             * @description Bytes of memory, such as `2Gi`.
+             */
+            memory?: string | number | null;
+            /**
+             * Storage
+             * @description Bytes of the home, or of what stands in for one, such as `5Gi`.
+             */
+            storage?: string | number | null;
+        };
+        /**
+         * Resources
+         * @description What is set aside for a session, and what it may use at the most.
+         */
+        Resources: {
+            /**
+             * @description What it may use at the most.
+             * @default {}
+             */
+            limits?: components["schemas"]["ResourceList"];
+            /**
+             * @description What is set aside for it, so that it is there when it is needed.
+             * @default {}
+             */
+            requests?: components["schemas"]["ResourceList"];
+        };
+        /**
+         * Scope
+         * @description What a token is good for. A token never lets its user do more than they may.
+         * @enum {string}
+         */
+        Scope: "read" | "sessions" | "connect" | "session:control" | "session:exec" | "session:files" | "templates" | "agents" | "tokens";
+        /**
+         * Scroll
+         * @description Turn the wheel, by so many notches: `dy` down, `dx` to the right.
+         */
+        Scroll: {
+            at?: components["schemas"]["Point"] | null;
+            /**
+             * Dx
+             * @default 0
+             */
+            dx?: number;
+            /**
+             * Dy
+             * @default 0
+             */
+            dy?: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "scroll";
+        };
+        /**
+         * ServerStatus
+         * @description What a server is; the last three pass by themselves.
+         * @enum {string}
+         */
+        ServerStatus: "stopped" | "running" | "error" | "starting" | "stopping";
         /**
          * SessionEventOut
          * @description One line of a session's story.
@@ -2816,7 +2985,7 @@ export interface components {
             /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
             /** @description What of a machine it gets. Left out: as the template says. */
-            resources?: components["schemas"]["porthole_contract__session__Resources"] | null;
+            resources?: components["schemas"]["Resources"] | null;
             /**
              * Start
              * @description What is opened in it at first: a URL or a command, as the template's programs take it.
@@ -2996,7 +3165,7 @@ export interface components {
             /** @description How it is looked at: `vnc` or `rdp`. Left out: what its template speaks first. */
             protocol?: components["schemas"]["Protocol"] | null;
             /** @description What of a machine it gets. Left out: as the template says. */
-            resources?: components["schemas"]["porthole_contract__session__Resources"] | null;
+            resources?: components["schemas"]["Resources"] | null;
             /**
              * Start
              * @description What is opened in it at first: a URL or a command, as the template's programs take it.
@@ -3126,7 +3295,7 @@ export interface components {
              *       "requests": {}
              *     }
              */
-            resources?: components["schemas"]["porthole_contract__session__Resources"];
+            resources?: components["schemas"]["Resources"];
             /**
              * Title
              * @description What people see in lists.
@@ -3244,7 +3413,7 @@ export interface components {
              *       "requests": {}
              *     }
              */
-            resources?: components["schemas"]["porthole_contract__session__Resources"];
+            resources?: components["schemas"]["Resources"];
             /**
              * Title
              * @description What people see in lists.
@@ -3273,67 +3442,35 @@ export interface components {
             url: string;
         };
         /**
-         * Statistics
-         * @description All servers of the caller together.
+         * Status
+         * @description How this installation is.
          */
-        Statistics: {
-            /** Active Alerts */
-            active_alerts: number;
-            /** Active Sessions */
-            active_sessions: number;
-            /** Cpu Limit */
-            cpu_limit: number;
+        Status: {
+            /** Agents */
+            agents: components["schemas"]["AgentStatus"][];
             /**
-             * Cpu Percent
-             * @description Of those that run, by their newest samples.
-             */
-            cpu_percent: number;
-            /** Error Servers */
-            error_servers: number;
-            /** Memory Bytes */
-            memory_bytes: number;
-            /** Memory Limit */
-            memory_limit: number;
-            /**
-             * Passing Servers
-             * @description Those that are being started or stopped.
-             */
-            passing_servers: number;
-            /** Running Servers */
-            running_servers: number;
-            /** Stopped Servers */
-            stopped_servers: number;
-            /** Total Servers */
-            total_servers: number;
-            /** Viewers */
-            viewers: number;
-        };
-        /**
-         * StatusOut
-         * @description How a server is.
-         */
-        StatusOut: {
-            /** Active Sessions */
-            active_sessions: number;
-            /**
-             * Last Health Check
-             * @description When its agent last told of it.
-             */
-            last_health_check: string | null;
-            /** Message */
-            message: string;
-            resource_usage: components["schemas"]["UsageOut"] | null;
-            /**
-             * Server Id
+             * Instance
              * Format: uuid
              */
-            server_id: string;
-            status: components["schemas"]["porthole_control__rdp_servers__rules__Status"];
+            instance: string;
             /**
-             * Uptime
-             * @description Seconds; 0 while it does not run.
+             * Queue
+             * @description Commands on their way, per state.
              */
-            uptime: number;
+            queue: {
+                [key: string]: number;
+            };
+            /**
+             * Sessions
+             * @description Living ones per phase; the caller's own.
+             */
+            sessions: {
+                [key: string]: number;
+            };
+            /** Url */
+            url: string;
+            /** Version */
+            version: string;
         };
         /**
          * StreamOut
@@ -3531,60 +3668,6 @@ export interface components {
             user: string;
         };
         /**
-         * UsageHistory
-         * @description What a server used for some time, oldest first.
-         */
-        UsageHistory: {
-            /** Duration */
-            duration: string;
-            /**
-             * Server Id
-             * Format: uuid
-             */
-            server_id: string;
-            /** Usage History */
-            usage_history: components["schemas"]["UsageOut"][];
-        };
-        /**
-         * UsageOut
-         * @description What a server used at a moment.
-         */
-        UsageOut: {
-            /**
-             * Cpu Percent
-             * @description Of one core: two cores are 200.
-             */
-            cpu_percent: number;
-            /** Disk Bytes */
-            disk_bytes: number;
-            /** Disk Percent */
-            disk_percent: number;
-            /** Memory Bytes */
-            memory_bytes: number;
-            /**
-             * Memory Percent
-             * @description Of what it may use, as the next.
-             */
-            memory_percent: number;
-            /**
-             * Network In
-             * @description Bytes since its start, as the next.
-             */
-            network_in: number;
-            /**
-             * Network Mbps
-             * @description Mbit/s both ways, since the sample before.
-             */
-            network_mbps: number;
-            /** Network Out */
-            network_out: number;
-            /**
-             * Timestamp
-             * Format: date-time
-             */
-            timestamp: string;
-        };
-        /**
          * UserOut
          * @description A user.
          */
@@ -3655,22 +3738,6 @@ export interface components {
             within?: number;
         };
         /**
-         * Resources
-         * @description What is set aside for a session, and what it may use at the most.
-         */
-        porthole_contract__session__Resources: {
-            /**
-             * @description What it may use at the most.
-             * @default {}
-             */
-            limits?: components["schemas"]["ResourceList"];
-            /**
-             * @description What is set aside for it, so that it is there when it is needed.
-             * @default {}
-             */
-            requests?: components["schemas"]["ResourceList"];
-        };
-        /**
          * Program
          * @description A program of the desktop.
          *
@@ -3708,73 +3775,6 @@ export interface components {
              * @default false
              */
             restart?: boolean;
-        };
-        /**
-         * Status
-         * @description What a server is; the last three pass by themselves.
-         * @enum {string}
-         */
-        porthole_control__rdp_servers__rules__Status: "stopped" | "running" | "error" | "starting" | "stopping";
-        /**
-         * Resources
-         * @description What a server may use.
-         */
-        porthole_control__rdp_servers__schemas__Resources: {
-            /**
-             * Cpu Limit
-             * @description Cores.
-             * @default 2
-             */
-            cpu_limit?: number;
-            /**
-             * Disk Limit
-             * @description MiB of its home, when that is first made.
-             * @default 20480
-             */
-            disk_limit?: number;
-            /**
-             * Memory Limit
-             * @description MiB.
-             * @default 4096
-             */
-            memory_limit?: number;
-            /**
-             * Network Bandwidth
-             * @description Mbit/s, above 80 % of which there is an alert.
-             * @default 1000
-             */
-            network_bandwidth?: number;
-        };
-        /**
-         * Status
-         * @description How this installation is.
-         */
-        porthole_control__status__Status: {
-            /** Agents */
-            agents: components["schemas"]["AgentStatus"][];
-            /**
-             * Instance
-             * Format: uuid
-             */
-            instance: string;
-            /**
-             * Queue
-             * @description Commands on their way, per state.
-             */
-            queue: {
-                [key: string]: number;
-            };
-            /**
-             * Sessions
-             * @description Living ones per phase; the caller's own.
-             */
-            sessions: {
-                [key: string]: number;
-            };
-            /** Url */
-            url: string;
-            /** Version */
-            version: string;
         };
         /**
          * Program
@@ -5152,7 +5152,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Servers"];
+                    "application/json": components["schemas"]["RdpServers"];
                 };
             };
             /** @description Bad Request */
@@ -5223,7 +5223,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewServer"];
+                "application/json": components["schemas"]["NewRdpServer"];
             };
         };
         responses: {
@@ -5233,7 +5233,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ServerOut"];
+                    "application/json": components["schemas"]["RdpServerOut"];
                 };
             };
             /** @description Bad Request */
@@ -5334,7 +5334,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Statistics"];
+                    "application/json": components["schemas"]["RdpStatistics"];
                 };
             };
             /** @description Bad Request */
@@ -5410,7 +5410,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ServerOut"];
+                    "application/json": components["schemas"]["RdpServerOut"];
                 };
             };
             /** @description Bad Request */
@@ -5489,7 +5489,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ServerPatch"];
+                "application/json": components["schemas"]["RdpServerPatch"];
             };
         };
         responses: {
@@ -5499,7 +5499,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ServerOut"];
+                    "application/json": components["schemas"]["RdpServerOut"];
                 };
             };
             /** @description Bad Request */
@@ -5688,7 +5688,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Alerts"];
+                    "application/json": components["schemas"]["RdpAlerts"];
                 };
             };
             /** @description Bad Request */
@@ -5773,7 +5773,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Configuration"];
+                    "application/json": components["schemas"]["RdpConfiguration"];
                 };
             };
             /** @description Bad Request */
@@ -5852,7 +5852,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ConfigurationPatch"];
+                "application/json": components["schemas"]["RdpConfigurationPatch"];
             };
         };
         responses: {
@@ -5862,7 +5862,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Configuration"];
+                    "application/json": components["schemas"]["RdpConfiguration"];
                 };
             };
             /** @description Bad Request */
@@ -5956,7 +5956,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+                    "application/json": components["schemas"]["RdpResources"];
                 };
             };
             /** @description Bad Request */
@@ -6035,7 +6035,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ResourcesPatch"];
+                "application/json": components["schemas"]["RdpResourcesPatch"];
             };
         };
         responses: {
@@ -6045,7 +6045,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["porthole_control__rdp_servers__schemas__Resources"];
+                    "application/json": components["schemas"]["RdpResources"];
                 };
             };
             /** @description Bad Request */
@@ -6142,7 +6142,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActionOut"];
+                    "application/json": components["schemas"]["RdpActionOut"];
                 };
             };
             /** @description On its way */
@@ -6151,7 +6151,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActionOut"];
+                    "application/json": components["schemas"]["RdpActionOut"];
                 };
             };
             /** @description Bad Request */
@@ -6263,7 +6263,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ServiceStatus"];
+                    "application/json": components["schemas"]["RdpServiceStatus"];
                 };
             };
             /** @description Bad Request */
@@ -6348,7 +6348,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActiveSessions"];
+                    "application/json": components["schemas"]["RdpActiveSessions"];
                 };
             };
             /** @description Bad Request */
@@ -6436,7 +6436,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActionOut"];
+                    "application/json": components["schemas"]["RdpActionOut"];
                 };
             };
             /** @description On its way */
@@ -6445,7 +6445,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActionOut"];
+                    "application/json": components["schemas"]["RdpActionOut"];
                 };
             };
             /** @description Bad Request */
@@ -6557,7 +6557,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["StatusOut"];
+                    "application/json": components["schemas"]["RdpStatusOut"];
                 };
             };
             /** @description Bad Request */
@@ -6645,7 +6645,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActionOut"];
+                    "application/json": components["schemas"]["RdpActionOut"];
                 };
             };
             /** @description On its way */
@@ -6654,7 +6654,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ActionOut"];
+                    "application/json": components["schemas"]["RdpActionOut"];
                 };
             };
             /** @description Bad Request */
@@ -6769,7 +6769,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ConnectionTest"];
+                    "application/json": components["schemas"]["RdpConnectionTest"];
                 };
             };
             /** @description Bad Request */
@@ -6881,7 +6881,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UsageOut"];
+                    "application/json": components["schemas"]["RdpUsageOut"];
                 };
             };
             /** @description Bad Request */
@@ -6978,7 +6978,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UsageHistory"];
+                    "application/json": components["schemas"]["RdpUsageHistory"];
                 };
             };
             /** @description Bad Request */
@@ -8672,7 +8672,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["porthole_control__status__Status"];
+                    "application/json": components["schemas"]["Status"];
                 };
             };
             /** @description Bad Request */
