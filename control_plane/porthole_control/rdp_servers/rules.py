@@ -14,6 +14,9 @@ TEMPLATE: Final = "rdp"
 """What its sessions are made from."""
 PORTS: Final = range(33890, 34000)
 MIB: Final = 2**20
+ASIDE: Final = {"cpu": "50m", "memory": "192Mi"}
+"""What is set aside for a server that runs: what one needs that nobody uses. Twenty of them have
+room on a machine that is used by few at a time; what each may use at the most are its limits."""
 
 
 class ServerStatus(StrEnum):
@@ -100,12 +103,10 @@ def spec_of(
         "memory": f"{resources['memory_limit']}Mi",
         "storage": f"{resources['disk_limit']}Mi",
     }
-    # No more is set aside for it than it may use.
-    asked = {"cpu": f"{min(250, round(resources['cpu_limit'] * 1000))}m", "memory": "384Mi"}
     return {
         "protocol": "rdp",
         "display": {"width": width, "height": height},
-        "resources": {"requests": asked, "limits": limits},
+        "resources": {"requests": ASIDE, "limits": limits},
         "home": home,
     }
 

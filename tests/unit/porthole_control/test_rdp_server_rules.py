@@ -76,7 +76,7 @@ def test_a_server_becomes_a_session():
         "protocol": "rdp",
         "display": {"width": 1920, "height": 1080},
         "resources": {
-            "requests": {"cpu": "100m", "memory": "384Mi"},
+            "requests": {"cpu": "50m", "memory": "192Mi"},
             "limits": {"cpu": "100m", "memory": "4096Mi", "storage": "20480Mi"},
         },
         "home": "home",
