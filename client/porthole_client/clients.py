@@ -28,6 +28,7 @@ from porthole_client.nouns import (
     desktops,
     homes,
     people,
+    rdp_servers,
     sessions,
     templates,
     users,
@@ -91,6 +92,18 @@ class _Homes:
     list = verb(homes.list_)
     rename = verb(homes.rename)
     delete = verb(homes.delete)
+
+
+class _RdpServers:
+    create = verb(rdp_servers.create)
+    list = verb(rdp_servers.list_)
+    get = verb(rdp_servers.get)
+    change = verb(rdp_servers.change)
+    start = verb(rdp_servers.start)
+    stop = verb(rdp_servers.stop)
+    restart = verb(rdp_servers.restart)
+    delete = verb(rdp_servers.delete)
+    try_connection = verb(rdp_servers.try_connection)
 
 
 class _Agents:
@@ -283,6 +296,14 @@ class AsyncHomes(_Homes, AsyncNoun):
     """Users' files."""
 
 
+class RdpServers(_RdpServers, SyncNoun):
+    """What is started as a session, again and again."""
+
+
+class AsyncRdpServers(_RdpServers, AsyncNoun):
+    """What is started as a session, again and again."""
+
+
 class Agents(_Agents, SyncNoun):
     """Where sessions run."""
 
@@ -343,6 +364,7 @@ class Porthole:
         self.sessions = Sessions(driver)
         self.templates = Templates(driver)
         self.homes = Homes(driver)
+        self.rdp_servers = RdpServers(driver)
         self.agents = Agents(driver)
         self.people = People(driver)
         self.users = Users(driver)
@@ -383,6 +405,7 @@ class AsyncPorthole:
         self.sessions = AsyncSessions(driver)
         self.templates = AsyncTemplates(driver)
         self.homes = AsyncHomes(driver)
+        self.rdp_servers = AsyncRdpServers(driver)
         self.agents = AsyncAgents(driver)
         self.people = AsyncPeople(driver)
         self.users = AsyncUsers(driver)

@@ -115,6 +115,53 @@ class Home(View):
     created_at: datetime
 
 
+class RdpServer(View):
+    """A row that outlives the sessions which it is started as."""
+
+    server_id: UUID
+    name: str
+    description: str = ""
+    status: str
+    message: str = ""
+    host: str
+    port: int
+    home: str
+    session_id: UUID | None = None
+    configuration: Mapping[str, Any] = {}
+    resources: Mapping[str, Any] = {}
+    created_at: datetime
+    started_at: datetime | None = None
+
+
+class RdpServers(View):
+    """One page of servers; `pagination` has `page`, `limit`, `total` and `pages`."""
+
+    servers: tuple[RdpServer, ...]
+    pagination: Mapping[str, int]
+
+
+class RdpAction(View):
+    """What became of a start, a stop or a restart."""
+
+    server_id: UUID
+    status: str
+    message: str = ""
+    session_id: UUID | None = None
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+
+
+class RdpConnection(View):
+    """What somebody who connects to a server would have found."""
+
+    connection_available: bool
+    port_open: bool
+    drawn_percent: float
+    resolution: str | None = None
+    seconds: float
+    message: str = ""
+
+
 class Agent(View):
     """An enrolled place where sessions run."""
 

@@ -307,3 +307,15 @@ async def test_what_became_of_a_command_is_told_in_sentences(terminal: Terminal)
     assert shown.out.splitlines()[-1].endswith("says that it is held by its runtime.")
     as_json = await terminal.type("command", "show", identity, "--output", "json")
     assert len(as_json.json["story"]) == 3
+
+
+async def test_rdp_servers_by_name(terminal: Terminal) -> None:
+    made = await terminal.type("rdp-server", "create", "Office", "--output", "json")
+    assert made.json["status"] == "stopped"
+    listed = await terminal.type("rdp-server", "list")
+    assert str(made.json["port"]) in listed.out
+    tested = await terminal.type("rdp-server", "test", "Office")
+    assert (tested.code, "The server is stopped." in tested.out) == (1, True)
+    assert (await terminal.type("rdp-server", "stop", "Office")).code == 0
+    assert (await terminal.type("rdp-server", "delete", "Office")).code == 0
+    assert (await terminal.type("rdp-server", "start", "Office")).code == 3

@@ -14,6 +14,7 @@ from porthole_client.cli import (
     home,
     mcp,
     queue,
+    rdp_server,
     session,
     status,
     template,
@@ -60,6 +61,7 @@ app.add_typer(session.app, name="session")
 app.add_typer(template.app, name="template")
 app.add_typer(agent.app, name="agent")
 app.add_typer(home.app, name="home")
+app.add_typer(rdp_server.app, name="rdp-server")
 app.add_typer(token.app, name="token")
 app.add_typer(user.app, name="user")
 app.add_typer(queue.app, name="command")

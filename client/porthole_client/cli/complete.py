@@ -33,5 +33,6 @@ def names(of: Callable[[Porthole], Iterable[str]]) -> Callable[[str], list[str]]
 sessions = names(lambda porthole: (session.name for session in porthole.sessions.list()))
 templates = names(lambda porthole: (template.name for template in porthole.templates.list()))
 homes = names(lambda porthole: (home.name for home in porthole.homes.list()))
+rdp_servers = names(lambda porthole: (server.name for server in porthole.rdp_servers.list()))
 users = names(lambda porthole: (user.name for user in porthole.users.list()))
 agents = names(lambda porthole: (agent.name for agent in porthole.agents.list()))

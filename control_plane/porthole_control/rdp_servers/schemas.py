@@ -4,21 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from porthole_contract.session import Display
 from porthole_contract.session import Name as AgentName
 from porthole_control.rdp_servers import rules
 from porthole_control.rdp_servers.repository import Alert, Server
 from porthole_control.rdp_servers.rules import Sample, ServerStatus
-
-
-def _a_screen(resolution: str) -> str:
-    width, height = rules.size_of(resolution)
-    Display(width=width, height=height)
-    return resolution
-
 
 _CLEAN = r"[^\x00-\x1f\x7f]"
 Name = Annotated[
@@ -29,13 +20,14 @@ Desktop = Annotated[
     Literal["xfce", "lxde", "gnome", "kde"],
     Field(description="`xfce` and `lxde` name the light desktop; the others are not started."),
 ]
+_WIDTH = "(3[2-9][0-9]|[4-9][0-9]{2}|[1-6][0-9]{3}|7[0-5][0-9]{2}|76[0-7][0-9]|7680)"
+_HEIGHT = "(2[4-9][0-9]|[3-9][0-9]{2}|[1-3][0-9]{3}|4[0-2][0-9]{2}|43[01][0-9]|4320)"
 Resolution = Annotated[
     str,
     Field(
-        pattern=r"^[0-9]{3,4}x[0-9]{3,4}$",
+        pattern=f"^{_WIDTH}x{_HEIGHT}$",
         description="Width and height in pixels: 320x240 to 7680x4320.",
     ),
-    AfterValidator(_a_screen),
 ]
 ColorDepth = Annotated[
     Literal[16, 24, 32],
@@ -74,14 +66,14 @@ class RdpConfiguration(_Asked):
 class RdpConfigurationPatch(_Asked):
     """What of a configuration changes; what is left out stays."""
 
-    desktop_environment: Desktop | SkipJsonSchema[None] = None
-    resolution: Resolution | SkipJsonSchema[None] = None
-    color_depth: ColorDepth | SkipJsonSchema[None] = None
-    use_tls: bool | SkipJsonSchema[None] = None
-    audio_enabled: bool | SkipJsonSchema[None] = None
-    clipboard_enabled: bool | SkipJsonSchema[None] = None
-    drive_redirection: bool | SkipJsonSchema[None] = None
-    printer_redirection: bool | SkipJsonSchema[None] = None
+    desktop_environment: Desktop | None = None
+    resolution: Resolution | None = None
+    color_depth: ColorDepth | None = None
+    use_tls: bool | None = None
+    audio_enabled: bool | None = None
+    clipboard_enabled: bool | None = None
+    drive_redirection: bool | None = None
+    printer_redirection: bool | None = None
 
 
 class RdpResources(_Asked):
@@ -96,10 +88,10 @@ class RdpResources(_Asked):
 class RdpResourcesPatch(_Asked):
     """What of the limits changes; what is left out stays."""
 
-    cpu_limit: Cpu | SkipJsonSchema[None] = None
-    memory_limit: Memory | SkipJsonSchema[None] = None
-    disk_limit: Disk | SkipJsonSchema[None] = None
-    network_bandwidth: Bandwidth | SkipJsonSchema[None] = None
+    cpu_limit: Cpu | None = None
+    memory_limit: Memory | None = None
+    disk_limit: Disk | None = None
+    network_bandwidth: Bandwidth | None = None
 
 
 class NewRdpServer(_Asked):
@@ -107,16 +99,14 @@ class NewRdpServer(_Asked):
 
     name: Name
     description: Description = ""
-    user_id: Annotated[
-        Annotated[str, Field(min_length=1, max_length=253)] | SkipJsonSchema[None],
-        Field(description="Whose it is: the caller, by name or id, and nobody else."),
-    ] = None
+    user_id: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        default=None, description="Whose it is: the caller, by name or id, and nobody else."
+    )
     configuration: RdpConfiguration = RdpConfiguration()
     resources: RdpResources = RdpResources()
-    agent: Annotated[
-        AgentName | SkipJsonSchema[None],
-        Field(description="Where it is. Left out: one is chosen that runs RDP desktops."),
-    ] = None
+    agent: AgentName | None = Field(
+        default=None, description="Where it is. None: one is chosen that runs RDP desktops."
+    )
     expose: Annotated[
         bool, Field(description="Listen on its port; refused, since nothing listens there yet.")
     ] = False
@@ -125,16 +115,10 @@ class NewRdpServer(_Asked):
 class RdpServerPatch(_Asked):
     """What of a server changes; what is left out stays."""
 
-    name: Name | SkipJsonSchema[None] = None
-    description: Description | SkipJsonSchema[None] = None
-    configuration: RdpConfigurationPatch | SkipJsonSchema[None] = None
-    resources: RdpResourcesPatch | SkipJsonSchema[None] = None
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("must change something")
-        return self
+    name: Name | None = None
+    description: Description | None = None
+    configuration: RdpConfigurationPatch | None = None
+    resources: RdpResourcesPatch | None = None
 
 
 class RdpServerOut(BaseModel):

@@ -148,6 +148,8 @@ async def change(
     for part in ("configuration", "resources"):
         if part in values:
             values[part] = {**getattr(server, part), **values[part]}
+    if all(getattr(server, name) == value for name, value in values.items()):
+        return server
     await repository.change(unit.connection, server, unit.now, **values)
     return await get(unit, principal, identity)
 

@@ -58,7 +58,8 @@ def test_what_cannot_be_had_is_refused_in_a_sentence(change: dict[str, Any], wor
         {"name": "x", "resources": {"memory_limit": 600}},
         {"name": "x", "resources": {"disk_limit": -100}},
         {"name": "x", "configuration": {"resolution": "invalid"}},
-        {"name": "x", "configuration": {"resolution": "100x100"}},
+        {"name": "x", "configuration": {"resolution": "319x240"}},
+        {"name": "x", "configuration": {"resolution": "7680x4321"}},
         {"name": "x", "configuration": {"color_depth": 999}},
         {"name": "x", "configuration": {"desktop_environment": "cde"}},
         {"name": "x", "unknown": 1},
@@ -67,6 +68,12 @@ def test_what_cannot_be_had_is_refused_in_a_sentence(change: dict[str, Any], wor
 def test_what_is_not_as_it_must_be(body: dict[str, Any]):
     with pytest.raises(ValidationError):
         NewRdpServer.model_validate(body)
+
+
+@pytest.mark.parametrize("resolution", ["320x240", "999x1080", "7680x4320", "1001x703"])
+def test_every_size_of_a_screen_may_be_asked_for(resolution: str):
+    asked = RdpConfiguration(resolution=resolution)
+    assert "x".join(map(str, rules.size_of(asked.resolution))) == resolution
 
 
 def test_a_server_becomes_a_session():

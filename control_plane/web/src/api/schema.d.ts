@@ -1888,9 +1888,9 @@ export interface components {
         NewRdpServer: {
             /**
              * Agent
-             * @description Where it is. Left out: one is chosen that runs RDP desktops.
+             * @description Where it is. None: one is chosen that runs RDP desktops.
              */
-            agent?: string;
+            agent?: string | null;
             /**
              * @default {
              *       "audio_enabled": true,
@@ -1930,7 +1930,7 @@ export interface components {
              * User Id
              * @description Whose it is: the caller, by name or id, and nobody else.
              */
-            user_id?: string;
+            user_id?: string | null;
         };
         /**
          * NewSession
@@ -2507,32 +2507,21 @@ export interface components {
          */
         RdpConfigurationPatch: {
             /** Audio Enabled */
-            audio_enabled?: boolean;
+            audio_enabled?: boolean | null;
             /** Clipboard Enabled */
-            clipboard_enabled?: boolean;
-            /**
-             * Color Depth
-             * @description Bits of a colour. It is kept; what is seen has 32, whatever it says.
-             * @enum {integer}
-             */
-            color_depth?: 16 | 24 | 32;
-            /**
-             * Desktop Environment
-             * @description `xfce` and `lxde` name the light desktop; the others are not started.
-             * @enum {string}
-             */
-            desktop_environment?: "xfce" | "lxde" | "gnome" | "kde";
+            clipboard_enabled?: boolean | null;
+            /** Color Depth */
+            color_depth?: (16 | 24 | 32) | null;
+            /** Desktop Environment */
+            desktop_environment?: ("xfce" | "lxde" | "gnome" | "kde") | null;
             /** Drive Redirection */
-            drive_redirection?: boolean;
+            drive_redirection?: boolean | null;
             /** Printer Redirection */
-            printer_redirection?: boolean;
-            /**
-             * Resolution
-             * @description Width and height in pixels: 320x240 to 7680x4320.
-             */
-            resolution?: string;
+            printer_redirection?: boolean | null;
+            /** Resolution */
+            resolution?: string | null;
             /** Use Tls */
-            use_tls?: boolean;
+            use_tls?: boolean | null;
         };
         /**
          * RdpConnectionTest
@@ -2607,26 +2596,14 @@ export interface components {
          * @description What of the limits changes; what is left out stays.
          */
         RdpResourcesPatch: {
-            /**
-             * Cpu Limit
-             * @description Cores.
-             */
-            cpu_limit?: number;
-            /**
-             * Disk Limit
-             * @description MiB of its home, when that is first made.
-             */
-            disk_limit?: number;
-            /**
-             * Memory Limit
-             * @description MiB.
-             */
-            memory_limit?: number;
-            /**
-             * Network Bandwidth
-             * @description Mbit/s, above 80 % of which there is an alert.
-             */
-            network_bandwidth?: number;
+            /** Cpu Limit */
+            cpu_limit?: number | null;
+            /** Disk Limit */
+            disk_limit?: number | null;
+            /** Memory Limit */
+            memory_limit?: number | null;
+            /** Network Bandwidth */
+            network_bandwidth?: number | null;
         };
         /**
          * RdpServerOut
@@ -2696,14 +2673,12 @@ export interface components {
          * @description What of a server changes; what is left out stays.
          */
         RdpServerPatch: {
-            /** Configuration */
-            configuration?: components["schemas"]["RdpConfigurationPatch"];
+            configuration?: components["schemas"]["RdpConfigurationPatch"] | null;
             /** Description */
-            description?: string;
+            description?: string | null;
             /** Name */
-            name?: string;
-            /** Resources */
-            resources?: components["schemas"]["RdpResourcesPatch"];
+            name?: string | null;
+            resources?: components["schemas"]["RdpResourcesPatch"] | null;
         };
         /**
          * RdpServers

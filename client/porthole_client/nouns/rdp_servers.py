@@ -1,0 +1,102 @@
+"""RDP servers: rows that outlive the sessions which they are started as."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from porthole_client.models import RdpAction, RdpConnection, RdpServer, RdpServers
+from porthole_client.steps import Send, Steps, call
+
+PATH = "/api/v1/rdp/servers"
+_PAGE = 100
+_WAITED = 60  # seconds that the server is asked to wait
+_BEYOND = 10.0
+
+
+def create(
+    name: str, *, agent: str | None = None, idempotency_key: str | None = None, **fields: Any
+) -> Steps[RdpServer]:
+    """Make a server, stopped.
+
+    Args:
+        name: what to call it.
+        agent: where it is to be; None has one chosen.
+        idempotency_key: the same key asks for the same server again, not for another one.
+        fields: `description`, `configuration`, `resources`.
+    """
+    body = {"name": name, "agent": agent, **fields}
+    answer = yield from call(
+        Send(
+            "POST",
+            PATH,
+            body={key: value for key, value in body.items() if value is not None},
+            headers={"Idempotency-Key": idempotency_key or str(uuid4())},
+        )
+    )
+    return RdpServer.model_validate_json(answer.body)
+
+
+def list_() -> Steps[list[RdpServer]]:
+    """Return the servers, newest first."""
+    found: list[RdpServer] = []
+    number = pages = 1
+    while number <= pages:
+        query = {"page": str(number), "limit": str(_PAGE)}
+        answer = yield from call(Send("GET", PATH, query=query))
+        page = RdpServers.model_validate_json(answer.body)
+        found += page.servers
+        number, pages = number + 1, page.pagination["pages"]
+    return found
+
+
+def get(server: UUID | str) -> Steps[RdpServer]:
+    """Return one server by its id."""
+    answer = yield from call(Send("GET", f"{PATH}/{server}"))
+    return RdpServer.model_validate_json(answer.body)
+
+
+def change(server: UUID | str, **fields: Any) -> Steps[RdpServer]:
+    """Change a server: `name`, `description`, parts of `configuration` and `resources`."""
+    answer = yield from call(Send("PUT", f"{PATH}/{server}", body=fields))
+    return RdpServer.model_validate_json(answer.body)
+
+
+def start(server: UUID | str) -> Steps[RdpAction]:
+    """Have a server run; returns when it does, or after a minute."""
+    return (yield from _act(server, "start"))
+
+
+def stop(server: UUID | str) -> Steps[RdpAction]:
+    """End what a server runs as; returns when that is gone, or after a minute."""
+    return (yield from _act(server, "stop"))
+
+
+def restart(server: UUID | str) -> Steps[RdpAction]:
+    """End what a server runs as and start it anew, as it is configured now."""
+    return (yield from _act(server, "restart", once=True))
+
+
+def delete(server: UUID | str, *, force: bool = False) -> Steps[None]:
+    """Delete a server, even one that runs if `force`; its home stays."""
+    query = {"force": "true"} if force else {}
+    yield from call(Send("DELETE", f"{PATH}/{server}", query=query))
+
+
+def try_connection(server: UUID | str, *, force: bool = False) -> Steps[RdpConnection]:
+    """Connect to a server and say whether it drew; `force` takes a viewer's place."""
+    query = {"force": "true"} if force else {}
+    answer = yield from call(
+        Send("POST", f"{PATH}/{server}/test-connection", query=query, once=True)
+    )
+    return RdpConnection.model_validate_json(answer.body)
+
+
+def _act(server: UUID | str, action: str, *, once: bool = False) -> Steps[RdpAction]:
+    send = Send(
+        "POST",
+        f"{PATH}/{server}/{action}",
+        query={"wait": str(_WAITED)},
+        once=once,
+        timeout=_WAITED + _BEYOND,
+    )
+    answer = yield from call(send)
+    return RdpAction.model_validate_json(answer.body)
