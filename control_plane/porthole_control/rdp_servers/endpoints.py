@@ -530,7 +530,7 @@ async def rdp_test_connection(
                 seconds=0,
                 message=f"The server is {server.status}.",
             )
-        if server.viewers and not force:
+        if not force and await repository.is_looked_at(unit.connection, server.session_id):
             raise Conflict(
                 "server_in_use",
                 "Somebody looks at it, and would lose it to the test. Test with force, or later.",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, delete, func, insert, select, text, update
+from sqlalchemy import Select, and_, delete, exists, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,6 +16,7 @@ from porthole_control.rdp_servers import rules
 from porthole_control.rdp_servers.rules import Raised, Sample, ServerStatus
 from porthole_control.rdp_servers.tables import rdp_alerts, rdp_servers, rdp_usage
 from porthole_control.sessions.tables import sessions
+from porthole_control.streams.tables import streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,18 @@ async def change(connection: AsyncConnection, server: Server, now: datetime, **v
 async def remove(connection: AsyncConnection, identity: UUID) -> None:
     """Delete a server, with what it used and its alerts."""
     await connection.execute(delete(rdp_servers).where(rdp_servers.c.id == identity))
+
+
+async def is_looked_at(connection: AsyncConnection, session: UUID) -> bool:
+    """Return whether somebody sees a session's screen over RDP, or is about to."""
+    query = select(
+        exists().where(
+            streams.c.session_id == session,
+            streams.c.channel == "rdp",
+            streams.c.state.in_(("waiting", "open")),
+        )
+    )
+    return bool((await connection.execute(query)).scalar_one())
 
 
 # What it uses --------------------------------------------------------------------------
