@@ -44,7 +44,9 @@ from porthole_control.parts import Parts, Reach
 from porthole_control.people import administrator
 from porthole_control.people import endpoints as people
 from porthole_control.people.guard import Guard, origin_of
+from porthole_control.rdp_servers import actions as rdp_actions
 from porthole_control.rdp_servers import endpoints as rdp_servers
+from porthole_control.rdp_servers import looks as rdp_looks
 from porthole_control.sessions import endpoints as sessions
 from porthole_control.sessions import repository as session_rows
 from porthole_control.sessions.schemas import session_json
@@ -96,7 +98,8 @@ def create_app(settings: Settings) -> FastAPI:
         programs.routes,
         driving.routes,
         rdp_servers.routes,
-        rdp_servers.waiting,
+        rdp_looks.routes,
+        rdp_actions.waiting,
         commands.routes,
         events.router,
         status.routes,
