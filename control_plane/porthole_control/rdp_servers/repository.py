@@ -85,9 +85,11 @@ async def owned(
     connection: AsyncConnection, identity: UUID, owner: str, *, locked: bool = False
 ) -> Server | None:
     """Return a server of this owner; its row locked until the transaction ends, if asked."""
-    query = _SERVERS.where(rdp_servers.c.id == identity, rdp_servers.c.owner == owner)
+    mine = and_(rdp_servers.c.id == identity, rdp_servers.c.owner == owner)
     if locked:
-        query = query.with_for_update(of=rdp_servers)
+        # By itself: who has waited for the row must see the session that was begun meanwhile.
+        await connection.execute(select(rdp_servers.c.id).where(mine).with_for_update())
+    query = _SERVERS.where(mine)
     return next(iter(await _all(connection, query)), None)
 
 
