@@ -1,10 +1,12 @@
 """`porthole rdp-server`: what is started as a session, again and again, on one home."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from porthole_client.cli import complete
+from porthole_client.cli import connect as door
 from porthole_client.cli.desk import Desk, command
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.output import Columns, ago
@@ -120,6 +122,30 @@ def try_(
     desk.out.one(found, rows)
     if not found.connection_available:
         raise Failure("Nobody would have seen its desktop.")
+
+
+@command(app, "connect")
+def connect(
+    desk: Desk,
+    which: Which,
+    view: Annotated[bool, typer.Option("--view", help="Only watch: nothing is typed.")] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", help="Port on 127.0.0.1, if not the server's own.", min=0, max=65535
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="Write an .rdp file here, without the password."),
+    ] = None,
+) -> None:
+    """Open a server to an RDP program on this machine, on the server's port, until Ctrl-C."""
+    found = _find(desk, which)
+    if found.status != "running" or found.session_id is None:
+        raise Failure(f"The server is {found.status}; connect once it runs.", Exit.CONFLICT)
+    own = found.port if port is None else port
+    door.connect(desk, str(found.session_id), rdp=True, view=view, port=own, file=file)
 
 
 @command(app, "delete")
