@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from porthole_contract.stream import control
+from porthole_control.rdp_servers.probe import Probe
 from porthole_desktop.gate.rdp import ber, x224
 from tests.support.desktop_pair import ControlClient, DesktopPair, NotAdmitted, a_stream
 from tests.support.rdp_client import RdpClient, paste
@@ -200,3 +201,17 @@ def cleanpath(destination: str, request: bytes) -> bytes:
     )
     body = b"".join(ber.write(ber.context(number), value) for number, value in fields)
     return ber.write(ber.SEQUENCE, body)
+
+
+async def test_the_viewer_of_a_connection_test_sees_the_screen(pair: DesktopPair) -> None:
+    request = pair.identity.request("rdp", "view", a_stream())
+    reader, writer = await pair.open(request.evolve(protocol="rdcleanpath"))
+    probe = Probe(800, 600)
+    writer.write(probe.hello())
+    async with asyncio.timeout(20):
+        while not probe.drawn:
+            data = await reader.read(65536)
+            assert data, pair.log("gate")
+            writer.write(probe.feed(data))
+    assert probe.size is not None
+    assert probe.tiles > 1

@@ -194,7 +194,7 @@ async def newest_samples(
     query = (
         select(rdp_usage.c.server_id, *columns_of(Sample, rdp_usage))
         .where(rdp_usage.c.server_id.in_(servers))
-        .distinct(rdp_usage.c.server_id)
+        .ext(postgresql.distinct_on(rdp_usage.c.server_id))
         .order_by(rdp_usage.c.server_id, rdp_usage.c.at.desc())
     )
     return {row[0]: Sample(*row[1:]) for row in await connection.execute(query)}

@@ -21,7 +21,8 @@ _CREATE: Final = b"\x00\x08\x00\x10\x00\x01\xc0\x00Duca"
 _CORE: Final = struct.Struct("<IHHHHII32sIII64sHHIHHH64sBBI")
 _FIRST_USER: Final = 1001
 _TLS: Final = 1
-_MOUSE, _NO_ATTENTION, _AUTOLOGON, _UNICODE = 0x1, 0x2, 0x8, 0x10
+_NORMAL, _AUTOLOGON = 0x33, 0x8
+"""A mouse, no Ctrl-Alt-Del, Unicode, the whole screen: xrdp takes nothing less for a logon."""
 
 
 def _tpkt(body: bytes) -> bytes:
@@ -73,8 +74,7 @@ def send_data(user: int, channel: int, body: bytes) -> bytes:
 
 def client_info() -> bytes:
     """Return Client Info: nobody in particular; the gate says who it is."""
-    flags = _MOUSE | _NO_ATTENTION | _AUTOLOGON | _UNICODE
-    return struct.pack("<HHII", 0x40, 0, 0, flags) + bytes(10) + bytes(10)
+    return struct.pack("<HHII", 0x40, 0, 0, _NORMAL | _AUTOLOGON) + bytes(10) + bytes(10)
 
 
 def licence() -> bytes:
