@@ -310,6 +310,47 @@ async def test_what_its_runtime_tells_stands_in_its_story_once(control_plane: Co
     assert [one["reason"] for one in story if one["kind"] == "Told"] == ["WindowsLost"]
 
 
+async def test_many_reports_at_once_count_in_their_order(control_plane: ControlPlane):
+    agent, session = await running(control_plane)
+    ending, idle = await create(control_plane), await create(control_plane)
+    for one in (ending, idle):
+        await agent.run(one)
+    new = {**session, "id": str(uuid4()), "name": "made-there"}
+    lost, found = event("WindowsLost", "Its windows are gone."), event("Found", "They are back.")
+    slept = {"phase": Phase.HIBERNATED, "reason": "Idle", "desired": Desired.HIBERNATED}
+    before = await show(control_plane, session)
+    await agent.see(
+        observed(session, phase=Phase.STARTING, events=(lost,), status={"viewers": 1}),
+        observed(ending, status={"viewers": 3}),
+        observed(new, status={"viewers": 1}),
+        observed(session, events=(lost, found), status={"viewers": 2}),
+        observed(idle, **slept),
+        observed(ending, gone=True),
+        observed(new, status={"viewers": 4}),
+        observed(idle, **slept, message="Nobody used it."),
+        observed(ending, phase=Phase.RUNNING),
+        observed(session, status={"viewers": 5}),
+    )
+    seen = await show(control_plane, session)
+    assert (seen["phase"], seen["viewers"]) == ("Running", 5)
+    assert seen["version"] > before["version"]
+    assert (await show(control_plane, new))["viewers"] == 4
+    seen = await show(control_plane, idle)
+    assert (seen["order"], seen["message"]) == (2, "Nobody used it.")
+    assert (await show(control_plane, ending))["phase"] == "Terminated"
+    # What lives after its end is ended again; what its runtime decided is ordered.
+    kinds = {(one.kind, str(one.subject_id)) for one in await agent.claim()}
+    assert kinds == {("DeleteSession", ending["id"]), ("ApplySession", idle["id"])}
+    story = (await control_plane.admin.get(f"{SESSIONS}/{session['id']}/events")).json()["items"]
+    told = [(one["kind"], one["reason"] or one["phase"]) for one in story]
+    assert told[-4:] == [
+        ("Told", "WindowsLost"),
+        ("Told", "Found"),
+        ("PhaseChanged", "Starting"),
+        ("PhaseChanged", "Running"),
+    ]
+
+
 async def test_a_revoked_agent_has_nothing_to_say(control_plane: ControlPlane):
     agent, session = await running(control_plane)
     assert (await control_plane.admin.delete(f"/api/v1/agents/{agent.id}")).status_code == 204

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, insert, literal, literal_column, or_, select, text
+from sqlalchemy import and_, func, literal, literal_column, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_control.db.metadata import Xid8
@@ -85,9 +85,13 @@ _ADD_LINES = text(
 
 async def add_lines(connection: AsyncConnection, lines: Sequence[Line]) -> None:
     """Write lines of sessions' stories, in their order."""
-    columns = (list(column) for column in zip(*lines, strict=True))
+    await connection.execute(_ADD_LINES, _columns(lines))
+
+
+def _columns(lines: Sequence[Line]) -> dict[str, list[object]]:
     names = ("sessions", "owners", "times", "kinds", "phases", "reasons", "messages")
-    await connection.execute(_ADD_LINES, dict(zip(names, columns, strict=True)))
+    columns = (list(column) for column in zip(*lines, strict=True))
+    return dict(zip(names, columns, strict=True))
 
 
 class Remark(NamedTuple):
@@ -121,37 +125,31 @@ async def add_remarks(
     )
 
 
-async def add_told_event(
-    connection: AsyncConnection,
-    *,
-    session: UUID,
-    owner: str,
-    at: datetime,
-    phase: str,
-    reason: str,
-    message: str,
-) -> None:
-    """Write what a session's runtime told of it, unless it has told that before."""
-    columns = session_events.c
-    values = {
-        "session_id": session,
-        "owner": owner,
-        "at": at,
-        "kind": "Told",
-        "phase": phase,
-        "reason": reason,
-        "message": message,
-    }
-    told_before = exists().where(
-        columns.session_id == session,
-        columns.kind == "Told",
-        columns.at == at,
-        columns.reason == reason,
+TOLD = "Told"
+"""The kind of a line that a session's runtime has told."""
+
+_ADD_TOLD = text(
+    """
+    INSERT INTO session_events (session_id, owner, at, kind, phase, reason, message)
+    SELECT line.session_id, line.owner, line.at, line.kind, line.phase, line.reason, line.message
+    FROM unnest(
+        CAST(:sessions AS uuid[]), CAST(:owners AS text[]), CAST(:times AS timestamptz[]),
+        CAST(:kinds AS text[]), CAST(:phases AS text[]), CAST(:reasons AS text[]),
+        CAST(:messages AS text[])
+    ) WITH ORDINALITY AS line(session_id, owner, at, kind, phase, reason, message, place)
+    WHERE NOT EXISTS (
+        SELECT FROM session_events told
+        WHERE told.session_id = line.session_id AND told.kind = line.kind
+          AND told.at = line.at AND told.reason = line.reason
     )
-    new = select(*(literal(value, columns[name].type) for name, value in values.items())).where(
-        ~told_before
-    )
-    await connection.execute(insert(session_events).from_select(list(values), new))
+    ORDER BY line.place
+    """
+)
+
+
+async def add_told(connection: AsyncConnection, lines: Sequence[Line]) -> None:
+    """Write what sessions' runtimes told, without what they have told before."""
+    await connection.execute(_ADD_TOLD, _columns(lines))
 
 
 _ADD_TO_FEED = text(

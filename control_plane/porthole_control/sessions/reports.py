@@ -30,12 +30,12 @@ from porthole_control.commands.repository import Finished
 from porthole_control.commands.rules import CommandState, pause_after
 from porthole_control.db.database import Unit
 from porthole_control.db.doorbell import Bell
-from porthole_control.events import repository as stories
 from porthole_control.events import service as events
 from porthole_control.homes import repository as homes
 from porthole_control.homes import service as home_service
 from porthole_control.metrics import CONFLICTS, FAILURES, FENCED, RESTARTS, STARTED
 from porthole_control.sessions import orders, owners, repository, rules, service
+from porthole_control.sessions.mirror import Mirror
 from porthole_control.sessions.repository import Session
 from porthole_telemetry import tracing
 
@@ -68,30 +68,28 @@ async def observed(
 async def _all_observed(
     unit: Unit, agent: Agent, epoch: int, items: Sequence[SessionObserved]
 ) -> None:
-    locked = await repository.all_locked(unit.connection, {item.session for item in items})
-    fresh = {item.session: locked.get(item.session) for item in items}
+    mirror = await Mirror.of(unit, (item.session for item in items))
     for item in items:
-        if item.session in fresh:
-            session = fresh.pop(item.session)
-        else:  # it was told of twice, and is not as it was
-            session = await repository.locked(unit.connection, item.session)
-        await _observed(unit, agent, epoch, session, item)
+        await _observed(unit, agent, epoch, mirror, item)
+    await mirror.write()
 
 
 async def _observed(
-    unit: Unit, agent: Agent, epoch: int, session: Session | None, seen: SessionObserved
+    unit: Unit, agent: Agent, epoch: int, mirror: Mirror, seen: SessionObserved
 ) -> None:
     if seen.order > rules.HIGHEST_ORDER:
         CONFLICTS.labels("impossible_order").inc()
         logger.warning("impossible_order", agent=agent.name, session=str(seen.session))
         return
+    session = await mirror.session(seen.session)
     if session is None:
         if not seen.gone and seen.status.phase is not Phase.TERMINATED:
+            await mirror.settle(seen.session)
             await _adopt(unit, agent, epoch, seen)
         return
     if session.agent_id is None and not session.ended:
         # Given to it before our memory was set back.
-        session = await repository.change(unit.connection, session, unit.now, agent_id=agent.id)
+        session = await mirror.change(session, agent_id=agent.id)
     elif session.agent_id != agent.id:
         CONFLICTS.labels("not_its_own").inc()
         logger.warning("session_of_another_agent", agent=agent.name, session=str(session.id))
@@ -101,22 +99,26 @@ async def _observed(
         return
     if session.ended:
         if not seen.gone:
+            await mirror.settle(session.id)
             await _end_again(unit, session, seen.order)
         return
-    await _tell_story(unit, session, seen)
+    mirror.tell(session, seen)
     if seen.gone:
+        await mirror.settle(session.id)
         await _gone(unit, session, reason=seen.status.reason, message=seen.status.message)
         return
-    await _take_over(unit, session, epoch, seen)
+    await _take_over(unit, session, epoch, mirror, seen)
 
 
-async def _take_over(unit: Unit, session: Session, epoch: int, seen: SessionObserved) -> None:
+async def _take_over(
+    unit: Unit, session: Session, epoch: int, mirror: Mirror, seen: SessionObserved
+) -> None:
     """Note what a living session is now; adopt what its runtime decided by itself."""
     heard = time.time_ns()
     told = rules.told(session, seen, epoch, unit.now)
     before = session
     if told.values:
-        session = await repository.change(unit.connection, session, unit.now, **told.values)
+        session = await mirror.change(session, **told.values)
         events.changed(unit, "session", session.id, owner=session.owner)
     _count(before, session)
     if before.phase != session.phase and session.phase == Phase.RUNNING:
@@ -133,6 +135,8 @@ async def _take_over(unit: Unit, session: Session, epoch: int, seen: SessionObse
         )
         if seen.status.phase is not Phase.RUNNING:
             unit.ring_after_commit(Bell.STREAMS)
+    if told.order_again or told.adopted is not None:
+        await mirror.settle(session.id)
     if told.order_again:
         await orders.delete(unit, session)
     elif told.adopted is not None:
@@ -169,20 +173,6 @@ def _traced(seen: SessionObserved, heard: int) -> None:
         porthole_session=str(seen.session),
     )
     live.end()
-
-
-async def _tell_story(unit: Unit, session: Session, seen: SessionObserved) -> None:
-    for event in seen.events:
-        await stories.add_told_event(
-            unit.connection,
-            session=session.id,
-            owner=session.owner,
-            # A clock that goes wrong must not write into our future.
-            at=min(event.at, unit.now),
-            phase=seen.status.phase,
-            reason=event.reason,
-            message=event.message or event.reason,
-        )
 
 
 async def _gone(unit: Unit, session: Session, *, reason: str, message: str) -> None:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import (
     ColumnElement,
     FromClause,
@@ -458,16 +459,57 @@ def _changing(columns: frozenset[str]) -> Update:
     return update(sessions).where(sessions.c.id == bindparam("identity")).values(**values)
 
 
+def changed(session: Session, now: datetime, **values: Any) -> Session:
+    """Return a session with columns changed, as `change` leaves it."""
+    if values.keys() & {"phase", "agent_id", "reason"}:
+        values["queue_place"] = None
+    return replace(session, **values, updated_at=now, version=session.version + 1)
+
+
 async def change(
     connection: AsyncConnection, session: Session, now: datetime, **values: Any
 ) -> Session:
     """Update columns of a session whose row is locked; return it as it is now."""
-    values |= {"updated_at": now, "version": session.version + 1}
-    if values.keys() & {"phase", "agent_id", "reason"}:
-        session = replace(session, queue_place=None)
+    after = changed(session, now, **values)
+    values |= {"updated_at": now, "version": after.version}
     new = {f"new_{name}": value for name, value in values.items()}
     await connection.execute(_changing(frozenset(values)), {"identity": session.id, **new})
-    return replace(session, **values)
+    return after
+
+
+_MIRRORED = {
+    "phase": "text",
+    "reason": "text",
+    "message": "text",
+    "conditions": "jsonb",
+    "gate": "jsonb",
+    "pod_name": "text",
+    "started_at": "timestamptz",
+    "last_activity_at": "timestamptz",
+    "viewers": "integer",
+    "restarts": "integer",
+    "reported_order": "bigint",
+    "report_epoch": "bigint",
+    "observed_at": "timestamptz",
+}
+MIRRORED = frozenset(_MIRRORED)
+"""Columns that say what an agent has seen, and nothing else."""
+
+_WRITTEN = {**_MIRRORED, "updated_at": "timestamptz", "version": "bigint"}
+_WRITE_MIRRORED = text(
+    f"""
+    UPDATE sessions s SET {", ".join(f"{name} = told.{name}" for name in _WRITTEN)}
+    FROM jsonb_to_recordset(CAST(:told AS jsonb))
+         AS told(id uuid, {", ".join(f"{name} {kind}" for name, kind in _WRITTEN.items())})
+    WHERE s.id = told.id
+    """  # noqa: S608 - the names are those above
+)
+
+
+async def write_mirrored(connection: AsyncConnection, told: Sequence[Session]) -> None:
+    """Write the `MIRRORED` columns of sessions whose rows are locked, in one statement."""
+    rows = [{name: getattr(one, name) for name in ("id", *_WRITTEN)} for one in told]
+    await connection.execute(_WRITE_MIRRORED, {"told": to_json(rows).decode()})
 
 
 async def ended_before(

@@ -204,10 +204,10 @@ def told(session: Session, seen: SessionObserved, epoch: int, now: datetime) -> 
         values["order_no"] = seen.order + 1 if ending else seen.order
         order_again = ending
     if not ending and seen.order >= session.order_no:
-        theirs = seen.spec.to_dict() if seen.spec is not None else dict(session.spec)
-        theirs["desired"] = str(seen.desired)
         if session.origin == "kubectl" or seen.order > session.order_no:
-            values["spec"], values["desired"] = theirs, str(seen.desired)
+            theirs = seen.spec.to_dict() if seen.spec is not None else dict(session.spec)
+            values["spec"] = {**theirs, "desired": str(seen.desired)}
+            values["desired"] = str(seen.desired)
         elif seen.desired != session.desired:
             adopted = {**session.spec, "desired": str(seen.desired)}
     changed = {name: value for name, value in values.items() if getattr(session, name) != value}
