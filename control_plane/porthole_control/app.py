@@ -108,7 +108,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(traffic.routes())
     limits = _limits(settings)
     console_files.add_to(app, CONSOLE, below=limits.below)
-    app.add_middleware(Edge, limits=limits)
+    app.add_middleware(traffic.LinksFirst)
+    app.add_middleware(Edge, limits=limits)  # the last one that is added is passed first
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -116,13 +116,7 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"").decode("latin-1")
-        scope["path"] = self._own_path(scope["path"])
-        scope["request_id"] = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request=scope["request_id"])
-        refusal = self._judge(scope, headers)
+        refusal = self._take_in(scope)
         if scope["type"] == "websocket":
             if refusal is None:
                 await self._app(scope, receive, send)
@@ -133,6 +127,16 @@ class Edge:
                 await socket.refuse(refusal.status, refusal.code, refusal.sentence)
             return
         await self._answer(scope, receive, send, refusal)
+
+    def _take_in(self, scope: Scope) -> _Refusal | None:
+        """Give a request its id and the path that it means; return why it is turned away."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        scope["path"] = self._own_path(scope["path"])
+        scope["request_id"] = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=scope["request_id"])
+        return self._judge(scope, headers)
 
     def _own_path(self, path: str) -> str:
         """Return a path as it is without the one that we are served below."""

@@ -7,12 +7,13 @@ time, move many small messages, and tell a peer in words why it is turned away.
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from starlette.types import Message, Receive, Scope, Send
+
+from porthole_control.flag import Flag
 
 logger = structlog.get_logger(__name__)
 
@@ -21,7 +22,7 @@ LONGEST_REASON = 123
 GOING_AWAY = "porthole.going_away"
 """The name of an ASGI extension of ours: an event that is set when the server stops."""
 LOST = "porthole.lost"
-"""The name of another: an event that is set when the connection is gone, heard or not."""
+"""The name of another: a flag that is set when the connection is gone, heard or not."""
 
 
 class Gone(Exception):
@@ -45,13 +46,19 @@ class Socket:
         self._receive = receive
         self._send = send
         self._closed = False
-        self.headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
         extensions = scope.get("extensions", {})
         # Servers that do not know our extensions never set these.
-        self.going_away: asyncio.Event = _event(extensions, GOING_AWAY)
-        self.lost: asyncio.Event = _event(extensions, LOST)
+        self.going_away: asyncio.Event = (
+            extensions.get(GOING_AWAY, {}).get("event") or asyncio.Event()
+        )
+        self.lost: Flag = extensions.get(LOST, {}).get("event") or Flag()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the request had; made when asked for, for a link is open much longer than that."""
+        return {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope["headers"]
+        }
 
     @property
     def address(self) -> str:
@@ -144,10 +151,6 @@ async def refuse_pages(socket: Socket) -> bool:
     sentence = "Agents dial in here; pages in browsers do not."
     await socket.refuse(HTTPStatus.FORBIDDEN, "wrong_origin", sentence)
     return True
-
-
-def _event(extensions: Mapping[str, Any], name: str) -> asyncio.Event:
-    return extensions.get(name, {}).get("event") or asyncio.Event()
 
 
 def cut(reason: str) -> str:

@@ -1,7 +1,7 @@
 """Links and streams of one process, joined: everything that comes in over WebSockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -125,10 +125,25 @@ class _Late:
         await app(scope, receive, send)
 
 
+class LinksFirst:
+    """Leads agents' links past what is there for requests.
+
+    Each layer that a link passes is kept for as long as it lasts: days, thousands of times.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._link = _Late("link")
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve a link, or let anything else through."""
+        is_link = scope["type"] == "websocket" and scope["path"] == rules.PATH
+        return (self._link if is_link else self._app)(scope, receive, send)
+
+
 def routes() -> list[BaseRoute]:
-    """Return the WebSockets of the public application."""
+    """Return the other WebSockets of the public application."""
     return [
-        WebSocketRoute(rules.PATH, _Late("link"), name="link"),
         WebSocketRoute("/api/v1/streams/{ticket}", _Late("viewer"), name="stream"),
         WebSocketRoute("/api/v1/streams/{stream:uuid}/agent", _Late("dial_back"), name="dial-back"),
     ]

@@ -14,6 +14,8 @@ back-pressure that streams rely on. What is different here, and why:
   sender down, and a slow viewer is not seconds behind.
 * A large message is sent as its header and itself. websockets copies it behind its header,
   and then once more, before it is written.
+* Thousands of connections are open at once and say little: what only the handshake needed is
+  let go, and nothing is kept ready for those who might wait.
 * When the server stops, applications that were told so (`going_away`) say goodbye
   themselves; uvicorn would cut them off in the middle of it.
 """
@@ -22,6 +24,7 @@ import asyncio
 import socket
 import struct
 from asyncio.transports import BaseTransport
+from collections import deque
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -29,10 +32,12 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from porthole_control.flag import Flag
 from porthole_control.sockets import GOING_AWAY, LOST
 
 PING_SECONDS: Final = 15.0
-"""After so many seconds without a ping, one is sent; proxies cut what is silent for longer."""
+"""After so many seconds in which one side was silent, a ping is sent; proxies cut what is silent
+for longer."""
 DEAD_SECONDS: Final = 45.0
 """A peer that has sent nothing for so long, pongs included, is dead."""
 STREAM_MESSAGE: Final = 256 * 1024
@@ -47,6 +52,35 @@ _LARGE: Final = 4096
 _WHOLE_BINARY: Final = 0x82
 
 
+class _Inbox:
+    """What the application has not taken yet: as much of `asyncio.Queue` as is needed here."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Any] | None = None
+        self._more = Flag()
+
+    def put_nowait(self, message: Any) -> None:
+        """Add a message."""
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.append(message)
+        self._more.set()
+
+    def empty(self) -> bool:
+        """Return whether there is nothing to take."""
+        return self._messages is None
+
+    async def get(self) -> Any:
+        """Take the next message, as soon as there is one."""
+        while self._messages is None:
+            self._more.clear()
+            await self._more.wait()
+        message = self._messages.popleft()
+        if not self._messages:
+            self._messages = None
+        return message
+
+
 class WebSocketServerProtocol(WebSocketsSansIOProtocol):
     """One WebSocket of a client; made by uvicorn."""
 
@@ -55,9 +89,12 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._heard_at = 0.0
-        self._pinged_at = 0.0
+        self._has_said = False
         self._tick = None
-        self._lost = asyncio.Event()
+        self._lost = Flag()
+        self.queue = _Inbox()  # type: ignore[assignment]
+        self.writable = Flag()  # type: ignore[assignment]
+        self.writable.set()
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Take over a connection."""
@@ -106,10 +143,14 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         """Send what the application says."""
+        self._has_said = True
         data = message.get("bytes")
         if data is not None and len(data) >= _LARGE and await self._sent_as_it_is(data):
             return
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            self.request.headers.clear()  # the parser keeps it
+            del self.request, self.response
         # An answer instead of a WebSocket is an end like any other, not an application's error.
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
@@ -132,7 +173,7 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
 
     def start_keepalive(self) -> None:
         """Begin to look whether the peer lives."""
-        self._heard_at = self._pinged_at = self.loop.time()
+        self._heard_at = self.loop.time()
         self._tick = self.loop.call_later(PING_SECONDS, self._look)
 
     def stop_keepalive(self) -> None:
@@ -152,7 +193,10 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
         elif now - self._heard_at >= DEAD_SECONDS:
             self.transport.abort()
             return
-        if not self.close_sent:
+        # Where both have something to say, a link above all, a ping would tell nothing new.
+        is_quiet = not self._has_said or now - self._heard_at >= PING_SECONDS
+        self._has_said = False
+        if is_quiet and not self.close_sent:
             self.conn.send_ping(b"porthole")
             self.transport.write(b"".join(self.conn.data_to_send()))
         self._tick = self.loop.call_later(PING_SECONDS, self._look)

@@ -235,7 +235,7 @@ async def test_commands_that_were_claimed_and_never_sent_are_found(
                 "UPDATE agent_commands SET state = 'sent', finished_at = NULL"
             )
         dispatcher = one.control_plane.app.state.traffic.dispatcher
-        await dispatcher._look_for_forgotten(hub(one).link(agent.id))
+        await dispatcher._look_for_all_forgotten()
         await agent.until(lambda: len(agent.commands) == 2)
         await eventually(lambda: states(one), ["succeeded"])
         assert isinstance(agent.heard[-1], Command)

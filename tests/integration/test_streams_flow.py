@@ -56,7 +56,7 @@ def held() -> int:
     """Return how many bytes the server's WebSockets hold between their sockets."""
     total = 0
     for protocol in [o for o in gc.get_objects() if type(o) is WebSocketServerProtocol]:
-        waiting = list(protocol.queue._queue)
+        waiting = list(protocol.queue._messages or ())
         total += sum(len(message.get("bytes") or b"") for message in waiting)
         total += sum(len(frame) for frame in protocol.frames)
         total += len(protocol.conn.reader.buffer)

@@ -78,7 +78,7 @@ def copied(channel: Channel) -> Channel:
     """Return another channel in the same state."""
     copy = Channel.__new__(Channel)
     copy.__dict__.update(channel.__dict__)
-    copy._outbox = deque(channel._outbox)
+    copy._outbox = list(channel._outbox)
     copy._untold = list(channel._untold)
     return copy
 

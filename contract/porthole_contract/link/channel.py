@@ -27,7 +27,6 @@ for `DEAD_AFTER` seconds is dead. The control plane, which has many links, leave
 out while the agent's come and it has nothing to say that could be lost: its answers are heard.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -122,7 +121,7 @@ class Channel:
         self._peer_data = AgentData if side is Side.CONTROL else ControlData
         self._attached = False
         # What was said and is not acknowledged, with its size; the first has number `_base`.
-        self._outbox: deque[tuple[Any, int]] = deque()
+        self._outbox: list[tuple[Any, int]] = []
         self._base = 1
         self._next_to_send = 1  # the first number that is not on this connection's wire yet
         self._said = 0  # the last number that was on any wire of this conversation
@@ -405,7 +404,9 @@ class Channel:
         return [Acknowledged(done)] if done else []
 
     def _forget(self, upto: int) -> tuple[Any, ...]:
-        done = tuple(self._outbox.popleft()[0] for _ in range(upto - self._base + 1))
+        count = upto - self._base + 1
+        done = tuple(item for item, _ in self._outbox[:count])
+        del self._outbox[:count]
         self._base = upto + 1
         self._next_to_send = max(self._next_to_send, self._base)
         return done

@@ -110,12 +110,12 @@ class Dispatcher:
                 self._wake.set()
 
     async def _with_work(self) -> list[Conversation]:
-        able = [link for link in self._linked() if link.credit]
-        if len(able) <= _FEW:
-            return able
-        async with self._database.reading() as unit:
-            having = set(await repository.agents_with_work(unit.connection, unit.now))
-        return [link for link in able if link.agent in having]
+        links = self._linked()
+        if len(links) > _FEW:
+            async with self._database.reading() as unit:
+                having = set(await repository.agents_with_work(unit.connection, unit.now))
+            links = [link for link in links if link.agent in having]
+        return [link for link in links if link.credit]
 
     async def _round(self) -> None:
         everybody, self._all = self._all, False
@@ -210,7 +210,13 @@ class Dispatcher:
     async def _find_forgotten(self) -> None:
         while True:
             await asyncio.sleep(_FORGOTTEN_SECONDS)
-            for link in self._linked():
+            await keep_going("dispatch: forgotten", self._look_for_all_forgotten)
+
+    async def _look_for_all_forgotten(self) -> None:
+        async with self._database.reading() as unit:
+            unfinished = set(await repository.agents_with_unfinished(unit.connection))
+        for link in self._linked():
+            if link.agent in unfinished:
                 work = partial(self._look_for_forgotten, link)
                 await keep_going("dispatch: forgotten", work)
 

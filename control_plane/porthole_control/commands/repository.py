@@ -438,6 +438,16 @@ async def agents_with_work(connection: AsyncConnection, now: datetime) -> Sequen
     )
 
 
+_WITH_UNFINISHED = text(
+    "SELECT DISTINCT agent_id FROM agent_commands WHERE state IN ('sent', 'received')"
+)
+
+
+async def agents_with_unfinished(connection: AsyncConnection) -> Sequence[UUID]:
+    """Return agents that were sent something which is not done."""
+    return list(await connection.scalars(_WITH_UNFINISHED))
+
+
 async def is_open(
     connection: AsyncConnection, subject_kind: SubjectKind, subject_id: UUID, *, order: int
 ) -> bool:

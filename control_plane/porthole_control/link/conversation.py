@@ -1,7 +1,8 @@
 """One agent's conversation with this process: the channel, and the loops around it.
 
-It outlives connections. While one is attached, a task reads and a task writes; a third,
-which goes on without a connection, deals with what was heard.
+It outlives connections. While one is attached, its own task writes and another reads; what
+was heard is dealt with by tasks that go on without a connection, and end when it is done.
+There are thousands of these, most of them idle: what one holds while nothing happens counts.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from porthole_contract.link.commands import Command
 from porthole_contract.link.frames import Goodbye
 from porthole_contract.link.reports import CommandResult
 from porthole_control.failpoints import failpoint
-from porthole_control.link import rules
+from porthole_control.flag import Flag
 from porthole_control.link.heard import Batch, Heard
 from porthole_control.link.reports import Reports, Speaker
 from porthole_control.sockets import Gone, Socket
@@ -77,12 +78,11 @@ class Conversation:
         self.left_at: float | None = None
         self._on_room = on_room
         self._on_received = on_received
-        self._wake = asyncio.Event()
-        self._heard = Heard(reports, self._dealt)
-        self._detached = asyncio.Event()
+        self._wake = Flag()
+        self._heard = Heard(reports, self._dealt, self._complain)
+        self._detached = Flag()
         self._detached.set()
-        self._cut = asyncio.Event()
-        self._dealing: asyncio.Task[None] | None = None
+        self._writing: asyncio.Timeout | None = None
 
     @property
     def epoch(self) -> int:
@@ -135,7 +135,7 @@ class Conversation:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_SECONDS):
                     await self._detached.wait()
-            self._cut.set()
+            self._cut()
             await self._detached.wait()
 
     def attach(self, *, conversation: UUID, epoch: int, resumed: bool, peer_received: int) -> None:
@@ -151,11 +151,7 @@ class Conversation:
             self.unfinished.clear()
         self.left_at = None
         self._detached.clear()
-        self._cut.clear()
         self._wake.set()
-        if self._dealing is None:
-            self._dealing = asyncio.create_task(self._heard.run(), name=f"agent {self.agent}")
-            self._dealing.add_done_callback(self._complain)
 
     async def converse(self, socket: Socket) -> str:
         """Read and write until the connection is over; return why, in words.
@@ -164,36 +160,33 @@ class Conversation:
             RemoteProtocolError: the agent said what it may not say.
         """
         reader = asyncio.create_task(self._read(socket), name="link-reader")
-        writer = asyncio.create_task(self._write(socket), name="link-writer")
-        leaving = asyncio.create_task(self._leave(socket.going_away), name="link-leaving")
-        cut = asyncio.create_task(self._cut.wait(), name="link-cut")
-        tasks = (reader, writer, leaving, cut)
         try:
-            await asyncio.wait({reader, writer, cut}, return_when=asyncio.FIRST_COMPLETED)
-            if reader.done() or writer.done():
-                return (reader if reader.done() else writer).result()
-            return "The agent did not take our goodbye in."
+            async with asyncio.timeout(None) as self._writing:
+                reader.add_done_callback(self._cut)
+                why = await self._write(socket)
+            return reader.result() if reader.done() else why
+        except TimeoutError:
+            return reader.result() if reader.done() else "The agent did not take our goodbye in."
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._writing = None
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
             self.channel.detach()
             self.left_at = _clock()
             self._detached.set()
 
-    async def _leave(self, going_away: asyncio.Event) -> None:
-        await going_away.wait()
-        self.goodbye(rules.GOING_AWAY)
+    def _cut(self, *_: object) -> None:
+        """End the connection that there is, whatever is being written."""
+        if self._writing is not None and not self._writing.expired():
+            self._writing.reschedule(_clock())
 
     async def close(self) -> None:
         """Forget the conversation; what was heard and not dealt with is said again."""
-        if self._dealing is not None:
-            self._dealing.cancel()
-            await asyncio.gather(self._dealing, return_exceptions=True)
+        await self._heard.close()
 
     async def _read(self, socket: Socket) -> str:
         while True:
-            await self._heard.has_room.wait()
+            await self._heard.room()
             try:
                 text = await socket.hear()
             except Gone as gone:
@@ -230,6 +223,9 @@ class Conversation:
                     case Acknowledged(items):
                         self._acknowledged(items)
             frames = channel.frames()
+            if not frames:
+                await self._something_to_say(channel.deadline() or _clock())
+                continue
             try:
                 # An agent that does not read does not hear either.
                 async with asyncio.timeout(DEAD_AFTER):
@@ -240,10 +236,8 @@ class Conversation:
                 return f"The agent has read nothing for {DEAD_AFTER:.0f} s."
             except Gone as gone:
                 return f"The connection ended ({gone.code})."
-            if frames and isinstance(frames[-1], Goodbye):
+            if isinstance(frames[-1], Goodbye):
                 return f"We said goodbye: {frames[-1].message or frames[-1].code}"
-            if not frames:
-                await self._something_to_say(channel.deadline() or _clock())
 
     async def _something_to_say(self, at_the_latest: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -265,11 +259,9 @@ class Conversation:
             self._on_room(self)
         self._wake.set()
 
-    def _complain(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("link_is_deaf", agent=self.name, exc_info=task.exception())
-            self._cut.set()
-            self._dealing = None
+    def _complain(self, error: BaseException) -> None:
+        logger.error("link_is_deaf", agent=self.name, exc_info=error)
+        self._cut()
 
 
 def _clock() -> float:

@@ -32,6 +32,11 @@ TOO_MANY = Goodbye(
     message="This agent links again and again. It may come back in a while.",
     retry_after=10.0,
 )
+TOO_SLOW = Goodbye(
+    code="too_slow",
+    message=f"The greeting took longer than {GREETING_SECONDS:.0f} s.",
+    retry_after=5.0,
+)
 UNAVAILABLE = Goodbye(code="unavailable", message="The database does not answer.", retry_after=1.0)
 
 
@@ -60,74 +65,70 @@ class LinkEndpoint:
         socket = Socket(scope, receive, send)
         try:
             await socket.opening()
-            if await refuse_pages(socket):
-                return
-            if not socket.offers(rules.SUBPROTOCOL):
-                await socket.refuse(
-                    HTTPStatus.BAD_REQUEST,
-                    "wrong_subprotocol",
-                    f"This is where agents dial in, with the subprotocol {rules.SUBPROTOCOL}.",
-                )
-                return
-            address = socket.address
-            if not self._limits.enter(address):
-                LINKS_REFUSED.labels("too_many_links").inc()
-                await socket.refuse(
-                    HTTPStatus.TOO_MANY_REQUESTS,
-                    "too_many_links",
-                    "Too many links are being tried. Try again in a moment.",
-                )
-                return
-            try:
-                await socket.accept(rules.SUBPROTOCOL)
-                greeted = await self._greet(socket)
-            finally:
-                self._limits.leave(address)
-            if greeted is not None:
-                await self._serve(greeted, socket)
+            if not await refuse_pages(socket) and await self._admit(socket):
+                await self._serve(socket)
         except Gone as gone:
             logger.info("link_gone", address=socket.address, code=gone.code, why=gone.reason)
 
-    async def _greet(self, socket: Socket) -> Greeted | None:
-        """Return who has proven itself; None if the greeting has failed and was ended."""
-        base = rules.dialled_base(
-            socket.scope["scheme"], socket.headers.get("host", ""), self._public_url
-        )
-        try:
-            async with asyncio.timeout(GREETING_SECONDS):
-                greeted = await greet(
-                    socket, self._database, turn=self._turn, instance=self._instance, base=base
-                )
-        except Parting as parting:
-            await self._part(socket, parting.goodbye)
-        except ProtocolError as error:
-            await self._part(socket, _because(error))
-        except TimeoutError:
-            sentence = f"The greeting took longer than {GREETING_SECONDS:.0f} s."
-            await self._part(socket, Goodbye(code="too_slow", message=sentence, retry_after=5.0))
-        except Exception as error:
-            if not is_passing(error):
-                raise
-            await self._part(socket, UNAVAILABLE)
-        else:
-            if self._limits.linked(greeted.agent, asyncio.get_running_loop().time()):
-                return greeted
-            await self._part(socket, TOO_MANY)
-        return None
+    async def _admit(self, socket: Socket) -> bool:
+        """Count a greeting that begins, or refuse it before there is a WebSocket."""
+        if not socket.offers(rules.SUBPROTOCOL):
+            await socket.refuse(
+                HTTPStatus.BAD_REQUEST,
+                "wrong_subprotocol",
+                f"This is where agents dial in, with the subprotocol {rules.SUBPROTOCOL}.",
+            )
+            return False
+        if not self._limits.enter(socket.address):
+            LINKS_REFUSED.labels("too_many_links").inc()
+            await socket.refuse(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too_many_links",
+                "Too many links are being tried. Try again in a moment.",
+            )
+            return False
+        return True
 
-    async def _serve(self, greeted: Greeted, socket: Socket) -> None:
+    async def _serve(self, socket: Socket) -> None:
         try:
-            await self._hub.serve(greeted, socket)
+            # Who it is is not kept: what it said for that is larger than its conversation.
+            link = await self._hub.begin(await self._greet(socket), socket)
+            await self._hub.serve(link, socket)
         except Parting as parting:
             await self._part(socket, parting.goodbye)
         except ProtocolError as error:
-            await self._part(socket, _because(error))
+            because = Goodbye(code=error.code, message=str(error)[:2000], retry_after=5.0)
+            await self._part(socket, because)
         except Exception as error:
             if not is_passing(error):
                 raise
             await self._part(socket, UNAVAILABLE)
         else:
             await socket.close(_CLOSED)
+
+    async def _greet(self, socket: Socket) -> Greeted:
+        """Return who has proven itself.
+
+        Raises:
+            Parting: say this and close.
+            ProtocolError: what came was no greeting.
+        """
+        base = rules.dialled_base(
+            socket.scope["scheme"], socket.headers.get("host", ""), self._public_url
+        )
+        try:
+            await socket.accept(rules.SUBPROTOCOL)
+            async with asyncio.timeout(GREETING_SECONDS):
+                greeted = await greet(
+                    socket, self._database, turn=self._turn, instance=self._instance, base=base
+                )
+        except TimeoutError:
+            raise Parting(TOO_SLOW) from None
+        finally:
+            self._limits.leave(socket.address)
+        if not self._limits.linked(greeted.agent, asyncio.get_running_loop().time()):
+            raise Parting(TOO_MANY)
+        return greeted
 
     async def _part(self, socket: Socket, goodbye: Goodbye) -> None:
         logger.warning(
@@ -137,7 +138,3 @@ class LinkEndpoint:
         await socket.say(codec.encode(goodbye))
         code = _POLICY if goodbye.retry_after is None else _TRY_AGAIN
         await socket.close(code, f"{goodbye.code}: {goodbye.message}")
-
-
-def _because(error: ProtocolError) -> Goodbye:
-    return Goodbye(code=error.code, message=str(error)[:2000], retry_after=5.0)

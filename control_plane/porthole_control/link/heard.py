@@ -2,13 +2,13 @@
 
 Somebody waits for what an agent says about streams and templates, so that goes past its
 reports, of which there may be many. A batch counts as dealt with when both lanes are
-through with it.
+through with it. Each lane is a task while there is something in it, and nothing otherwise:
+most agents have nothing to say most of the time.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,8 @@ BATCH = 256
 MOST_WAITING = 8 * 1024 * 1024
 """Characters that were heard and not dealt with; above it nothing more should be read."""
 URGENT = (StreamRefused, WantTemplate)
+
+_Lane = asyncio.Task[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +45,25 @@ class Heard:
         reports: where it goes.
         dealt: told of each batch that is dealt with, and why the agent is not to be believed
             any longer (None if it is).
-
-    Attributes:
-        has_room: set while more may be read.
+        failed: told of an error that nobody has foreseen; the rest is dealt with when more comes.
     """
 
-    def __init__(self, reports: Reports, dealt: Callable[[Batch, Refused | None], None]) -> None:
+    def __init__(
+        self,
+        reports: Reports,
+        dealt: Callable[[Batch, Refused | None], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
         self._reports = reports
         self._dealt = dealt
-        self._batches: deque[Batch] = deque()
-        self._urgent: deque[tuple[Speaker, Sequence[Any]]] = deque()
+        self._failed = failed
+        self._batches: list[Batch] = []
+        self._urgent: list[tuple[Speaker, Sequence[Any]]] = []
         self._size = 0
-        self._news = asyncio.Event()
-        self._urgent_news = asyncio.Event()
-        self._nothing_urgent = asyncio.Event()
-        self._nothing_urgent.set()
+        self._lane: _Lane | None = None
+        self._urgent_lane: _Lane | None = None
         self._assembly = Assembly()
         self._assembled: UUID | None = None
-        self.has_room = asyncio.Event()
-        self.has_room.set()
 
     def add(self, batch: Batch, size: int) -> None:
         """Take in what was just said; `size` in characters."""
@@ -69,40 +71,53 @@ class Heard:
             items = batch.items[start : start + BATCH]
             self._batches.append(Batch(batch.speaker, batch.conversation, items))
         REPORTS_WAITING.inc(len(batch.items))
+        self._size += size
         urgent = [item for item in batch.items if isinstance(item, URGENT)]
         if urgent:
             self._urgent.append((batch.speaker, urgent))
-            self._nothing_urgent.clear()
-            self._urgent_news.set()
-        self._size += size
-        if self._size > MOST_WAITING:
-            self.has_room.clear()
-        self._news.set()
+            self._urgent_lane = self._urgent_lane or self._begin(self._deal_with_urgent())
+        self._lane = self._lane or self._begin(self._deal_with_all())
 
-    async def run(self) -> None:
-        """Deal with what was said, until cancelled."""
+    async def room(self) -> None:
+        """Return when more may be read."""
+        while self._size > MOST_WAITING and self._lane is not None:
+            await asyncio.wait({self._lane})
+
+    async def close(self) -> None:
+        """Deal with nothing any more; what was not dealt with is said again, and counted again."""
+        lanes = [lane for lane in (self._lane, self._urgent_lane) if lane is not None]
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        REPORTS_WAITING.dec(sum(len(batch.items) for batch in self._batches))
+        self._batches.clear()
+
+    # The lanes ---------------------------------------------------------------------------
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> _Lane:
+        lane = asyncio.create_task(work, name="link-heard")
+        lane.add_done_callback(self._ended)
+        return lane
+
+    def _ended(self, lane: _Lane) -> None:
+        if not lane.cancelled() and (error := lane.exception()) is not None:
+            self._failed(error)
+
+    async def _deal_with_all(self) -> None:
         try:
-            async with asyncio.TaskGroup() as lanes:
-                lanes.create_task(self._deal_with_urgent())
-                while True:
-                    await self._news.wait()
-                    self._news.clear()
-                    while self._batches:
-                        await self._deal_with_some()
-                    self._size = 0
-                    self.has_room.set()
+            while self._batches:
+                await self._deal_with_some()
+            self._size = 0
         finally:
-            # Said again by its agent, and counted again.
-            REPORTS_WAITING.dec(sum(len(batch.items) for batch in self._batches))
+            self._lane = None
 
     async def _deal_with_urgent(self) -> None:
-        while True:
-            await self._urgent_news.wait()
-            self._urgent_news.clear()
+        try:
             while self._urgent:
-                speaker, items = self._urgent.popleft()
+                speaker, items = self._urgent.pop(0)
                 await self._reports.deliver(speaker, items)
-            self._nothing_urgent.set()
+        finally:
+            self._urgent_lane = None
 
     async def _deal_with_some(self) -> None:
         """Deal with what has come meanwhile, as far as it belongs together."""
@@ -117,10 +132,12 @@ class Heard:
             count += 1
         reports = self._whole(first.conversation, items)
         refused = await self._reports.deliver(first.speaker, reports) if reports else None
-        await self._nothing_urgent.wait()
+        if self._urgent_lane is not None:
+            await asyncio.wait({self._urgent_lane})
         now = time.monotonic()
-        for _ in range(count):
-            REPORT_LAG.observe(now - self._batches.popleft().heard_at)
+        for batch in self._batches[:count]:
+            REPORT_LAG.observe(now - batch.heard_at)
+        del self._batches[:count]
         REPORTS_WAITING.dec(len(items))
         self._dealt(Batch(first.speaker, first.conversation, tuple(items)), refused)
 

@@ -74,6 +74,7 @@ class Hub:
         self._conversations: dict[UUID, Conversation] = {}
         self._contested: set[UUID] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._going: set[asyncio.Event] = set()
         self.on_room: Callable[[Conversation], None] = lambda _: None
         self.on_received: Callable[[Conversation, Sequence[UUID]], None] = lambda _, __: None
         self.on_linked: Callable[[Conversation], None] = lambda _: None
@@ -109,12 +110,11 @@ class Hub:
         found = self._conversations.get(agent)
         return found if found is not None and found.linked else None
 
-    async def serve(self, greeted: Greeted, socket: Socket) -> str:
-        """Have an agent that has proven itself as linked until it leaves; return why it did.
+    async def begin(self, greeted: Greeted, socket: Socket) -> Conversation:
+        """Give an agent that has proven itself its link; `serve` it then.
 
         Raises:
             Parting: it cannot have the link; say this and close.
-            RemoteProtocolError: it said what it may not say.
             Gone: it left before it was linked.
         """
         link = self._conversations.get(greeted.agent)
@@ -141,9 +141,24 @@ class Hub:
                 raise
         link.name, link.base = greeted.name, greeted.base
         link.instance = greeted.hello.instance
-        log = logger.bind(agent=greeted.name, epoch=welcome.epoch)
-        log.info("linked", resumed=welcome.resumed, program=greeted.hello.program)
+        logger.info(
+            "linked",
+            agent=link.name,
+            epoch=link.epoch,
+            resumed=welcome.resumed,
+            program=greeted.hello.program,
+        )
+        return link
+
+    async def serve(self, link: Conversation, socket: Socket) -> str:
+        """Have an agent as linked until it leaves; return why it did.
+
+        Raises:
+            RemoteProtocolError: it said what it may not say.
+        """
+        epoch = link.epoch
         self.on_linked(link)
+        self._say_when_going(socket.going_away, link)
         why = "The link failed."
         LINKS.inc()
         try:
@@ -151,11 +166,24 @@ class Hub:
         finally:
             LINKS.dec()
             LINKS_ENDED.inc()
-            log.info("unlinked", why=why)
+            logger.info("unlinked", agent=link.name, epoch=epoch, why=why)
             # Whoever takes its place notes that, too.
             if not link.greeting.locked():
-                await self._unlinked(link, welcome.epoch)
+                await self._unlinked(link, epoch)
         return why
+
+    def _say_when_going(self, going: asyncio.Event, link: Conversation) -> None:
+        """Have goodbye said when the server stops; one task sees to it for all of its links."""
+        if going.is_set():
+            link.goodbye(rules.GOING_AWAY)
+        elif going not in self._going:
+            self._going.add(going)
+            self._tasks.append(asyncio.create_task(self._leave(going), name="links-leaving"))
+
+    async def _leave(self, going: asyncio.Event) -> None:
+        await going.wait()
+        for link in self.linked():
+            link.goodbye(rules.GOING_AWAY)
 
     async def _replace(self, greeted: Greeted, link: Conversation) -> Welcome:
         """End the connection that this process has with the agent, and claim the link."""

@@ -1,6 +1,6 @@
 """How many links may be tried at once, and how often. Pure but for the clock it is given."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from uuid import UUID
 
 GREETINGS = 128
@@ -19,7 +19,7 @@ class Limits:
     def __init__(self) -> None:
         self._under_way: defaultdict[str, int] = defaultdict(int)
         self._all = 0
-        self._links: dict[UUID, deque[float]] = {}
+        self._links: dict[UUID, list[float]] = {}
 
     def enter(self, address: str) -> bool:
         """Count a greeting that begins; return whether it may. If so, `leave` it."""
@@ -42,9 +42,9 @@ class Limits:
         """Count a link of an agent that has proven itself; return whether it may have it."""
         if len(self._links) > _MOST_REMEMBERED:
             self._links.clear()
-        times = self._links.setdefault(agent, deque())
+        times = self._links.setdefault(agent, [])
         while times and now - times[0] > WINDOW_SECONDS:
-            times.popleft()
+            times.pop(0)
         if len(times) >= LINKS_OF_AGENT:
             return False
         times.append(now)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from porthole_control.flag import Flag
 from porthole_control.sockets import Gone
 from porthole_control.streams.endings import (
     NOT_BINARY,
@@ -27,7 +28,7 @@ class Leg(Protocol):
     """One side of a stream: a WebSocket that carries binary messages."""
 
     @property
-    def lost(self) -> asyncio.Event:
+    def lost(self) -> asyncio.Event | Flag:
         """Set when the connection is gone, heard or not."""
 
     async def hear(self) -> str | bytes:

@@ -1,13 +1,17 @@
-"""A conversation whose owner is slow, while the agent comes and goes."""
+"""A conversation: whose owner is slow, whose agent comes and goes, or does not listen."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.link import codec
-from porthole_contract.link.frames import Ack, AgentData
+from porthole_contract.link.frames import Ack, AgentData, Ping, Pong
 from porthole_contract.testing.builders import a_result, an_id
+from porthole_control.link import rules
 from porthole_control.link.conversation import Conversation
 from porthole_control.link.reports import Speaker
 from porthole_control.sockets import Gone
@@ -33,6 +37,8 @@ class Line:
         self.going_away = asyncio.Event()
         self.heard: asyncio.Queue[str | None] = asyncio.Queue()
         self.said: list[Any] = []
+        self.takes = asyncio.Event()
+        self.takes.set()
 
     async def hear(self) -> str:
         text = await self.heard.get()
@@ -43,7 +49,11 @@ class Line:
     async def acknowledged(self) -> list[int]:
         return [frame.upto for frame in self.said if isinstance(frame, Ack)]
 
+    async def pongs(self) -> list[int]:
+        return [frame.number for frame in self.said if isinstance(frame, Pong)]
+
     async def say(self, text: str) -> None:
+        await self.takes.wait()
         self.said.append(codec.decode_from_control(text))
 
 
@@ -53,14 +63,18 @@ def linked(link: Conversation, conversation: UUID, epoch: int) -> tuple[Line, as
     return line, asyncio.create_task(link.converse(line))  # type: ignore[arg-type]
 
 
-async def test_what_an_agent_said_before_it_forgot_all_is_dealt_with_and_not_counted() -> None:
-    reports = SlowReports()
-    link = Conversation(
+def a_link(reports: SlowReports) -> Conversation:
+    return Conversation(
         an_id(1),
         reports,  # type: ignore[arg-type]
         on_room=lambda _: None,
         on_received=lambda _, __: None,
     )
+
+
+async def test_what_an_agent_said_before_it_forgot_all_is_dealt_with_and_not_counted() -> None:
+    reports = SlowReports()
+    link = a_link(reports)
     line, task = linked(link, an_id(2), 1)
     line.heard.put_nowait(codec.encode(AgentData(seq=1, items=(a_result(1), a_result(2)))))
     line.heard.put_nowait(None)
@@ -75,3 +89,48 @@ async def test_what_an_agent_said_before_it_forgot_all_is_dealt_with_and_not_cou
     line.heard.put_nowait(None)
     await task
     await link.close()
+
+
+async def test_an_agent_that_does_not_take_the_goodbye_in_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("porthole_control.link.conversation._GOODBYE_SECONDS", 0.01)
+    link = a_link(SlowReports())
+    line, task = linked(link, an_id(2), 1)
+    line.takes.clear()
+    await link.end_connection(rules.SUPERSEDED)
+    assert await task == "The agent did not take our goodbye in."
+    assert not link.linked
+    # The next one begins as if nothing had been.
+    line, task = linked(link, an_id(3), 2)
+    line.heard.put_nowait(codec.encode(Ping(number=7)))
+    await eventually(line.pongs, [7])
+    line.heard.put_nowait(None)
+    assert await task == "The connection ended (1006)."
+
+
+async def test_what_may_not_be_said_ends_it_though_nothing_is_read() -> None:
+    link = a_link(SlowReports())
+    line, task = linked(link, an_id(2), 1)
+    line.takes.clear()
+    line.heard.put_nowait(codec.encode(Ping(number=1)))
+    await asyncio.sleep(0)
+    line.heard.put_nowait(codec.encode(AgentData(seq=9, items=(a_result(1),))))
+    with pytest.raises(RemoteProtocolError, match="something was lost"):
+        await task
+
+
+async def test_an_idle_link_costs_one_task_beside_its_own() -> None:
+    before = asyncio.all_tasks()
+    reports = SlowReports()
+    link = a_link(reports)
+    line, task = linked(link, an_id(2), 1)
+    line.heard.put_nowait(codec.encode(AgentData(seq=1, items=(a_result(1),))))
+    await eventually(lambda: asyncio.sleep(0, len(asyncio.all_tasks() - before)), 3)
+    reports.may.set()
+    await eventually(line.acknowledged, [1])
+    assert len(asyncio.all_tasks() - before) == 2
+    line.heard.put_nowait(None)
+    await task
+    await link.close()
+    assert asyncio.all_tasks() == before
