@@ -70,6 +70,8 @@ class _Deeds:
     wait_still = deed(desktops.wait_still)
     clipboard = deed(desktops.clipboard)
     copy = deed(desktops.copy)
+    copied_picture = deed(desktops.copied_picture)
+    copy_picture = deed(desktops.copy_picture)
 
 
 class Desktop(_Deeds, SyncDesktop):

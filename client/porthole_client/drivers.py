@@ -27,7 +27,9 @@ def _request(send: Send) -> dict[str, Any]:
         request["params"] = dict(send.query)
     if send.timeout is not None:
         request["timeout"] = send.timeout
-    if isinstance(send.body, str):
+    if isinstance(send.body, bytes):
+        request["content"] = send.body
+    elif isinstance(send.body, str):
         request["content"] = send.body.encode()
     elif send.body is not None:
         request["json"] = send.body

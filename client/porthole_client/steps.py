@@ -25,7 +25,7 @@ LONGEST_RETRY_AFTER = 30.0  # seconds of a server's wish that are honoured
 
 @dataclass(frozen=True)
 class Send:
-    """One request. `path` is below the server's address, `body` is JSON unless None or a text.
+    """One request. `path` is below the server's address, `body` is JSON unless None, text or bytes.
 
     `once`: sent again only if it was certainly not done. `timeout`: seconds that it may take,
     if that is not as usual.

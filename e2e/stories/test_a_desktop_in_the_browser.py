@@ -6,6 +6,7 @@ side, and whatever breaks the line is over in a moment.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -24,6 +25,14 @@ from e2e.support.viewers import Neighbour, api, create, stalled, until_phase
 from tests.support.leftovers import Leftovers
 
 TEXT = "Grüße, 世界 → 'quoted' $HOME"
+_COPY_A_PICTURE = """async () => {
+  const canvas = new OffscreenCanvas(123, 45);
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "teal";
+  pen.fillRect(0, 0, 60, 45);
+  const png = await canvas.convertToBlob({type: "image/png"});
+  await navigator.clipboard.write([new ClipboardItem({"image/png": png})]);
+}"""
 PROMISE = 2.0  # seconds in which a viewer is back
 
 
@@ -63,6 +72,7 @@ async def test_a_desktop_in_the_browser(instance: Instance, tmp_path: Path) -> N
             await me.equals(screen)
             await _types(me, watcher, desktop, screen)
             await _copies_both_ways(me, desktop, screen)
+            await _pictures_both_ways(me, desktop)
             await _resizes(me, screen)
             await _loses_the_line(me, line, screen)
             await me.page.reload()
@@ -169,6 +179,31 @@ async def _copies_both_ways(
     await me.press("clipboard")
     await me.page.get_by_test_id("clipboard-panel").wait_for()
     await me.shoot("4-copied")
+    await me.press("clipboard")
+
+
+async def _pictures_both_ways(me: Console, desktop: Desktop) -> None:
+    """One that was copied here is pasted there; one that was copied there is taken by hand."""
+    await me.page.evaluate(_COPY_A_PICTURE)
+    await me.page.evaluate("document.activeElement?.blur()")
+    await me.canvas.focus()
+    xclip = "xclip -selection clipboard -t image/png"
+
+    async def is_there() -> bool:
+        await me.type(f"{xclip} -o > pasted.png 2>&1")
+        await asyncio.sleep(0.3)
+        found = desktop.root / "home/user/pasted.png"
+        with contextlib.suppress(OSError):  # no picture yet
+            return Image.open(found).size == (123, 45)
+        return False
+
+    await eventually(is_there, 10, "the picture in the desktop")
+    await me.page.evaluate("() => navigator.clipboard.writeText('')")
+    await me.type(f"{xclip} -i < pasted.png")
+    await me.press("clipboard", "clipboard-picture")
+    await me.page.get_by_text("The picture is on this device").wait_for()
+    types = "async () => (await navigator.clipboard.read())[0].types"
+    assert await me.page.evaluate(types) == ["image/png"]
     await me.press("clipboard")
 
 

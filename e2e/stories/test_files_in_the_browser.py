@@ -103,6 +103,26 @@ async def taken_out(me: Console, home: Path, big: Path) -> None:
     await me.shoot("3-taken-out")
 
 
+async def while_it_sleeps(me: Console, session: str, inside: Path) -> None:
+    """The panel works without the desktop, which then finds what was put in."""
+    page = me.page
+    await me.press("hibernate-session")
+    await page.get_by_test_id("wake").wait_for()
+    await page.get_by_label("Download notes.txt").wait_for()
+    await page.get_by_test_id("files-picker").set_input_files(str(inside))
+    await page.get_by_label("Download inside.txt").wait_for()
+    await me.shoot("4-asleep")
+    await me.press("wake")
+    await me.until_state("open", within=60)
+    home = Desktop.of(session).root / "home/user"
+    assert (home / "inside.txt").read_text() == "inside"
+    # The panel goes on with the desktop that runs now.
+    await page.get_by_label("Delete inside.txt").click()
+    await me.press("files-delete-yes")
+    await page.get_by_label("Delete inside.txt").wait_for(state="detached")
+    assert not (home / "inside.txt").exists()
+
+
 async def only_watched(me: Console) -> None:
     """What cannot be done is said; who watches may take, and change nothing."""
     page = me.page
@@ -138,12 +158,13 @@ async def test_files_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         await chosen_while_the_line_breaks(me, home, line, big)
         await folders(me, home, tmp_path / "inside.txt")
         await taken_out(me, home, big)
+        await while_it_sleeps(me, session, tmp_path / "inside.txt")
         await only_watched(me)
         page = me.page
         await page.emulate_media(color_scheme="dark")
         await page.set_viewport_size({"width": 390, "height": 800})
         await asyncio.sleep(0.5)  # colours change gently
-        await me.shoot("4-phone-dark")
+        await me.shoot("5-phone-dark")
         assert me.failures == []
 
 

@@ -134,6 +134,30 @@ async def test_a_clipboard_that_is_too_long_is_refused_in_words(pair: DesktopPai
     assert (await client.ask(drive.ReadClipboard))[1] == b"x"
 
 
+async def test_a_picture_is_pasted_and_copied_by_programs(pair: DesktopPair):
+    client = await focused(pair)
+    image = Image.effect_noise((500, 400), 90)
+    made = io.BytesIO()
+    image.save(made, "PNG")
+    png = made.getvalue()
+    done, _ = await client.ask(drive.WriteImage, bytes=len(png), raw=png)
+    assert isinstance(done, drive.Done)
+    assert (await client.ask(drive.ReadImage))[1] == png
+    assert (await client.ask(drive.ReadClipboard))[1] == b""
+    new, pasted = pair.home / "pasted.png.new", pair.home / "pasted.png"
+    xclip = "xclip -selection clipboard -t image/png"
+    await client.act(drive.TypeText(text=f"{xclip} -o > {new}; mv {new} {pasted}\n"), QUIET)
+    await until(pasted.exists)
+    assert pasted.read_bytes() == png
+    other = io.BytesIO()
+    image.rotate(90).save(other, "PNG")
+    pasted.write_bytes(other.getvalue())
+    await client.act(drive.TypeText(text=f"{xclip} -i < {pasted}\n"), QUIET)
+    async with asyncio.timeout(20):
+        while (await client.ask(drive.ReadImage))[1] != other.getvalue():
+            await asyncio.sleep(0.1)
+
+
 async def test_a_template_closes_the_clipboard_each_way_for_all(desktop: DesktopPair) -> None:
     copied = "printf inside | xclip -i -selection clipboard\n"
     for rules in ({"upload": False}, {"download": False, "most": 8}):

@@ -117,6 +117,19 @@ def clipboard(session: UUID | str) -> Steps[str]:
     return answer.body.decode()
 
 
+def copied_picture(session: UUID | str) -> Steps[bytes | None]:
+    """Return the picture (PNG) that the desktop's programs have copied; None if there is none."""
+    place, query = f"{PATH}/{session}/clipboard", {"kind": "picture"}
+    answer = yield from call(Send("GET", place, query=query, timeout=_PATIENCE))
+    return answer.body or None
+
+
+def copy_picture(session: UUID | str, png: bytes) -> Steps[None]:
+    """Have the desktop's programs paste this picture."""
+    headers, place = {"Content-Type": "image/png"}, f"{PATH}/{session}/clipboard"
+    yield from call(Send("PUT", place, body=png, headers=headers, timeout=_PATIENCE))
+
+
 def copy(session: UUID | str, text: str) -> Steps[None]:
     """Have the desktop's programs paste this text."""
     headers = {"Content-Type": "text/plain; charset=utf-8"}

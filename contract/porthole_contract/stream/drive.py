@@ -1,7 +1,8 @@
 """What is said on the channel `drive`: a program looks at a desktop and uses it.
 
 One JSON object a line, both ways. After a line that names `bytes` come as many raw bytes:
-a PNG after `Picture`, UTF-8 after `Clipboard` and `WriteClipboard`. One request at a time:
+a PNG after `Picture` and `WriteImage`, UTF-8 after `WriteClipboard`, what was asked for after
+`Clipboard`. One request at a time:
 each is answered by exactly one `Picture`, `Clipboard`, `Done` or `Failed` with its `id`.
 
 In mode `view` there are pictures and nothing else. Keys are X keysyms; `keys` knows their
@@ -17,14 +18,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 from porthole_contract.errors import LocalProtocolError, RemoteProtocolError
 from porthole_contract.model import Message
 
-VERSION: Final = "1.0"
-"""1.0: screenshot, act, read_clipboard, write_clipboard; picture, clipboard, done, failed."""
+VERSION: Final = "1.1"
+"""1.0: screenshot, act, read_clipboard, write_clipboard; picture, clipboard, done, failed.
+1.1: read_image, write_image."""
 LONGEST_LINE: Final = 256 * 1024
 """Bytes, with the line feed."""
 LARGEST_PICTURE: Final = 32 * 2**20
 """Bytes of a PNG; a screen of noise has fewer up to 3840x2160."""
 LARGEST_CLIPBOARD: Final = 2**20
-"""Bytes of UTF-8."""
+"""Bytes of UTF-8, or of a PNG."""
 MOST_ACTIONS: Final = 1000
 """Actions of one request."""
 MOST_TEXT: Final = 10_000
@@ -128,6 +130,21 @@ class WriteClipboard(Message):
     bytes: Annotated[int, Field(ge=0, le=LARGEST_CLIPBOARD)]
 
 
+class ReadImage(Message):
+    """Ask for the picture that the desktop's programs have copied, as PNG."""
+
+    type: Literal["read_image"] = "read_image"
+    id: RequestId
+
+
+class WriteImage(Message):
+    """Have the desktop's programs paste the PNG that follows."""
+
+    type: Literal["write_image"] = "write_image"
+    id: RequestId
+    bytes: Annotated[int, Field(ge=1, le=LARGEST_CLIPBOARD)]
+
+
 class Picture(Message):
     """A picture, whose PNG follows."""
 
@@ -139,7 +156,7 @@ class Picture(Message):
 
 
 class Clipboard(Message):
-    """A text, which follows; an empty one if nobody has copied anything."""
+    """A text or a PNG, which follows; an empty one if nobody has copied anything of the kind."""
 
     type: Literal["clipboard"] = "clipboard"
     id: RequestId
@@ -164,7 +181,7 @@ class Failed(Message):
     at: Annotated[int, Field(ge=0, lt=MOST_ACTIONS)] | None = None
 
 
-Request = TakePicture | Act | ReadClipboard | WriteClipboard
+Request = TakePicture | Act | ReadClipboard | WriteClipboard | ReadImage | WriteImage
 Answer = Picture | Clipboard | Done | Failed
 
 _T = TypeVar("_T")

@@ -2,7 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -33,6 +33,8 @@ routes = APIRouter(
     responses=responses(400, 401, 403, 404, 409, 413, 422, 429, 503, 504),
 )
 _A_TEXT: Final[dict[str, Any]] = {"text/plain": {"schema": {"type": "string"}}}
+_A_PICTURE: Final[dict[str, Any]] = {_PNG: {"schema": {"type": "string", "format": "binary"}}}
+_PNG_BEGINS: Final = b"\x89PNG\r\n\x1a\n"
 
 
 async def _looker(request: Request) -> Principal:
@@ -97,36 +99,51 @@ async def session_input(
     "/sessions/{session_id:uuid}/clipboard",
     summary="What was copied in it",
     response_class=Response,
-    responses={200: {"content": _A_TEXT}},
+    responses={
+        200: {"content": {**_A_TEXT, **_A_PICTURE}},
+        204: {"description": "No picture was copied."},
+    },
 )
-async def read_clipboard(request: Request, principal: User, session_id: UUID) -> Response:
-    """Return the text that a session's programs have copied; empty if they have none."""
+async def read_clipboard(
+    request: Request,
+    principal: User,
+    session_id: UUID,
+    kind: Annotated[
+        Literal["text", "picture"], Query(description="What is wanted of it; a picture is a PNG.")
+    ] = "text",
+) -> Response:
+    """Return what a session's programs have copied: a text, or nothing; or a picture."""
     right = await _right(request, principal, session_id, "control")
-    _, text = await _drives(request).ask(
-        right, lambda number: drive.ReadClipboard(id=number), within=WITHIN
-    )
-    return Response(text, media_type=_TEXT, headers={"Cache-Control": "no-store"})
+    asked = drive.ReadImage if kind == "picture" else drive.ReadClipboard
+    _, found = await _drives(request).ask(right, lambda number: asked(id=number), within=WITHIN)
+    headers = {"Cache-Control": "no-store"}
+    if kind == "text":
+        return Response(found, media_type=_TEXT, headers=headers)
+    if not found:
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    return Response(found, media_type=_PNG, headers=headers)
 
 
 @routes.put(
     "/sessions/{session_id:uuid}/clipboard",
     status_code=HTTPStatus.NO_CONTENT,
-    summary="Have it paste a text",
-    openapi_extra={"requestBody": {"required": True, "content": _A_TEXT}},
+    summary="Have it paste a text or a picture",
+    openapi_extra={"requestBody": {"required": True, "content": {**_A_TEXT, **_A_PICTURE}}},
 )
 async def write_clipboard(request: Request, principal: User, session_id: UUID) -> Response:
-    """Have a session's programs paste the request's body: a text in UTF-8, at most 1 MiB."""
-    text = await request.body()
+    """Have a session's programs paste a body of at most 1 MiB: a text in UTF-8, or a PNG."""
+    content = await request.body()
+    is_picture = request.headers.get("content-type", "").partition(";")[0].strip() == _PNG
+    if is_picture and not content.startswith(_PNG_BEGINS):
+        raise Invalid("body", "is not a PNG")
     try:
-        text.decode()
+        _ = is_picture or content.decode()
     except UnicodeDecodeError:
         raise Invalid("body", "is not a text in UTF-8") from None
     right = await _right(request, principal, session_id, "control")
+    made = drive.WriteImage if is_picture else drive.WriteClipboard
     await _drives(request).ask(
-        right,
-        lambda number: drive.WriteClipboard(id=number, bytes=len(text)),
-        raw=text,
-        within=WITHIN,
+        right, lambda number: made(id=number, bytes=len(content)), raw=content, within=WITHIN
     )
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

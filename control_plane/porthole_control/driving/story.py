@@ -21,6 +21,8 @@ _KINDS: Final[dict[type[drive.Request], tuple[str, str, str]]] = {
     drive.Act: ("InputSent", "uses keys and pointer", "inputs"),
     drive.ReadClipboard: ("ClipboardRead", "reads its clipboard", "looks at the clipboard"),
     drive.WriteClipboard: ("ClipboardWritten", "writes its clipboard", "texts for the clipboard"),
+    drive.ReadImage: ("ClipboardRead", "reads its clipboard", "looks for a copied picture"),
+    drive.WriteImage: ("ClipboardWritten", "writes its clipboard", "pictures for the clipboard"),
 }
 
 

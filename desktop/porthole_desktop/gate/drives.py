@@ -70,7 +70,7 @@ def why_not(
         return "view_only", "You may look at this desktop, not use it."
     if isinstance(request, drive.Act):
         return _why_not_act(request, limits, debt)
-    if isinstance(request, drive.ReadClipboard):
+    if isinstance(request, drive.ReadClipboard | drive.ReadImage):
         return None if ways.download else NOT_OUT
     if not ways.upload:
         return NOT_IN
@@ -98,6 +98,8 @@ _FITS: Final[dict[type[drive.Request], type[drive.Answer]]] = {
     drive.Act: drive.Done,
     drive.ReadClipboard: drive.Clipboard,
     drive.WriteClipboard: drive.Done,
+    drive.ReadImage: drive.Clipboard,
+    drive.WriteImage: drive.Done,
 }
 
 
@@ -197,7 +199,7 @@ class DriveStream(Viewed):
         pace = self._around.pace
         around = self._around
         why = why_not(request, self.mode, around.limits, around.ways, pace.debt())
-        if isinstance(request, drive.WriteClipboard):
+        if isinstance(request, drive.WriteClipboard | drive.WriteImage):
             self._coming = request.bytes
             self._requests.expect(request.bytes)
         self._passes = why is None

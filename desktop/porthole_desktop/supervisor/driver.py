@@ -112,15 +112,15 @@ class Driver:
                 return await desk.picture(width if isinstance(width, int) else None)
             case {"type": "act", "actions": [*actions]}:
                 return await desk.act(actions), b""
-            case {"type": "read_clipboard"}:
+            case {"type": "read_clipboard" | "read_image" as what}:
                 try:
-                    text = await desk.clipboard.read()
+                    found = await desk.clipboard.read(image=what == "read_image")
                 except TooLong:
                     sentence = f"What was copied is longer than {LARGEST} bytes."
                     raise CannotDo("clipboard_too_long", sentence) from None
-                return {"type": "clipboard", "bytes": len(text)}, text
-            case {"type": "write_clipboard"}:
-                await desk.clipboard.write(raw)
+                return {"type": "clipboard", "bytes": len(found)}, found
+            case {"type": "write_clipboard" | "write_image" as what}:
+                await desk.clipboard.write(raw, image=what == "write_image")
                 return {"type": "done"}, b""
             case _:
                 raise CannotDo("unknown_request", "This desktop knows no such request.")

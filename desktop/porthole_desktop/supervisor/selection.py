@@ -1,4 +1,4 @@
-"""The clipboard of an X server, as text: what is copied is read, what is to be pasted is offered.
+"""The clipboard of an X server, as text or PNG: what is copied is read, other things are offered.
 
 X keeps no clipboard: who copies answers whoever pastes. So to write it is to own the
 selection and to answer; to read it is to ask its owner, who hands over long texts in parts
@@ -13,7 +13,7 @@ from typing import Final
 from .x11 import Display, XError
 
 LARGEST: Final = 2**20
-"""Bytes of UTF-8."""
+"""Bytes of UTF-8, or of a PNG."""
 _READ_SECONDS: Final = 3.0
 _PART: Final = 64 * 1024
 _ATOM: Final = 4
@@ -21,6 +21,7 @@ _PROPERTY_NOTIFY, _SELECTION_CLEAR, _SELECTION_REQUEST, _SELECTION_NOTIFY = 28, 
 _PROPERTY_CHANGES: Final = 1 << 22
 _NEW_VALUE: Final = 0
 _OFFERED: Final = ("UTF8_STRING", "text/plain;charset=utf-8", "text/plain", "STRING", "TEXT")
+_IMAGE: Final = "image/png"
 
 
 class TooLong(Exception):
@@ -38,7 +39,8 @@ class Clipboard:
         self._display = display
         self._window = 0
         self._atoms: dict[str, int] = {}
-        self._text = b""
+        self._content = b""
+        self._offers: tuple[str, ...] = _OFFERED
         self._events: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def open(self) -> None:
@@ -60,7 +62,7 @@ class Clipboard:
             _PROPERTY_CHANGES,
         )
         display.send(1, 0, place)
-        for name in ("CLIPBOARD", "TARGETS", "INCR", "PORTHOLE_TEXT", *_OFFERED):
+        for name in ("CLIPBOARD", "TARGETS", "INCR", "PORTHOLE_TEXT", _IMAGE, *_OFFERED):
             self._atoms[name] = await display.atom(name)
 
     def heard(self, kind: int, event: bytes) -> None:
@@ -70,22 +72,22 @@ class Clipboard:
         elif kind in {_SELECTION_NOTIFY, _PROPERTY_NOTIFY}:
             self._events.put_nowait(event)
         elif kind == _SELECTION_CLEAR:
-            self._text = b""
+            self._content = b""
 
-    async def write(self, text: bytes) -> None:
-        """Have programs paste this.
+    async def write(self, content: bytes, *, image: bool = False) -> None:
+        """Have programs paste this text, or this PNG.
 
         Raises:
             XError: the X server does not let us.
         """
-        self._text = text
+        self._content, self._offers = content, (_IMAGE,) if image else _OFFERED
         clipboard = self._atoms["CLIPBOARD"]
         self._display.send(22, 0, struct.pack("<III", self._window, clipboard, 0))
         if await self._owner() != self._window:
             raise XError("The clipboard was taken by another program.")
 
-    async def read(self) -> bytes:
-        """Return what was copied last, in UTF-8; empty if nothing was.
+    async def read(self, *, image: bool = False) -> bytes:
+        """Return what was copied last, in UTF-8 or as PNG; empty if nothing of the kind was.
 
         Raises:
             TooLong: it is longer than `LARGEST`.
@@ -93,11 +95,13 @@ class Clipboard:
         """
         owner = await self._owner()
         if owner == self._window:
-            return self._text
+            return self._content if image == (_IMAGE in self._offers) else b""
         if owner == 0:
             return b""
         try:
             async with asyncio.timeout(_READ_SECONDS):
+                if image:
+                    return await self._ask(_IMAGE) or b""
                 return await self._ask("UTF8_STRING") or await self._ask("STRING") or b""
         except TimeoutError:
             raise XError("The program that has copied something does not hand it over.") from None
@@ -121,6 +125,8 @@ class Clipboard:
             text = await self._take_parts()
         if len(text) > LARGEST:
             raise TooLong
+        if target == _IMAGE:
+            return text
         if target == "STRING":
             return text.decode("latin-1").encode()
         return text.decode(errors="replace").encode()
@@ -157,15 +163,15 @@ class Clipboard:
         place = place or target
         atoms = self._atoms
         if target == atoms["TARGETS"]:
-            offered = [atoms["TARGETS"], *(atoms[name] for name in _OFFERED)]
+            offered = [atoms["TARGETS"], *(atoms[name] for name in self._offers)]
             self._put(requestor, place, _ATOM, 32, struct.pack(f"<{len(offered)}I", *offered))
-        elif target in {atoms[name] for name in _OFFERED}:
-            text = self._text
+        elif target in {atoms[name] for name in self._offers}:
+            content = self._content
             if target == atoms["STRING"]:
-                text = text.decode(errors="replace").encode("latin-1", "replace")
+                content = content.decode(errors="replace").encode("latin-1", "replace")
             kind = atoms["UTF8_STRING"] if target == atoms["TEXT"] else target
             try:
-                self._put(requestor, place, kind, 8, text)
+                self._put(requestor, place, kind, 8, content)
             except XError:
                 place = 0
         else:

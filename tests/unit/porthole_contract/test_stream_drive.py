@@ -14,6 +14,8 @@ REQUESTS: list[drive.Request] = [
     drive.TakePicture(id=2),
     drive.ReadClipboard(id=3),
     drive.WriteClipboard(id=4, bytes=5),
+    drive.ReadImage(id=5),
+    drive.WriteImage(id=6, bytes=5),
     drive.Act(
         id=5,
         actions=(

@@ -122,6 +122,11 @@ class Keeper:
         """Its processes and files."""
         return self._stage
 
+    @property
+    def lends(self) -> bool:
+        """Whether its files are used while it sleeps, or asked for."""
+        return self._lent is not None
+
     # From outside
 
     def start(self) -> None:

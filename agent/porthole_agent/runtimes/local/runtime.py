@@ -41,6 +41,8 @@ from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
 
 _log = structlog.get_logger(__name__)
 
+MOST_LENT = 16
+"""Sessions that sleep and whose files are used, at one time: no room is set aside for them."""
 _LOST_TO_A_RESTART = "Porthole was stopped; its windows are lost, its home is kept."
 
 
@@ -273,6 +275,9 @@ class LocalRuntime:
     async def lend_files(self, session: UUID) -> str:
         """Have the files of a session that sleeps served; see the port."""
         keeper = self._keeper(session)
+        if not keeper.lends and sum(one.lends for one in self._keepers.values()) >= MOST_LENT:
+            sentence = f"The files of {MOST_LENT} sleeping sessions are used; try again later."
+            raise Refused("too_many_files", sentence)
         await keeper.lend()
         fingerprint = keeper.record.fingerprint
         assert fingerprint is not None, "its gate has answered"

@@ -134,6 +134,27 @@ export const ticket = (id: string, mode: "control" | "view", channel: string): P
     }),
   );
 
+// Bytes, which the client made of the API's description does not carry.
+async function picture(id: string, method: "GET" | "PUT", body?: Blob): Promise<Response> {
+  const address = `${BASE}/api/v1/sessions/${id}/clipboard${body ? "" : "?kind=picture"}`;
+  const carried = body ? { body, headers: { "Content-Type": "image/png" } } : {};
+  const response = await fetch(address, { method, ...carried }).catch((thrown: unknown) => {
+    throw asProblem(thrown);
+  });
+  if (response.ok) return response;
+  const said: unknown = await response.json().catch(() => null);
+  throw problemOf(response.status, said, response.headers.get("retry-after"));
+}
+
+/** The picture on a desktop's clipboard; null: there is none. */
+export async function takePicture(id: string): Promise<Blob | null> {
+  const response = await picture(id, "GET");
+  return response.status === 204 ? null : response.blob();
+}
+
+export const givePicture = async (id: string, png: Blob): Promise<void> =>
+  void (await picture(id, "PUT", png));
+
 // -- templates, homes
 
 export const listTemplates = (): Promise<Template[]> =>

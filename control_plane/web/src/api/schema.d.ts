@@ -617,12 +617,12 @@ export interface paths {
         };
         /**
          * What was copied in it
-         * @description Return the text that a session's programs have copied; empty if they have none.
+         * @description Return what a session's programs have copied: a text, or nothing; or a picture.
          */
         get: operations["read_clipboard_api_v1_sessions__session_id__clipboard_get"];
         /**
-         * Have it paste a text
-         * @description Have a session's programs paste the request's body: a text in UTF-8, at most 1 MiB.
+         * Have it paste a text or a picture
+         * @description Have a session's programs paste a body of at most 1 MiB: a text in UTF-8, or a PNG.
          */
         put: operations["write_clipboard_api_v1_sessions__session_id__clipboard_put"];
         post?: never;
@@ -7502,7 +7502,10 @@ export interface operations {
     };
     read_clipboard_api_v1_sessions__session_id__clipboard_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description What is wanted of it; a picture is a PNG. */
+                kind?: "text" | "picture";
+            };
             header?: never;
             path: {
                 session_id: string;
@@ -7517,8 +7520,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "image/png": string;
                     "text/plain": string;
                 };
+            };
+            /** @description No picture was copied. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {
@@ -7623,6 +7634,7 @@ export interface operations {
         };
         requestBody: {
             content: {
+                "image/png": string;
                 "text/plain": string;
             };
         };

@@ -9,12 +9,16 @@
  * - Ctrl+V in the desktop: the browser hands us what is pasted, without any permission; it
  *   goes over first, the key follows.
  * - the clipboard panel, by hand.
+ *
+ * Pictures go the first two ways where the desktop's programs can be asked for them; those that are
+ * copied in the desktop are taken by hand, since nothing tells of them.
  */
 
-import { tooLong } from "../words/clipboard.ts";
+import { asProblem } from "../api/problem.ts";
+import { tooLarge, tooLong } from "../words/clipboard.ts";
 import { PASTE_KEY } from "./keys.ts";
 import type { Key } from "./viewer.ts";
-import type { ClipboardRules } from "./way.ts";
+import type { ClipboardRules, Pictures } from "./way.ts";
 
 /** How long the browser may take from Ctrl+V to its `paste` event. */
 const PASTE_MS = 80;
@@ -22,6 +26,8 @@ const PASTE_MS = 80;
 export interface Desktop {
   /** What may be carried over. */
   readonly rules: ClipboardRules;
+  /** Pictures, where they can be carried over. */
+  readonly pictures: Pictures | undefined;
   paste(text: string): void;
   press(keys: readonly Key[]): void;
 }
@@ -43,6 +49,8 @@ export class ClipboardBridge {
   #there: string | null = null;
   /** What this device's clipboard held when we last read or wrote it. */
   #here: string | null = null;
+  /** Which picture is on the desktop's clipboard, by its digest, if it came from here. */
+  #pictureThere = "";
   /** Rises with every text: what was read before that is old. */
   #turn = 0;
   #awaited: ReturnType<typeof setTimeout> | undefined;
@@ -58,6 +66,7 @@ export class ClipboardBridge {
     if (!this.desktop.rules.download) return;
     this.#turn += 1;
     this.#there = text;
+    this.#pictureThere = "";
     this.trouble = tooLong(text, this.desktop.rules);
     if (this.trouble) return;
     this.text = text;
@@ -80,6 +89,7 @@ export class ClipboardBridge {
     this.#turn += 1;
     this.text = text;
     this.#there = text;
+    this.#pictureThere = "";
     this.#owed = null;
     this.desktop.paste(text);
     return true;
@@ -126,6 +136,13 @@ export class ClipboardBridge {
       (event) => {
         if (this.#awaited === undefined) return;
         const text = event.clipboardData?.getData("text/plain") ?? "";
+        const picture = text ? null : pictureOf(event.clipboardData?.items ?? []);
+        if (picture && this.desktop.pictures && this.desktop.rules.upload) {
+          clearTimeout(this.#awaited);
+          this.#awaited = undefined;
+          void this.#picture(picture).then((went) => (went ? this.#pressPaste() : this.onrefused()));
+          return;
+        }
         const goes = !text || text === this.#there || this.#toDesktop(text);
         if (!goes && this.trouble) {
           // Pasting what was there before would look as if it had gone over.
@@ -143,6 +160,51 @@ export class ClipboardBridge {
       clearTimeout(this.#awaited);
       this.#awaited = undefined;
     };
+  }
+
+  /** Take the picture that was copied in the desktop to this device; returns what to say of it. */
+  async takePicture(): Promise<string> {
+    const { pictures } = this.desktop;
+    if (!pictures) return "";
+    let none = false;
+    // Asked for inside, so that the browser knows that a click was behind it.
+    const asked = pictures.take().then((found) => {
+      none = found === null;
+      if (!found) throw new Error("none");
+      return found;
+    });
+    try {
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": asked })]);
+      return "The picture is on this device's clipboard.";
+    } catch {
+      if (none) return "No picture was copied in the desktop.";
+      const failed = await asked.then(() => null, asProblem);
+      return failed?.sentence ?? "This browser does not take the picture.";
+    }
+  }
+
+  /** Have the desktop paste a picture; returns whether it is there. */
+  async #picture(picture: Blob): Promise<boolean> {
+    try {
+      const png = await asPng(picture);
+      this.trouble = tooLarge(png.size, this.desktop.rules);
+      if (this.trouble) return false;
+      const digest = await digestOf(png);
+      if (digest !== this.#pictureThere) await this.desktop.pictures?.give(png);
+      this.#pictureThere = digest;
+      this.#there = null;
+      return true;
+    } catch (thrown) {
+      this.trouble = asProblem(thrown).sentence;
+      return false;
+    }
+  }
+
+  async #readPicture(): Promise<void> {
+    if (!this.desktop.pictures || !this.desktop.rules.upload) return;
+    for (const item of await navigator.clipboard.read()) {
+      if (item.types.includes("image/png")) await this.#picture(await item.getType("image/png"));
+    }
   }
 
   #pressPaste(): void {
@@ -173,10 +235,36 @@ export class ClipboardBridge {
       const isNew = text !== "" && text !== this.#here && text !== this.#there;
       this.#here = text;
       if (isNew) this.#toDesktop(text);
+      if (text === "") await this.#readPicture();
     } catch {
       this.reading = await permission();
     }
   }
+}
+
+function pictureOf(items: Iterable<DataTransferItem>): File | null {
+  for (const item of items) {
+    if (item.kind === "file" && item.type.startsWith("image/")) return item.getAsFile();
+  }
+  return null;
+}
+
+async function asPng(picture: Blob): Promise<Blob> {
+  if (picture.type === "image/png") return picture;
+  const drawn = await createImageBitmap(picture);
+  const canvas = document.createElement("canvas");
+  canvas.width = drawn.width;
+  canvas.height = drawn.height;
+  canvas.getContext("2d")?.drawImage(drawn, 0, 0);
+  drawn.close();
+  return new Promise((resolve, reject) =>
+    canvas.toBlob((png) => (png ? resolve(png) : reject(new Error("It is no picture.")))),
+  );
+}
+
+async function digestOf(picture: Blob): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", await picture.arrayBuffer());
+  return [...new Uint8Array(digest)].join();
 }
 
 /** Browsers that do not know this permission ask at every read: we never read there. */

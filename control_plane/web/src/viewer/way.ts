@@ -19,12 +19,22 @@ export interface ClipboardRules {
 /** What everybody may who was told nothing else. */
 export const OPEN: ClipboardRules = { upload: true, download: true, most: 2 ** 20 };
 
+/** Both reject with a Problem. */
+export interface Pictures {
+  /** What was copied in the desktop; null: no picture. */
+  take(): Promise<Blob | null>;
+  /** Have it pasted in the desktop. */
+  give(png: Blob): Promise<void>;
+}
+
 /** The way to one desktop. */
 export interface Way {
   /** A new right to open one stream: the address of its WebSocket. Rejects with a Problem. */
   ticket(mode: Mode, channel: string): Promise<{ url: string; clipboard?: ClipboardRules }>;
   /** Whether files can be reached that way. */
   files?: boolean;
+  /** The picture on the desktop's clipboard (PNG), where it can be had that way. */
+  pictures?: Pictures;
   /** Whether what the desktop plays can be heard that way. */
   sound?: boolean;
   /** A stream has ended by itself: the session's phase may say why. */

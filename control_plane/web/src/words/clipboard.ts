@@ -17,6 +17,12 @@ export function forbids(rules: ClipboardRules): string {
   return "";
 }
 
+/** Why a picture of so many bytes is not carried over, in words; empty if it may be. */
+export function tooLarge(size: number, rules: ClipboardRules): string {
+  if (size <= rules.most) return "";
+  return `This picture is too large for the clipboard: ${bytes(size)}, and ${bytes(rules.most)} is the most. Send it as a file.`;
+}
+
 /** Why a text is not carried over, in words; empty if it may be. */
 export function tooLong(text: string, rules: ClipboardRules): string {
   // Three bytes for each unit is the most there can be; counting is for those that might be more.
