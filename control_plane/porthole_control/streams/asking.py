@@ -17,7 +17,8 @@ from porthole_control.people.service import new_secret
 from porthole_control.streams import repository
 from porthole_control.streams.endings import refused
 
-SECRET_LIFETIME = timedelta(seconds=15)
+SECRET_LIFETIME = timedelta(seconds=75)
+"""Longer than any viewer waits: with the waiting, the secret is over."""
 _POLL_SECONDS = 1.0
 _BATCH = 100
 

@@ -8,6 +8,7 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from porthole_contract.lifecycle import Phase
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.trouble import is_passing
 from porthole_control.errors import Forbidden
@@ -65,7 +66,8 @@ class ViewerEndpoint:
             return UNAVAILABLE
         log = logger.bind(stream=str(opened.id), session=str(opened.session_id))
         log.info("stream_opened", channel=opened.channel, mode=opened.mode)
-        ending = await self._looking.carry(opened.id, socket, socket.going_away)
+        asleep = opened.session_phase == Phase.HIBERNATED
+        ending = await self._looking.carry(opened.id, socket, socket.going_away, asleep=asleep)
         log.info("stream_ended", code=ending.name)
         return ending
 

@@ -45,6 +45,8 @@ logger = structlog.get_logger(__name__)
 
 AGENT_WITHIN = timedelta(seconds=10)
 """How long the agent has to dial back."""
+AGENT_OF_A_SLEEPER_WITHIN = timedelta(seconds=60)
+"""The same, of a session that sleeps: something has to be started first."""
 _REDEEMED_AT_ONCE = 4
 
 
@@ -110,10 +112,12 @@ class Looking:
         failpoint("streams.redeemed")
         return opened
 
-    async def carry(self, stream: UUID, viewer: Leg, going_away: asyncio.Event) -> Ending:
+    async def carry(
+        self, stream: UUID, viewer: Leg, going_away: asyncio.Event, *, asleep: bool = False
+    ) -> Ending:
         """Have the agent asked, carry bytes, write down the end; return why it ended.
 
-        The viewer's leg is left open, so that it can be told.
+        The viewer's leg is left open, so that it can be told. `asleep`: the session sleeps.
         """
         counts = Counts()
         ending = GOING_AWAY
@@ -127,7 +131,8 @@ class Looking:
             with self._rendezvous.meeting(stream) as meeting:
                 leaving.add_done_callback(lambda _: meeting.end(GOING_AWAY))
                 self._doorbell.ring(Bell.STREAMS)
-                found = await _first_of(meeting, first)
+                within = AGENT_OF_A_SLEEPER_WITHIN if asleep else AGENT_WITHIN
+                found = await _first_of(meeting, first, within)
                 if isinstance(found, Ending):
                     ending = found
                     STREAMS_REFUSED.labels(found.known_name).inc()
@@ -181,11 +186,13 @@ def _why_not(opened: repository.Opened, origin: str | None) -> Ending | None:
     return None
 
 
-async def _first_of(meeting: Meeting, first: asyncio.Task[str | bytes]) -> Leg | Ending:
+async def _first_of(
+    meeting: Meeting, first: asyncio.Task[str | bytes], within: timedelta
+) -> Leg | Ending:
     """Return the agent's leg, or why there will be none."""
     waiting: set[asyncio.Future[object]] = {meeting.leg, meeting.ended, first}  # type: ignore[arg-type]
     try:
-        async with asyncio.timeout(AGENT_WITHIN.total_seconds()):
+        async with asyncio.timeout(within.total_seconds()):
             while True:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if meeting.ended.done():
