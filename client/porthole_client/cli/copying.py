@@ -164,6 +164,9 @@ class Copy:
                     self._files = self._stack.enter_context(self.open())
                 done = work(self._files)
                 self._begun = True
+            except FileFault:
+                self._begun = True  # that is an answer, too
+                raise
             except (StreamLost, Unreachable, StreamRefused, Conflict) as error:
                 self._files = None
                 tries += 1
