@@ -303,11 +303,14 @@ async def test_an_end_that_failed_on_an_older_link_is_tried_again(control_plane:
 
 async def test_what_its_runtime_tells_stands_in_its_story_once(control_plane: ControlPlane):
     agent, session = await running(control_plane)
-    told = event("WindowsLost", "It was started again; its windows are gone.")
+    words = "It was started again; its windows are gone."
+    # On a clock that is ahead of ours.
+    told = event("WindowsLost", words, datetime.now(UTC) + timedelta(minutes=1))
     for viewers in (0, 1):
         await agent.see(observed(session, events=(told,), status={"viewers": viewers}))
     story = (await control_plane.admin.get(f"{SESSIONS}/{session['id']}/events")).json()["items"]
     assert [one["reason"] for one in story if one["kind"] == "Told"] == ["WindowsLost"]
+    assert [one["at"] for one in story] == sorted(one["at"] for one in story)
 
 
 async def test_many_reports_at_once_count_in_their_order(control_plane: ControlPlane):

@@ -67,31 +67,32 @@ class Line(NamedTuple):
     phase: str | None
     reason: str
     message: str
+    told_at: datetime | None = None
+    """When a runtime that tells it says that it was, on its own clock."""
 
 
 _ADD_LINES = text(
     """
-    INSERT INTO session_events (session_id, owner, at, kind, phase, reason, message)
-    SELECT session_id, owner, at, kind, phase, reason, message
+    INSERT INTO session_events
+        (session_id, owner, at, kind, phase, reason, message, told_at)
+    SELECT session_id, owner, at, kind, phase, reason, message, told_at
     FROM unnest(
         CAST(:sessions AS uuid[]), CAST(:owners AS text[]), CAST(:times AS timestamptz[]),
         CAST(:kinds AS text[]), CAST(:phases AS text[]), CAST(:reasons AS text[]),
-        CAST(:messages AS text[])
-    ) WITH ORDINALITY AS line(session_id, owner, at, kind, phase, reason, message, place)
+        CAST(:messages AS text[]), CAST(:told AS timestamptz[])
+    ) WITH ORDINALITY
+        AS line(session_id, owner, at, kind, phase, reason, message, told_at, place)
     ORDER BY place
+    ON CONFLICT (session_id, reason, told_at) WHERE told_at IS NOT NULL DO NOTHING
     """
 )
 
 
 async def add_lines(connection: AsyncConnection, lines: Sequence[Line]) -> None:
-    """Write lines of sessions' stories, in their order."""
-    await connection.execute(_ADD_LINES, _columns(lines))
-
-
-def _columns(lines: Sequence[Line]) -> dict[str, list[object]]:
-    names = ("sessions", "owners", "times", "kinds", "phases", "reasons", "messages")
+    """Write lines of sessions' stories, in their order; what was told before is left out."""
+    names = ("sessions", "owners", "times", "kinds", "phases", "reasons", "messages", "told")
     columns = (list(column) for column in zip(*lines, strict=True))
-    return dict(zip(names, columns, strict=True))
+    await connection.execute(_ADD_LINES, dict(zip(names, columns, strict=True)))
 
 
 class Remark(NamedTuple):
@@ -127,29 +128,6 @@ async def add_remarks(
 
 TOLD = "Told"
 """The kind of a line that a session's runtime has told."""
-
-_ADD_TOLD = text(
-    """
-    INSERT INTO session_events (session_id, owner, at, kind, phase, reason, message)
-    SELECT line.session_id, line.owner, line.at, line.kind, line.phase, line.reason, line.message
-    FROM unnest(
-        CAST(:sessions AS uuid[]), CAST(:owners AS text[]), CAST(:times AS timestamptz[]),
-        CAST(:kinds AS text[]), CAST(:phases AS text[]), CAST(:reasons AS text[]),
-        CAST(:messages AS text[])
-    ) WITH ORDINALITY AS line(session_id, owner, at, kind, phase, reason, message, place)
-    WHERE NOT EXISTS (
-        SELECT FROM session_events told
-        WHERE told.session_id = line.session_id AND told.kind = line.kind
-          AND told.at = line.at AND told.reason = line.reason
-    )
-    ORDER BY line.place
-    """
-)
-
-
-async def add_told(connection: AsyncConnection, lines: Sequence[Line]) -> None:
-    """Write what sessions' runtimes told, without what they have told before."""
-    await connection.execute(_ADD_TOLD, _columns(lines))
 
 
 _ADD_TO_FEED = text(

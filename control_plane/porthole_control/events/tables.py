@@ -16,7 +16,16 @@ session_events = Table(
     Column("phase", Text),
     Column("reason", Text, nullable=False, server_default=""),
     Column("message", Text, nullable=False),
+    # The moment that a runtime named, on its own clock; NULL: none has told it.
+    Column("told_at", Moment),
     Index("ix_session_events_session_id", "session_id", "id"),
+    # A runtime tells what happened again and again, in case that nobody has heard.
+    Index(
+        "ix_session_events_told",
+        *("session_id", "reason", "told_at"),
+        unique=True,
+        postgresql_where=text("told_at IS NOT NULL"),
+    ),
 )
 
 feed = Table(

@@ -29,7 +29,7 @@ class Mirror:
         self._unit = unit
         self._known = dict(known)
         self._unwritten: dict[UUID, Session] = {}
-        self._told: dict[tuple[object, ...], stories.Line] = {}
+        self._told: list[stories.Line] = []
 
     @classmethod
     async def of(cls, unit: Unit, identities: Iterable[UUID]) -> Self:
@@ -59,13 +59,18 @@ class Mirror:
     def tell(self, session: Session, seen: SessionObserved) -> None:
         """Add what a session's runtime told of it to its story, once however often it is told."""
         for event in seen.events:
-            # A clock that goes wrong must not write into our future.
-            at = min(event.at, self._unit.now)
-            phase, message = str(seen.status.phase), event.message or event.reason
             line = stories.Line(
-                session.id, session.owner, at, stories.TOLD, phase, event.reason, message
+                session=session.id,
+                owner=session.owner,
+                # A clock that goes wrong must not write into our future.
+                at=min(event.at, self._unit.now),
+                kind=stories.TOLD,
+                phase=str(seen.status.phase),
+                reason=event.reason,
+                message=event.message or event.reason,
+                told_at=event.at,
             )
-            self._told.setdefault((session.id, at, event.reason), line)
+            self._told.append(line)
 
     async def settle(self, identity: UUID) -> None:
         """Write everything; who asks for this session again gets it as it is in its row then."""
@@ -75,8 +80,8 @@ class Mirror:
     async def write(self) -> None:
         """Write what has come together."""
         unwritten, self._unwritten = self._unwritten, {}
-        told, self._told = self._told, {}
+        told, self._told = self._told, []
         if unwritten:
             await repository.write_mirrored(self._unit.connection, tuple(unwritten.values()))
         if told:
-            await stories.add_told(self._unit.connection, tuple(told.values()))
+            await stories.add_lines(self._unit.connection, told)
