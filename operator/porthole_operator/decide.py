@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from porthole_contract.conditions import Reason
+from porthole_contract.idling import USED_AGAIN, warned_at, warning
 from porthole_contract.lifecycle import DEADLINES, Event, Phase, advance
 from porthole_contract.losses import WINDOW, count_loss
 from porthole_contract.session import Desired, ObjectStatus
@@ -277,12 +278,31 @@ def _running(case: Case) -> Plan:
         return case.plan(Mend())
     end = _idle_end(case)
     if end is None or case.now < end:
-        return case.plan(None, end)
+        return _awake(case, end)
     assert case.seen.effective is not None, "whose idle time is known has settings"
     sentence = "Nobody has used it for as long as its spec allows."
     if case.seen.effective.idle_action == "Delete":
         return case.plan(DeleteSession(Reason.IDLE, sentence))
     return case.end_attempt().happen(Event.HIBERNATE, Reason.IDLE, sentence).plan(Sleep())
+
+
+def _awake(case: Case, end: datetime | None) -> Plan:
+    """Whoever looks at it is told before it sleeps, and when it will not."""
+    effective, told = case.seen.effective, case.status.reason == Reason.IDLE
+    if end is None or effective is None or effective.idle_after is None:
+        warn_at = None
+    else:
+        warn_at = warned_at(end, effective.idle_after)
+    if warn_at is None or case.now < warn_at:
+        # A gate that is not heard says nothing of whether somebody has come back.
+        if told and case.seen.gate is not None:
+            case = case.say(Reason.DRAWN, USED_AGAIN)
+        return case.plan(None, warn_at)
+    assert effective is not None
+    assert effective.idle_after is not None
+    sentence = warning(effective.idle_after, effective.idle_action)
+    # A gate does not call when it is used: it is asked while that would change something.
+    return case.say(Reason.IDLE, sentence).plan(None, end, case.now + LOOK_AGAIN)
 
 
 def _lost(case: Case, loss: Loss) -> Plan:

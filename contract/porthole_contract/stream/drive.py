@@ -20,7 +20,7 @@ from porthole_contract.model import Message
 
 VERSION: Final = "1.1"
 """1.0: screenshot, act, read_clipboard, write_clipboard; picture, clipboard, done, failed.
-1.1: read_image, write_image."""
+1.1: read_image, write_image; the action `scale`."""
 LONGEST_LINE: Final = 256 * 1024
 """Bytes, with the line feed."""
 LARGEST_PICTURE: Final = 32 * 2**20
@@ -93,8 +93,15 @@ class AwaitStill(Message):
     within: Annotated[float, Field(ge=0.05, le=LONGEST_ACT)] = 10.0
 
 
+class SetScale(Message):
+    """Have things so large from now on, in percent of 96 dpi; programs that run keep theirs."""
+
+    do: Literal["scale"] = "scale"
+    percent: Annotated[int, Field(ge=50, le=400)]
+
+
 Action = Annotated[
-    TypeText | PressKeys | MovePointer | PressButton | Pause | AwaitStill,
+    TypeText | PressKeys | MovePointer | PressButton | Pause | AwaitStill | SetScale,
     Field(discriminator="do"),
 ]
 

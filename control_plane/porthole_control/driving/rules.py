@@ -47,6 +47,8 @@ def _of(one: schemas.Asked) -> Iterator[drive.Action]:
             return iter((drive.Pause(seconds=one.seconds),))
         case schemas.WaitStill():
             return iter((drive.AwaitStill(quiet=one.quiet, within=one.within),))
+        case schemas.Scale():
+            return iter((drive.SetScale(percent=one.percent),))
         case schemas.Drag():
             return _drag(one)
         case _:

@@ -109,8 +109,18 @@ class WaitStill(_Asked):
     within: Annotated[float, Field(ge=0.05, le=drive.LONGEST_ACT)] = 10.0
 
 
+class Scale(_Asked):
+    """Have things so large from now on, in percent; programs that run keep their size.
+
+    The next start of the desktop goes by the session's `display.scale`.
+    """
+
+    type: Literal["scale"]
+    percent: Annotated[int, Field(ge=50, le=400)]
+
+
 Asked = Annotated[
-    Text | Keys | HoldKeys | Move | Click | HoldButton | Drag | Scroll | Wait | WaitStill,
+    Text | Keys | HoldKeys | Move | Click | HoldButton | Drag | Scroll | Wait | WaitStill | Scale,
     Field(discriminator="type"),
 ]
 

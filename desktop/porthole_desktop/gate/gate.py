@@ -45,7 +45,7 @@ class Gate:
         loop = asyncio.get_running_loop()
         self.config = config
         self.say = say
-        self.idleness = Idleness(loop.time)
+        self.idleness = Idleness(loop.time, self.changed)
         self.supervisor = Supervisor(
             config.supervisor,
             config.desktop_uid,

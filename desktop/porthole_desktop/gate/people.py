@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from porthole_contract.stream.control import HEARTBEAT
+
 _BURST: Final = 3
 """Seconds' worth of events that may come at once."""
 
@@ -22,15 +24,19 @@ class Idleness:
 
     Args:
         clock: seconds, monotonic.
+        back: called when somebody uses it after a while: who counts hears at once.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], back: Callable[[], None]) -> None:
         self._clock = clock
+        self._back = back
         self._last = clock()
 
     def used(self) -> None:
         """Somebody pressed a key or moved the pointer."""
-        self._last = self._clock()
+        before, self._last = self._last, self._clock()
+        if self._last - before >= HEARTBEAT.total_seconds():
+            self._back()
 
     def seconds(self) -> float:
         """Return how long ago that was; at first, since the gate began."""

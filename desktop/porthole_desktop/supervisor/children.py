@@ -44,6 +44,13 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    def signal_alone(self, number: int) -> None:
+        """Send a signal to it, and not to what it started."""
+        if self.ended.done():
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, number)
+
 
 class Children:
     """All children of the supervisor.

@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +81,7 @@ class Desktop:
         self._drawn = False
         self._failed = False
         runs = Runs(self._children)
-        driver = Driver(self._reach_x)
+        driver = Driver(self._reach_x, self._rescale)
         listeners = sound.Sound(self._children)
         self._x: tuple[int, bytes] | None = None
         self._server = Server(
@@ -167,8 +168,7 @@ class Desktop:
         picture = loop.run_in_executor(
             None, wallpaper.draw, self._config.width, self._config.height
         )
-        for name, text in look.files(self._config, self._folder).items():
-            _write(self._folder / name, text.encode(), 0o644)
+        self._write_look()
         number = await _read_number(ready)
         secret = self._folder / "Xauthority"
         _write(secret, authority(number, cookie), 0o600)
@@ -182,8 +182,7 @@ class Desktop:
         display = await Display.connect(number, cookie)
         with contextlib.closing(display):
             await self._screen.settle(display)
-            resources = look.resources(self._config).encode()
-            await display.set_property(display.screen.root, "RESOURCE_MANAGER", STRING, resources)
+            await self._tell_resources(display)
             self._fixture("openbox", ["openbox"])
             await display.watch_size()
             screen = display.screen
@@ -241,6 +240,24 @@ class Desktop:
         self._server.tell("drawn")
         if sound.available():  # not before: the picture comes first
             self._fixture("pulseaudio", sound.server(self._folder / "run"))
+
+    async def _rescale(self, display: Display, percent: int) -> None:
+        """Have things so large from now on; programs read it when they start."""
+        self._config = replace(self._config, scale=percent)
+        self._write_look()
+        await self._tell_resources(display)
+        for process in self._fixtures.values():
+            if process.name in {"openbox", "tint2"}:
+                # Both begin anew on this signal, and keep the windows.
+                process.signal_alone(signal.SIGUSR1)
+
+    def _write_look(self) -> None:
+        for name, text in look.files(self._config, self._folder).items():
+            _write(self._folder / name, text.encode(), 0o644)
+
+    async def _tell_resources(self, display: Display) -> None:
+        resources = look.resources(self._config).encode()
+        await display.set_property(display.screen.root, "RESOURCE_MANAGER", STRING, resources)
 
     def _fixture(self, name: str, command: list[str]) -> None:
         """Keep a part of the desktop itself running."""

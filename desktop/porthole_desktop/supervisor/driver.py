@@ -50,13 +50,19 @@ class Driver:
 
     Args:
         connect: returns a new connection to its X server.
+        rescale: has its things so large, in percent, from now on.
 
     Raises:
         XError: (of `connect`) there is none yet.
     """
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        rescale: Callable[[Display, int], Coroutine[Any, Any, None]],
+    ) -> None:
         self._connect = connect
+        self._rescale = rescale
         self._desk: _Desk | None = None
         self._turn = asyncio.Lock()
 
@@ -127,7 +133,7 @@ class Driver:
 
     async def _open(self) -> "_Desk":
         if self._desk is None or self._desk.display.lost.is_set():
-            desk = _Desk(await self._connect())
+            desk = _Desk(await self._connect(), self._rescale)
             try:
                 await desk.open()
             except BaseException:
@@ -145,8 +151,13 @@ class Driver:
 class _Desk:
     """One connection to the X server, and what is done through it."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(
+        self,
+        display: Display,
+        rescale: Callable[[Display, int], Coroutine[Any, Any, None]],
+    ) -> None:
         self.display = display
+        self._rescale = rescale
         self.input = Input(display)
         self.clipboard = Clipboard(display)
         self._damage = (0, 0)
@@ -205,6 +216,8 @@ class _Desk:
                 await self.input.button(action["button"], down=action["down"])
             case "pause":
                 await asyncio.sleep(action["seconds"])
+            case "scale":
+                await self._rescale(self.display, action["percent"])
             case "still":
                 return await self._still(action["quiet"], action["within"])
             case _:

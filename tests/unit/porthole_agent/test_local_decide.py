@@ -192,12 +192,37 @@ class TestRunning:
             last_activity_at=NOW - timedelta(minutes=9),
         )
         end = NOW + timedelta(minutes=1)
-        assert decide(record, alive(record), NOW) == Wait(end)
-        action = decide(record, alive(record), end)
+        assert decide(record, alive(record), NOW - timedelta(minutes=5)) == Wait(
+            end - timedelta(minutes=2)
+        )
+        told = decide(record, alive(record), NOW)
+        assert isinstance(told, Become)
+        assert (told.record.phase, told.record.reason) == (Phase.RUNNING, Reason.IDLE)
+        assert told.record.message == (
+            "Nobody uses it: it is put to sleep within 2 minutes, unless somebody does."
+        )
+        assert decide(told.record, alive(record), NOW) == Wait(end)
+        action = decide(told.record, alive(record), end)
         assert isinstance(action, Become)
         assert (action.record.phase, action.record.reason) == (Phase.HIBERNATING, Reason.IDLE)
         assert action.record.spec.desired is Desired.HIBERNATED
         assert action.record.order == record.order
+
+    def test_whoever_uses_it_again_has_it_kept(self):
+        record = a_record(
+            Phase.RUNNING,
+            spec=a_spec(idle={"after": "40s"}),
+            since=timedelta(hours=1),
+            last_activity_at=NOW - timedelta(seconds=35),
+        )
+        told = decide(record, alive(record), NOW)
+        assert isinstance(told, Become)
+        assert "within 10 seconds" in told.record.message
+        used = told.record.evolve(last_activity_at=NOW)
+        action = decide(used, alive(record), NOW)
+        assert isinstance(action, Become)
+        assert (action.record.phase, action.record.reason) == (Phase.RUNNING, Reason.DRAWN)
+        assert decide(action.record, alive(record), NOW) == Wait(NOW + timedelta(seconds=30))
 
     def test_is_deleted_for_being_idle_if_its_spec_says_so(self):
         record = a_record(

@@ -25,6 +25,7 @@ REQUESTS: list[drive.Request] = [
             drive.PressButton(button=1, down=True),
             drive.Pause(seconds=0.5),
             drive.AwaitStill(),
+            drive.SetScale(percent=150),
         ),
     ),
 ]

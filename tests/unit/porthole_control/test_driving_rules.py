@@ -36,6 +36,10 @@ def test_a_wheel_is_turned_notch_by_notch():
     ]
 
 
+def test_a_scale_is_passed_on():
+    assert steps({"type": "scale", "percent": 150}) == [{"do": "scale", "percent": 150}]
+
+
 def test_a_drag_is_down_on_the_way_and_up_at_the_end():
     made = steps({"type": "drag", "path": [{"x": 0, "y": 0}, {"x": 10, "y": 20}]})
     kinds = [one["do"] for one in made if one["do"] != "pause"]

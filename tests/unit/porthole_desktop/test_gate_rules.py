@@ -86,12 +86,18 @@ def test_used_grants_are_remembered_until_they_have_expired() -> None:
 
 def test_idleness_counts_from_the_last_use() -> None:
     now = 100.0
-    subject = Idleness(lambda: now)
+    returns: list[float] = []
+    subject = Idleness(lambda: now, lambda: returns.append(now))
     now = 110.0
     assert subject.seconds() == 10
     subject.used()
     now = 113.0
     assert subject.seconds() == 3
+    subject.used()
+    now = 119.0
+    subject.used()
+    # Who counts the idle time hears of everybody who comes back, and not of every key.
+    assert returns == [110.0, 119.0]
 
 
 def test_who_is_too_fast_is_read_more_slowly() -> None:

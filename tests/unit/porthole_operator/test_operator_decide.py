@@ -448,7 +448,20 @@ class TestIdle:
         around = seen(subject, pod=a_drawn_pod(), gate=gate_says(idle=60))
         plan = decide(subject, around, later(hours=1))
         assert plan.action is None
-        assert plan.again == later(hours=1, minutes=29)
+        assert plan.again == later(hours=1, minutes=27)
+
+    def test_who_looks_is_told_before_and_can_stay(self):
+        subject = running(self.SPEC)
+        around = seen(subject, pod=a_drawn_pod(), gate=gate_says(idle=1700))
+        plan = decide(subject, around, later(hours=1))
+        assert plan.action is None
+        assert said(plan) == (Phase.RUNNING, Reason.IDLE)
+        assert plan.again == later(hours=1, seconds=5)
+        told = carry_on(subject, plan)
+        unheard = decide(told, seen(subject, pod=a_drawn_pod()), later(hours=1))
+        assert said(unheard) == (Phase.RUNNING, Reason.IDLE)
+        used = replace(around, gate=gate_says(idle=1))
+        assert said(decide(told, used, later(hours=1))) == (Phase.RUNNING, Reason.DRAWN)
 
     def test_what_nobody_can_hear_is_not_called_idle(self):
         subject = running(self.SPEC)

@@ -14,6 +14,7 @@ from typing import Final
 from porthole_agent.runtimes.local.record import Deletion, Record
 from porthole_contract.conditions import Reason
 from porthole_contract.effective import Effective
+from porthole_contract.idling import USED_AGAIN, warned_at, warning
 from porthole_contract.lifecycle import DEADLINES, Event, Phase
 from porthole_contract.losses import WINDOW, count_loss
 from porthole_contract.session import Desired
@@ -263,7 +264,7 @@ def _running(record: Record, seen: Seen, now: datetime) -> Action:
         return mending
     idle_end = _idle_end(record, seen)
     if idle_end is None or now < idle_end:
-        return _wait(record, seen, now, idle_end)
+        return _awake(record, seen, now, idle_end)
     assert seen.effective is not None
     message = "Nobody has used it for as long as its spec allows."
     if seen.effective.idle_action == "Delete":
@@ -272,6 +273,25 @@ def _running(record: Record, seen: Seen, now: datetime) -> Action:
     spec = record.spec.model_copy(update={"desired": Desired.HIBERNATED})
     asleep = record.evolve(spec=spec)
     return Become(asleep.happen(Event.HIBERNATE, Reason.IDLE, message, now))
+
+
+def _awake(record: Record, seen: Seen, now: datetime, idle_end: datetime | None) -> Action:
+    """Whoever looks at it is told before it sleeps, and when it will not."""
+    effective, told = seen.effective, record.reason == Reason.IDLE
+    if idle_end is None or effective is None or effective.idle_after is None:
+        warn_at = None
+    else:
+        warn_at = warned_at(idle_end, effective.idle_after)
+    if warn_at is None or now < warn_at:
+        if told:
+            return Become(record.evolve(reason=Reason.DRAWN, message=USED_AGAIN))
+        return _wait(record, seen, now, warn_at)
+    if not told:
+        assert effective is not None
+        assert effective.idle_after is not None
+        message = warning(effective.idle_after, effective.idle_action)
+        return Become(record.evolve(reason=Reason.IDLE, message=message))
+    return _wait(record, seen, now, idle_end)
 
 
 def _hibernating(record: Record, seen: Seen, now: datetime) -> Action:

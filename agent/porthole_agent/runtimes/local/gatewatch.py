@@ -6,6 +6,7 @@ last state it heard; what it has not heard for longer than a gate may be silent,
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -59,6 +60,7 @@ class GateWatch:
         self._spans = tracing.Strangers(trace)
         self._task: asyncio.Task[None] | None = None
         self.state: State | None = None
+        self._heard_at = 0.0
 
     def start(self) -> None:
         """Begin to listen."""
@@ -86,8 +88,16 @@ class GateWatch:
             await asyncio.sleep(retry)
             retry = min(retry * 1.5, _LAST_RETRY)
 
+    @property
+    def idle_seconds(self) -> float | None:
+        """For how long nobody has used the desktop, as far as is heard; None if it is not."""
+        if self.state is None:
+            return None
+        return self.state.idle_seconds + time.monotonic() - self._heard_at
+
     def _tell(self, state: State | None) -> None:
         self.state = state
+        self._heard_at = time.monotonic()
         self._heard()
 
     async def _states(self) -> AsyncIterator[State]:

@@ -66,6 +66,8 @@ _LENT_WITHIN: Final = 15.0
 """Seconds until whoever asks for the files of one that sleeps hears that it cannot be."""
 _ACTIVITY_STEP: Final = timedelta(seconds=15)
 """How much later the last activity must be before it is told."""
+_RETURN_STEP: Final = timedelta(seconds=1)
+"""The same where somebody was told that it is about to sleep."""
 
 _CLOCK_WAS_SET: Final = timedelta(seconds=1)
 """How far the machine's clock and its monotonic one part between two looks if nobody sets it; a
@@ -298,9 +300,10 @@ class Keeper:
         state = self._watch.state if self._watch is not None else None
         if state is not None:
             self._viewers = sum(1 for viewer in state.viewers if viewer.channel != "control")
-            self._active(_now() - timedelta(seconds=state.idle_seconds))
             if state.drawn and self._lent is not None and self._lent.begun:
                 self._serves(None)
+        if self._watch is not None and (idle := self._watch.idle_seconds) is not None:
+            self._active(_now() - timedelta(seconds=idle), effective)
         may_mend = self._mended_at is None or _now() - self._mended_at >= _MENDED_EVERY
         return Seen(
             desktop=desktop,
@@ -509,10 +512,14 @@ class Keeper:
             porthole_restarts=record.restarts,
         )
 
-    def _active(self, at: datetime) -> None:
+    def _active(self, at: datetime, effective: Effective | None) -> None:
         """Note when somebody last used it, if that is news."""
-        before = self.record.last_activity_at
-        if before is None or at - before >= _ACTIVITY_STEP:
+        before, warned = self.record.last_activity_at, self.record.reason == Reason.IDLE
+        after = effective.idle_after if effective is not None else None
+        # Nobody is put to sleep much earlier than they were promised.
+        usual = _ACTIVITY_STEP if after is None else min(_ACTIVITY_STEP, after / 8)
+        step = _RETURN_STEP if warned else usual
+        if before is None or at - before >= step:
             self.record = self.record.evolve(last_activity_at=at)
 
     def _start_watch(self, record: Record) -> None:

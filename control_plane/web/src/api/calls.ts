@@ -116,6 +116,18 @@ export const setDesired = (id: string, desired: Session["desired"]): Promise<Ses
     api.PATCH("/api/v1/sessions/{session_id}", { params: ofSession(id), body: { desired } }),
   );
 
+/** Have its things so large: now, and whenever it starts again. */
+export async function setScale(id: string, percent: number): Promise<Session> {
+  const params = ofSession(id);
+  const display = { scale: percent };
+  const session = await answer(
+    api.PATCH("/api/v1/sessions/{session_id}", { params, body: { display } }),
+  );
+  const actions = [{ type: "scale" as const, percent }];
+  await answer(api.POST("/api/v1/sessions/{session_id}/input", { params, body: { actions } }));
+  return session;
+}
+
 export const endSession = (id: string): Promise<Session> =>
   answer(api.DELETE("/api/v1/sessions/{session_id}", { params: ofSession(id) }));
 

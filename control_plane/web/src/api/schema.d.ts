@@ -1704,7 +1704,7 @@ export interface components {
          */
         Input: {
             /** Actions */
-            actions: (components["schemas"]["Text"] | components["schemas"]["Keys"] | components["schemas"]["HoldKeys"] | components["schemas"]["Move"] | components["schemas"]["Click"] | components["schemas"]["HoldButton"] | components["schemas"]["Drag"] | components["schemas"]["Scroll"] | components["schemas"]["Wait"] | components["schemas"]["WaitStill"])[];
+            actions: (components["schemas"]["Text"] | components["schemas"]["Keys"] | components["schemas"]["HoldKeys"] | components["schemas"]["Move"] | components["schemas"]["Click"] | components["schemas"]["HoldButton"] | components["schemas"]["Drag"] | components["schemas"]["Scroll"] | components["schemas"]["Wait"] | components["schemas"]["WaitStill"] | components["schemas"]["Scale"])[];
         };
         /**
          * InputDone
@@ -2865,6 +2865,21 @@ export interface components {
              * @default {}
              */
             requests?: components["schemas"]["ResourceList"];
+        };
+        /**
+         * Scale
+         * @description Have things so large from now on, in percent; programs that run keep their size.
+         *
+         *     The next start of the desktop goes by the session's `display.scale`.
+         */
+        Scale: {
+            /** Percent */
+            percent: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "scale";
         };
         /**
          * Scope

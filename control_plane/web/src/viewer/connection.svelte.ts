@@ -4,7 +4,10 @@
  */
 
 import { asProblem } from "../api/problem.ts";
+import { Automatic } from "./automatic.ts";
 import { ending, pause, TRIES, type Ending } from "./endings.ts";
+import type { Hand } from "./fingers.ts";
+import { Meter, type Figures } from "./meter.ts";
 import {
   loadViewer,
   type Closed,
@@ -31,7 +34,20 @@ const PATIENCE_MS = 12_000;
 /** A picture that stood this long was a good connection: the back-off begins anew. After a
  * shorter one it does not begin at nothing, lest a viewer that is cut at once runs in circles. */
 const SOLID_MS = 2_000;
+/** So often the line is looked at. */
+const LOOKED_AT_MS = 1_000;
 const FAILURES_AFTER_FLASH = 2;
+
+/** What the person has chosen; it changes while they look. */
+export interface Choices {
+  mode: Mode;
+  scaling: Scaling;
+  chosen: Quality | "automatic";
+  /** Pictures a second at the most; null: as many as there are. */
+  frames: number | null;
+  /** The desktop's pixels to a point of the page. */
+  density: number;
+}
 
 export class Connection {
   state = $state<ConnectionState>("idle");
@@ -41,6 +57,10 @@ export class Connection {
   attempts = $state(0);
   /** The picture as it was when the line broke. */
   lastFrame = $state.raw<HTMLCanvasElement | null>(null);
+  /** How the line is; null while there is no picture. */
+  figures = $state.raw<Figures | null>(null);
+  /** What is spent on the picture now. */
+  quality = $state<Quality>("balanced");
 
   /** Which way the clipboard may go. */
   clipboard = $state.raw<ClipboardRules>(OPEN);
@@ -57,15 +77,24 @@ export class Connection {
   #failures = 0;
   #paintedAt: number | null = null;
   #screen: Size | null = null;
+  readonly #meter = new Meter();
+  readonly #automatic = new Automatic();
+  #looking: ReturnType<typeof setInterval> | undefined;
 
+  /**
+   * @param into what the picture is drawn in.
+   * @param room how much place there is for it, in points.
+   */
   constructor(
     private readonly way: Way,
     private readonly protocol: string,
     private readonly into: HTMLElement,
-    private mode: Mode,
-    private scaling: Scaling,
-    private quality: Quality,
+    private readonly room: () => Size,
+    private readonly choices: Choices,
   ) {
+    const { chosen } = choices;
+    this.quality = chosen === "automatic" ? this.#automatic.quality : chosen;
+    this.#looking = setInterval(() => this.#look(), LOOKED_AT_MS);
     addEventListener("online", this.hurry);
     document.addEventListener("visibilitychange", this.#seen);
     // While the desktop starts there is time to load what shows it.
@@ -95,24 +124,42 @@ export class Connection {
   /** Disconnect for good. */
   destroy(): void {
     this.stop();
+    clearInterval(this.#looking);
     removeEventListener("online", this.hurry);
     document.removeEventListener("visibilitychange", this.#seen);
   }
 
   setMode(mode: Mode): void {
-    if (mode === this.mode) return;
-    this.mode = mode;
+    if (mode === this.choices.mode) return;
+    this.choices.mode = mode;
     if (this.state !== "idle" && this.state !== "stopped") this.#anew("");
   }
 
   setScaling(scaling: Scaling): void {
-    this.scaling = scaling;
+    this.choices.scaling = scaling;
     this.#viewer?.scale(scaling);
   }
 
-  setQuality(quality: Quality): void {
-    this.quality = quality;
-    this.#viewer?.limit(quality);
+  setQuality(chosen: Quality | "automatic"): void {
+    this.choices.chosen = chosen;
+    this.#spend(chosen === "automatic" ? this.#automatic.quality : chosen);
+  }
+
+  /** Have at most so many pictures a second; null: as many as there are. */
+  setFrames(frames: number | null): void {
+    this.choices.frames = frames;
+    this.#spend(this.quality);
+  }
+
+  /** The desktop's pixels to a point of the page. */
+  setDensity(density: number): void {
+    this.choices.density = density;
+    this.#viewer?.grain(density);
+  }
+
+  /** The desktop's mouse, for fingers; null while it may not be used. */
+  get hand(): Hand | null {
+    return this.state === "open" ? (this.#viewer?.hand ?? null) : null;
   }
 
   press(chord: readonly Key[]): void {
@@ -152,6 +199,27 @@ export class Connection {
     else this.releaseKeys();
   };
 
+  #spend(quality: Quality): void {
+    this.quality = quality;
+    this.#viewer?.limit({ quality, frames: this.choices.frames });
+  }
+
+  /** See how the last second was, and what the next can carry. */
+  #look(): void {
+    if (this.state !== "open") {
+      this.figures = null;
+      return;
+    }
+    this.figures = this.#meter.figures(performance.now());
+    // A window that nobody sees shows no pictures: that says nothing of the line.
+    if (document.visibilityState !== "visible") return;
+    if (this.choices.chosen === "automatic") {
+      const quality = this.#automatic.take(this.figures);
+      if (quality !== this.quality) this.#spend(quality);
+    }
+    this.#viewer?.probe();
+  }
+
   /** Open another connection in place of this one; its last frame stands meanwhile. */
   #anew(why: string): void {
     this.#keepFrame();
@@ -170,7 +238,7 @@ export class Connection {
     try {
       const [open, { url, clipboard }] = await Promise.all([
         loadViewer(this.protocol),
-        this.way.ticket(this.mode, this.protocol),
+        this.way.ticket(this.choices.mode, this.protocol),
       ]);
       if (run !== this.#run) return;
       this.clipboard = clipboard ?? OPEN;
@@ -182,9 +250,12 @@ export class Connection {
       this.#viewer = open(
         {
           url: absolute(url),
-          mode: this.mode,
-          scaling: this.scaling,
-          quality: this.quality,
+          mode: this.choices.mode,
+          scaling: this.choices.scaling,
+          spending: { quality: this.quality, frames: this.choices.frames },
+          density: this.choices.density,
+          room: this.room,
+          meter: this.#meter,
           screen: this.#screen,
           into: this.into,
         },
@@ -276,6 +347,7 @@ export class Connection {
     this.#run += 1;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#meter.cut();
     const viewer = this.#viewer;
     this.#viewer = null;
     viewer?.close();

@@ -16,6 +16,9 @@ export const ENTER = key(0xff0d, "Enter");
 /** The V of Ctrl+V. */
 export const PASTE_KEY = key(0x76, "KeyV");
 
+/** A key that does nothing by itself, and is use all the same. */
+export const NOTHING: readonly Key[] = [SHIFT];
+
 /** A line of the key menu. */
 export interface Chord {
   name: string;

@@ -25,5 +25,14 @@ declare module "@novnc/novnc" {
     disconnect(): void;
     focus(options?: FocusOptions): void;
     sendKey(keysym: number, code: string, down?: boolean): void;
+
+    // Its own, not in docs/API.md: `rfb.ts` stands on them, and the version is pinned for that.
+    static readonly messages: {
+      clientFence(socket: unknown, flags: number, payload: string): void;
+    };
+    protected readonly _sock: unknown;
+    protected _screenSize(): { w: number; h: number };
+    protected _requestRemoteResize(): void;
+    protected _fail(details: string): boolean;
   }
 }

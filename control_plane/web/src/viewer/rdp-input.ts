@@ -2,6 +2,7 @@
 
 import { Backend } from "@devolutions/iron-remote-desktop-rdp";
 
+import type { Hand } from "./fingers.ts";
 import { characterOf, SCANCODES, strokeOf } from "./scancodes.ts";
 import type { Key } from "./viewer.ts";
 
@@ -93,36 +94,21 @@ export function follow(
   on("keydown", key);
   on("keyup", key);
 
-  function moved(event: MouseEvent): Device {
-    const box = canvas.getBoundingClientRect();
-    const at = (value: number, length: number, pixels: number) =>
-      Math.min(Math.max(Math.floor((value / length) * pixels), 0), pixels - 1);
-    return DeviceEvent.mouseMove(
-      at(event.clientX - box.left, box.width, canvas.width),
-      at(event.clientY - box.top, box.height, canvas.height),
-    );
-  }
-  on("pointermove", (to, event) => send(to, moved(event)));
-  // A mouse's second button makes no second `pointerdown`; a finger makes no `mousedown` in time.
-  const isMouse = (event: PointerEvent) => event.pointerType === "mouse";
-  on("pointerdown", (to, event) => {
-    canvas.setPointerCapture(event.pointerId);
-    if (isMouse(event)) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
-    send(to, moved(event), DeviceEvent.mouseButtonPressed(0));
+  // Fingers come by `handOf`.
+  on("pointermove", (to, event) => {
+    if (event.pointerType !== "touch") send(to, moved(canvas, event.clientX, event.clientY));
   });
-  on("pointerup", (to, event) => {
-    if (!isMouse(event)) send(to, moved(event), DeviceEvent.mouseButtonReleased(0));
+  on("pointerdown", (_, event) => {
+    if (event.pointerType !== "touch") canvas.setPointerCapture(event.pointerId);
   });
   on("mousedown", (to, event) => {
     event.preventDefault();
     canvas.focus({ preventScroll: true });
-    send(to, moved(event), DeviceEvent.mouseButtonPressed(event.button));
+    send(to, moved(canvas, event.clientX, event.clientY), DeviceEvent.mouseButtonPressed(event.button));
   });
   on("mouseup", (to, event) => {
     event.preventDefault();
-    send(to, moved(event), DeviceEvent.mouseButtonReleased(event.button));
+    send(to, moved(canvas, event.clientX, event.clientY), DeviceEvent.mouseButtonReleased(event.button));
   });
   on("contextmenu", (_, event) => event.preventDefault());
   on("wheel", (to, event) => {
@@ -132,4 +118,33 @@ export function follow(
     if (turned !== 0) send(to, DeviceEvent.wheelRotations(vertical, turned, event.deltaMode));
   });
   on("blur", (to) => to.releaseAllInputs());
+}
+
+/** The mouse of a session's canvas, for who has fingers. */
+export function handOf(canvas: HTMLCanvasElement, taker: () => Taker | null): Hand {
+  function say(x: number, y: number, ...events: Device[]): void {
+    const to = taker();
+    if (to) send(to, moved(canvas, x, y), ...events);
+  }
+  return {
+    move: (x, y) => say(x, y),
+    press: (x, y, button) => say(x, y, DeviceEvent.mouseButtonPressed(button)),
+    release: (x, y, button) => say(x, y, DeviceEvent.mouseButtonReleased(button)),
+    turn(x, y, dx, dy) {
+      const vertical = Math.abs(dy) >= Math.abs(dx);
+      const turned = -(vertical ? dy : dx);
+      if (turned !== 0) say(x, y, DeviceEvent.wheelRotations(vertical, turned, 0));
+    },
+  };
+}
+
+/** The pointer at a place of the page, in the screen's pixels. */
+function moved(canvas: HTMLCanvasElement, x: number, y: number): Device {
+  const box = canvas.getBoundingClientRect();
+  const at = (value: number, length: number, pixels: number) =>
+    Math.min(Math.max(Math.floor((value / length) * pixels), 0), pixels - 1);
+  return DeviceEvent.mouseMove(
+    at(x - box.left, box.width, canvas.width),
+    at(y - box.top, box.height, canvas.height),
+  );
 }

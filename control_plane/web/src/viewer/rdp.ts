@@ -7,9 +7,11 @@
 
 import { Backend, enableCredssp, init } from "@devolutions/iron-remote-desktop-rdp";
 
+import { pixels } from "./density.ts";
 import { whenPainted } from "./painted.ts";
-import { follow, press } from "./rdp-input.ts";
+import { follow, handOf, press } from "./rdp-input.ts";
 import { endedByServer, failed, fromRdp, screenFor, toRdp, USUAL } from "./rdp-words.ts";
+import { whenActed, whenShown } from "./shown.ts";
 import { watch } from "./sockets.ts";
 import type { Closed, OpenViewer, Scaling, Size, Viewer, ViewerEvents, ViewerOptions } from "./viewer.ts";
 
@@ -48,7 +50,10 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
   options.into.append(holder);
 
   const uses = options.mode === "control";
-  const socket = watch(options.url);
+  const { meter } = options;
+  const socket = watch(options.url, (bytes) => meter.came(performance.now(), bytes));
+  whenShown(canvas, (at) => meter.shown(at));
+  whenActed(canvas, (at) => meter.acted(at));
   const listening = new AbortController();
   let session: Session | null = null;
   let scaling = options.scaling;
@@ -57,8 +62,10 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
   let owed: string | null = null;
   let settling: ReturnType<typeof setTimeout> | undefined;
 
+  let grain = options.density;
   const room = (): Size => ({ width: options.into.clientWidth, height: options.into.clientHeight });
-  const asked = uses && scaling === "match" ? screenFor(room()) : (options.screen ?? USUAL);
+  const wanted = (): Size => screenFor(pixels(options.room(), grain));
+  const asked = uses && scaling === "match" ? wanted() : (options.screen ?? USUAL);
 
   function end(how: Closed): void {
     if (over) return;
@@ -82,10 +89,12 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
   }
 
   function lay(): void {
-    const { width, height } = room();
-    const fit = Math.min(width / canvas.width, height / canvas.height) || 1;
+    const place = options.room();
+    const fit = Math.min(place.width / canvas.width, place.height / canvas.height) || 1;
     // What matches but for a rounded edge is not blown up.
-    const factor = scaling === "actual" ? 1 : scaling === "match" && uses ? Math.min(1, fit) : fit;
+    const whole = scaling === "match" && uses ? Math.min(1 / grain, fit) : fit;
+    // Looked at from nearer, the element is larger than its place.
+    const factor = scaling === "actual" ? 1 : (whole * room().width) / (place.width || 1);
     canvas.style.width = `${canvas.width * factor}px`;
     canvas.style.height = `${canvas.height * factor}px`;
     holder.style.overflow = scaling === "actual" ? "auto" : "hidden";
@@ -96,10 +105,9 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
     clearTimeout(settling);
     if (!uses || scaling !== "match" || !painted) return;
     settling = setTimeout(() => {
-      const wanted = screenFor(room());
-      const { width, height } = room();
+      const { width, height } = options.room();
       const visible = width > 0 && height > 0 && document.visibilityState === "visible";
-      if (visible && (wanted.width !== asked.width || wanted.height !== asked.height)) {
+      if (visible && (wanted().width !== asked.width || wanted().height !== asked.height)) {
         events.outgrown();
       }
     }, SETTLED_MS);
@@ -187,6 +195,15 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
     limit(): void {
       // IronRDP asks for RemoteFX as it comes.
     },
+    grain(to: number): void {
+      grain = to;
+      lay();
+      settle();
+    },
+    probe(): void {
+      // RDP has no question that is answered behind the pictures.
+    },
+    hand: uses ? handOf(canvas, () => session) : null,
     releaseKeys(): void {
       if (!over && uses) session?.releaseAllInputs();
     },

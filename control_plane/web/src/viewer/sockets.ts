@@ -30,8 +30,8 @@ function install(): void {
   };
 }
 
-/** Watch the socket that will be opened to `url`. */
-export function watch(url: string): Watched {
+/** Watch the socket that will be opened to `url`; `came` is told of bytes. */
+export function watch(url: string, came: (bytes: number) => void = () => {}): Watched {
   install();
   let how: Closed | null = null;
   let socket: WebSocket | null = null;
@@ -43,6 +43,9 @@ export function watch(url: string): Watched {
     opened.addEventListener("close", (event) => {
       how = { code: event.code, reason: event.reason };
       for (const tell of waiting) tell();
+    });
+    opened.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer | Blob>) => {
+      came(data instanceof Blob ? data.size : data.byteLength);
     });
     if (given) opened.close(1000);
   });

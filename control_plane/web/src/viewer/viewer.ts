@@ -6,6 +6,9 @@
  * with a new ticket (`connection.svelte.ts` does that).
  */
 
+import type { Hand } from "./fingers.ts";
+import type { Meter } from "./meter.ts";
+
 /** How the picture meets the window: shrunk or grown to fit, pixel for pixel, or the remote
  * screen itself takes the window's size. */
 export type Scaling = "fit" | "actual" | "match";
@@ -15,6 +18,12 @@ export type Mode = "control" | "view";
 
 /** How much of the line may be spent on the picture. */
 export type Quality = "sharp" | "balanced" | "light";
+
+/** What may be spent, and on how many pictures a second (null: as many as there are). */
+export interface Spending {
+  quality: Quality;
+  frames: number | null;
+}
 
 /** One key of the remote keyboard: its X11 keysym, and the physical key that it sits on. */
 export interface Key {
@@ -53,7 +62,13 @@ export interface ViewerOptions {
   url: string;
   mode: Mode;
   scaling: Scaling;
-  quality: Quality;
+  spending: Spending;
+  /** The remote screen's pixels to a point of the page, where it takes the window's size. */
+  density: number;
+  /** The place that the remote screen is to fit, in points. */
+  room: () => Size;
+  /** Told what happens on the line. */
+  meter: Meter;
   /** The size of the remote screen when it was last seen here, or null. */
   screen: Size | null;
   /** The element to draw in; the viewer adds one child to it and takes it away at the end. */
@@ -62,7 +77,13 @@ export interface ViewerOptions {
 
 export interface Viewer {
   scale(scaling: Scaling): void;
-  limit(quality: Quality): void;
+  limit(spending: Spending): void;
+  /** Have so many pixels to a point. */
+  grain(density: number): void;
+  /** Time an answer of the desktop's, if its protocol has such a thing. */
+  probe(): void;
+  /** Its mouse, for who has none; null if it may not be used. */
+  readonly hand: Hand | null;
   /** Press the keys in order and let them go in reverse. */
   press(chord: readonly Key[]): void;
   /** Let go of every key that the desktop believes is held. */

@@ -1,11 +1,23 @@
 /** The viewer of RFB desktops: noVNC behind our `Viewer`. */
 
-import RFB from "@novnc/novnc";
-
+import { pixels } from "./density.ts";
 import { Entry } from "./entry.ts";
+import type { Hand } from "./fingers.ts";
 import { keyOf } from "./keys.ts";
+import { pace, type Sending } from "./pace.ts";
 import { whenPainted } from "./painted.ts";
-import type { Closed, Key, Quality, Scaling, Viewer, ViewerEvents, ViewerOptions } from "./viewer.ts";
+import { Rfb } from "./rfb.ts";
+import { whenActed, whenShown } from "./shown.ts";
+import type {
+  Closed,
+  Key,
+  Quality,
+  Scaling,
+  Spending,
+  Viewer,
+  ViewerEvents,
+  ViewerOptions,
+} from "./viewer.ts";
 
 const JPEG_QUALITY: Readonly<Record<Quality, number>> = { sharp: 9, balanced: 6, light: 2 };
 const COMPRESSION: Readonly<Record<Quality, number>> = { sharp: 1, balanced: 2, light: 8 };
@@ -19,29 +31,41 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
     how = { code: event.code, reason: event.reason };
   });
 
-  const rfb = new RFB(options.into, socket, { shared: true });
+  const { meter } = options;
+  socket.addEventListener("message", (event: MessageEvent<ArrayBuffer>) => {
+    meter.came(performance.now(), event.data.byteLength);
+  });
+  const pacing = pace(socket as Sending, () => ({ width: canvas.width, height: canvas.height }));
+
+  const rfb = new Rfb(options.into, socket, { shared: true });
   rfb.background = "transparent";
   rfb.showDotCursor = true;
   rfb.viewOnly = options.mode === "view";
-  const canvas = options.into.querySelector("canvas");
-  if (!canvas) throw new Error("noVNC made no canvas.");
+  const canvas = options.into.querySelector("canvas") as HTMLCanvasElement;
   canvas.setAttribute("aria-label", "The remote desktop");
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-description", "Ctrl, Alt and Shift together lead out of it.");
   canvas.tabIndex = 0;
+  whenShown(canvas, (at) => meter.shown(at));
+  whenActed(canvas, (at) => meter.acted(at));
 
+  let grain = options.density;
   let painted = false;
   let asked = false;
   let refused = "";
+  let most = options.spending.frames;
 
   function scale(scaling: Scaling): void {
     rfb.scaleViewport = scaling !== "actual";
     rfb.resizeSession = scaling === "match" && options.mode === "control";
   }
 
-  function limit(quality: Quality): void {
+  function limit({ quality, frames }: Spending): void {
     rfb.qualityLevel = JPEG_QUALITY[quality];
     rfb.compressionLevel = COMPRESSION[quality];
+    most = frames;
+    // The first picture is the whole one, and comes at once.
+    if (painted) pacing.limit(most);
   }
 
   // noVNC lets go of keys when the window loses focus, and not when the canvas alone does.
@@ -71,6 +95,7 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
       () => !how && !asked,
       () => {
         painted = true;
+        pacing.limit(most);
         events.painted();
       },
     );
@@ -86,6 +111,7 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   });
   rfb.addEventListener("disconnect", () => {
     entry?.remove();
+    pacing.stop();
     if (asked) how = { code: 1000, reason: "" };
     // The socket is still open: it was noVNC that gave up on what it read.
     how ??= { code: 4008, reason: `protocol: ${refused || "The picture could not be understood"}.` };
@@ -93,11 +119,22 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   });
 
   scale(options.scaling);
-  limit(options.quality);
+  limit(options.spending);
+  rfb.want(() => pixels(options.room(), grain));
 
   return {
     scale,
     limit,
+    grain(to: number): void {
+      grain = to;
+      rfb.want(() => pixels(options.room(), grain));
+    },
+    probe(): void {
+      if (painted && meter.asked(performance.now())) {
+        rfb.probe(() => meter.answered(performance.now()));
+      }
+    },
+    hand: options.mode === "control" ? mouse(canvas) : null,
     releaseKeys,
     press,
     paste(text: string): void {
@@ -118,6 +155,31 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
       if (how || asked) return;
       asked = true;
       rfb.disconnect();
+    },
+  };
+}
+
+/** What noVNC takes for a mouse. */
+function mouse(canvas: HTMLCanvasElement): Hand {
+  let buttons = 0;
+  function say(target: EventTarget, kind: string, x: number, y: number, button = 0): void {
+    const about = { clientX: x, clientY: y, button, buttons, cancelable: true };
+    target.dispatchEvent(new MouseEvent(kind, about));
+  }
+  return {
+    move: (x, y) => say(canvas, "mousemove", x, y),
+    press(x, y, button) {
+      buttons = button === 2 ? 2 : 1;
+      say(canvas, "mousedown", x, y, button);
+    },
+    release(x, y, button) {
+      buttons = 0;
+      // From its `mousedown` on noVNC listens to the window.
+      say(window, "mouseup", x, y, button);
+    },
+    turn(x, y, dx, dy) {
+      const about = { clientX: x, clientY: y, deltaX: dx, deltaY: dy, cancelable: true };
+      canvas.dispatchEvent(new WheelEvent("wheel", about));
     },
   };
 }

@@ -7,7 +7,8 @@ import type { Mode } from "./viewer.ts";
 export type Desktop = Pick<
   Session,
   "id" | "name" | "protocol" | "phase" | "reason" | "message" | "agent" | "home" | "created_at"
->;
+> &
+  Partial<Pick<Session, "spec">>;
 
 /** Which way the clipboard may go, and how many bytes of it. The gate sees to that; we say so. */
 export interface ClipboardRules {
@@ -37,6 +38,8 @@ export interface Way {
   pictures?: Pictures;
   /** Whether what the desktop plays can be heard that way. */
   sound?: boolean;
+  /** Has its things so large, in percent; left out where that cannot be done from here. */
+  scale?(percent: number): Promise<void>;
   /** A stream has ended by itself: the session's phase may say why. */
   ended(): void;
   /** Whoever looks is not known any more. */

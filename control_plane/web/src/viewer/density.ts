@@ -1,0 +1,31 @@
+/** How many pixels of the desktop there are to a point of the page. Pure. */
+
+import type { Size } from "./viewer.ts";
+
+/**
+ * The pixels per point to ask for: as many as the desktop's things are large, no more than this
+ * screen has.
+ *
+ * A desktop of 200 % is sharp and of its usual size on a screen of two pixels a point; on one of
+ * one pixel its things are large, for that is what was asked for. One of 100 % stays readable
+ * on every screen.
+ *
+ * @param scale in percent of 96 dots per inch.
+ * @param screen physical pixels per point (`devicePixelRatio`).
+ */
+export function density(scale: number, screen: number): number {
+  return Math.max(1, Math.min(scale / 100, screen));
+}
+
+/** The desktop's size for a place of this size in points. */
+export function pixels(room: Size, dense: number): Size {
+  return { width: Math.floor(room.width * dense), height: Math.floor(room.height * dense) };
+}
+
+/** What is offered, in percent. */
+export const SCALES = [100, 125, 150, 200] as const;
+
+/** The scale to begin with on a screen of so many pixels per point. */
+export function proposed(screen: number): number {
+  return Math.max(100, ...SCALES.filter((one) => one <= Math.round(screen * 100)));
+}
