@@ -15,7 +15,9 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from e2e.support.console import OUT, Console, caret, chromium, eventually, until_holds
+from e2e.support.fingers import Phone
 from e2e.support.instance import Instance
+from e2e.support.line import Line
 from e2e.support.outside import Desktop
 
 TEXT = "Grüße, 世界 → 'quoted' $HOME"
@@ -30,7 +32,9 @@ Screen = Callable[[], Image.Image]
 @pytest.mark.timeout(300)
 async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        browser = await stack.enter_async_context(chromium())
+        line = await stack.enter_async_context(Line.open(instance.port))
+        to_line = f"MAP 127.0.0.1:{instance.port} 127.0.0.1:{line.port}"
+        browser = await stack.enter_async_context(chromium(f"--host-resolver-rules={to_line}"))
         me = await Console.open(browser, "rdp")
         await stack.enter_async_context(me.shot_if_it_fails())
         asked: list[str] = []
@@ -69,22 +73,51 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         async with _a_file(me, desktop, "again", "after it"):
             await me.page.keyboard.type("after it")
 
-        await me.press("picture", "only-watch")
-        await me.page.get_by_test_id("view-only").wait_for()
-        await me.until_state("open", within=15)
-        await me.type("echo > watched")
-        await me.press("picture", "only-watch")
-        await me.page.get_by_test_id("view-only").wait_for(state="detached")
-        await me.until_state("open", within=15)
-        async with _a_file(me, desktop, "at-last", "mine again"):
-            await me.page.keyboard.type("mine again")
-        assert desktop.read("watched") is None
-        await me.shoot("5-at-last")
+        await _loses_the_line(me, line)
+        await _watches(me, desktop)
+        await _on_a_phone(me, desktop, screen)
 
         instance.porthole("session", "delete", session, "--wait")
         await me.page.get_by_text("has ended").first.wait_for()
         await me.shoot("6-ended")
         assert (me.failures, refused) == ([], [])
+
+
+async def _loses_the_line(me: Console, line: Line) -> None:
+    """The last frame stands while the line is broken."""
+    line.cut()
+    await me.until_state("reconnecting", within=5)
+    assert await eventually(me.kept_frame, 5, "the last frame") is not None
+    await me.shoot("5-line-cut")
+    line.mend()
+    await me.until_state("open", within=15)
+
+
+async def _watches(me: Console, desktop: Desktop) -> None:
+    """Who only watches types nothing, and may use it again."""
+    await me.press("picture", "only-watch")
+    await me.page.get_by_test_id("view-only").wait_for()
+    await me.until_state("open", within=15)
+    await me.type("echo > watched")
+    await me.press("picture", "only-watch")
+    await me.page.get_by_test_id("view-only").wait_for(state="detached")
+    await me.until_state("open", within=15)
+    async with _a_file(me, desktop, "at-last", "mine again"):
+        await me.page.keyboard.type("mine again")
+    assert desktop.read("watched") is None
+    await me.shoot("5-at-last")
+
+
+async def _on_a_phone(me: Console, desktop: Desktop, screen: Screen) -> None:
+    async with Phone.beside(me, "rdp-phone", "dark") as phone:
+        await phone.tap(await phone.at(0.4, 0.4))
+        await phone.write("echo by thumb > thumb")
+        await until_holds(desktop, "thumb", "by thumb\n")
+        await phone.long_press(await phone.at(0.94, 0.5), screen)
+        await phone.shoot("1-long-press")
+        await phone.spread(await phone.at(0.5, 0.5), 40, 160)
+        assert await phone.zoom() > 2
+        await phone.shoot("2-pinched")
 
 
 @asynccontextmanager

@@ -7,24 +7,22 @@ pixel for pixel.
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
-from playwright.async_api import Browser, CDPSession
 
-from e2e.support.console import Console, chromium, difference, eventually, until_holds
+from e2e.support.console import Console, chromium, eventually, until_holds
+from e2e.support.fingers import Phone, until_it_differs
 from e2e.support.instance import Instance
 from e2e.support.outside import Desktop
 from e2e.support.viewers import api
 
 Screen = Callable[[], Image.Image]
-Place = tuple[float, float]
-PHONE = (390, 844)
 
 
 @pytest.mark.timeout(240)
@@ -45,8 +43,7 @@ async def test_screens_and_fingers(instance: Instance, tmp_path: Path) -> None:
         mine = await stack.enter_async_context(api(instance.url, instance.admin_token()))
         await _sleeps_only_if_nobody_says_no(me, mine, session)
         for scheme in ("dark", "light"):
-            async with _phone(browser, me, scheme) as phone:
-                await phone.until_state("open", within=15)
+            async with Phone.beside(me, f"phone-{scheme}", scheme) as phone:
                 await _has_fingers(phone, desktop, screen, scheme)
         assert me.failures == []
 
@@ -151,91 +148,35 @@ async def _sleeps_only_if_nobody_says_no(
     await mine.patch(f"/sessions/{session}", json={"idle": None})
 
 
-@asynccontextmanager
-async def _phone(browser: Browser, me: Console, scheme: str) -> AsyncIterator[Console]:
-    phone = await Console.open(
-        browser,
-        f"phone-{scheme}",
-        PHONE,
-        device_scale_factor=3,
-        has_touch=True,
-        is_mobile=True,
-        color_scheme=scheme,
-        storage_state=await me.page.context.storage_state(),
-    )
-    async with phone.shot_if_it_fails():
-        await phone.page.goto(me.page.url)
-        yield phone
-    assert phone.failures == []
-    await phone.page.close()
-
-
-async def _has_fingers(phone: Console, desktop: Desktop, screen: Screen, scheme: str) -> None:
-    touch = await phone.page.context.new_cdp_session(phone.page)
-    box = await phone.canvas.bounding_box()
-    assert box is not None
+async def _has_fingers(phone: Phone, desktop: Desktop, screen: Screen, scheme: str) -> None:
     size = (await asyncio.to_thread(screen)).size
-    root = box["x"] + box["width"] * 0.94, box["y"] + box["height"] * 0.5
-    middle = box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.4
-
-    await _fingers(touch, "touchStart", middle)
-    await _fingers(touch, "touchEnd")
-    await _types_on_the_screens_keyboard(phone, desktop, scheme)
-
-    # A long press opens the desktop's menu, and a tap beside it closes it.
-    before = await asyncio.to_thread(screen)
-    await _fingers(touch, "touchStart", root)
-    await _until_it_differs(screen, before, "a menu under a finger that stays")
-    await phone.shoot("2-long-press")
-    await _fingers(touch, "touchEnd")
-    await _fingers(touch, "touchStart", (box["x"] + 4, box["y"] + 4))
-    await _fingers(touch, "touchEnd")
+    x, y = middle = await phone.at(0.5, 0.4)
+    await phone.tap(middle)
+    await phone.write(f"echo by {scheme} thumb > thumb; seq 200; echo > counted")
+    await until_holds(desktop, "thumb", f"by {scheme} thumb\n")
+    await until_holds(desktop, "counted", "\n")
+    (desktop.root / "home/user/counted").unlink()
+    await phone.shoot("1-written")
 
     # Two fingers scroll what is under them.
-    await phone.press("keyboard-button")
-    await phone.page.keyboard.type("seq 200; echo > counted\n")
-    await until_holds(desktop, "counted", "\n")
     before = await asyncio.to_thread(screen)
-    x, y = middle
-    await _fingers(touch, "touchStart", (x - 30, y), (x + 30, y))
+    await phone.touch((x - 30, y), (x + 30, y))
     for step in range(1, 12):
-        await _fingers(touch, "touchMove", (x - 30, y + 20 * step), (x + 30, y + 20 * step))
-    await _fingers(touch, "touchEnd")
-    await _until_it_differs(screen, before, "a terminal scrolled back")
+        await phone.slide((x - 30, y + 20 * step), (x + 30, y + 20 * step))
+    await phone.lift()
+    await until_it_differs(screen, before, "a terminal scrolled back")
 
-    # Spread, they make the picture larger; the desktop keeps its size.
-    for apart in range(40, 200, 16):
-        kind = "touchStart" if apart == 40 else "touchMove"
-        await _fingers(touch, kind, (x - apart / 2, y), (x + apart / 2, y))
-    await _fingers(touch, "touchEnd")
-    stage = phone.page.get_by_test_id("viewer-canvas")
-    assert float(await stage.get_attribute("data-zoom") or 0) > 2
+    # A long press opens the desktop's menu, and a tap beside it closes it.
+    await phone.long_press(await phone.at(0.94, 0.5), screen)
+    await phone.shoot("2-long-press")
+    await phone.tap(await phone.at(0.97, 0.05))
+
+    # Spread, two fingers make the picture larger; the desktop keeps its size.
+    await phone.spread(middle, 40, 200)
+    assert await phone.zoom() > 2
     await phone.shoot("3-pinched")
     assert (await asyncio.to_thread(screen)).size == size
+    await phone.spread(middle, 300, 40)
+    assert await phone.zoom() == 1
     await phone.press("picture")
     await phone.shoot("4-menu")
-    await phone.page.keyboard.press("Escape")
-    (desktop.root / "home/user/counted").unlink()
-
-
-async def _types_on_the_screens_keyboard(phone: Console, desktop: Desktop, scheme: str) -> None:
-    await phone.press("keyboard-button")
-    await phone.page.get_by_label("Type into the desktop").wait_for(state="attached")
-    # A phone's keyboard tells text, all of a word at once.
-    await phone.page.keyboard.insert_text(f"echo by {scheme} thumb > thumb")
-    await phone.page.keyboard.press("Enter")
-    await until_holds(desktop, "thumb", f"by {scheme} thumb\n")
-    await phone.shoot("1-typed")
-    await phone.press("keyboard-button")
-
-
-async def _until_it_differs(screen: Screen, before: Image.Image, what: str) -> None:
-    async def does() -> bool:
-        return difference(before, await asyncio.to_thread(screen)) != ""
-
-    await eventually(does, 10, what)
-
-
-async def _fingers(touch: CDPSession, kind: str, *places: Place) -> None:
-    points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
-    await touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
