@@ -33,6 +33,7 @@ describe("pixels per point", () => {
     [0.8, 100],
   ])("a screen of %s begins with %s percent", (screen, expected) => {
     expect(proposed(screen)).toBe(expected);
+    expect(proposed(screen, 175)).toBe(175);
   });
 });
 

@@ -25,7 +25,12 @@ export function pixels(room: Size, dense: number): Size {
 /** What is offered, in percent. */
 export const SCALES = [100, 125, 150, 200] as const;
 
-/** The scale to begin with on a screen of so many pixels per point. */
-export function proposed(screen: number): number {
+/**
+ * The scale to begin with on a screen of so many pixels per point.
+ *
+ * @param usual what the template says; one that is not 100 was meant.
+ */
+export function proposed(screen: number, usual = 100): number {
+  if (usual !== 100) return usual;
   return Math.max(100, ...SCALES.filter((one) => one <= Math.round(screen * 100)));
 }
