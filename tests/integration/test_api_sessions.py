@@ -212,6 +212,9 @@ async def test_what_a_patch_takes_away_the_template_gives(control_plane: Control
     answer = await control_plane.admin.patch(path, json={"lifetime": None, "display": None})
     assert answer.json()["spec"]["lifetime"] == "8h"
     assert answer.json()["spec"]["display"]["width"] == 800
+    body = {"template": "desktop", "display": {"scale": 200}}
+    display = (await control_plane.admin.post(SESSIONS, json=body)).json()["spec"]["display"]
+    assert display == {"width": 800, "height": 600, "scale": 200}
 
 
 async def test_if_match_keeps_two_writers_apart(control_plane: ControlPlane):

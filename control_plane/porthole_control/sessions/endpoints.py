@@ -108,6 +108,8 @@ async def create_session(
 
     async def make() -> Answer:
         given = body.to_dict()
+        if body.display is not None:  # what of it is not asked for is the template's
+            given["display"] = body.display.model_dump(mode="json", exclude_unset=True)
         wanted = service.Wanted(
             template=body.template,
             spec={k: v for k, v in given.items() if k not in _NOT_SPEC},
