@@ -5,7 +5,19 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from bench import api, browser, commands, desktop, idle, page, pods, relay, reports, starts
+from bench import (
+    api,
+    browser,
+    commands,
+    desktop,
+    idle,
+    meter,
+    page,
+    pods,
+    relay,
+    reports,
+    starts,
+)
 from bench.figures import Figure, check, keep, show
 from bench.instance import Instance, an_instance
 
@@ -15,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Instance], Awaitable[list[Figure]]]] = {
     "frames": desktop.measure_frames,
     "start": desktop.measure_start,
     "browser": browser.measure,
+    "meter": meter.measure,
     "queue": commands.measure,
     "reports": reports.measure,
     "idle": idle.measure,

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.async_api import Page, async_playwright
@@ -22,6 +23,8 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+CHROMIUM: dict[str, Any] = {"executable_path": "/usr/bin/chromium", "args": list(_ARGUMENTS)}
+"""How the browser is launched."""
 _TRIES = 7
 _PAINTED = """() => {
     const canvas = document.querySelector('[data-testid=viewer-canvas] canvas');
@@ -93,9 +96,7 @@ async def measure(instance: Instance) -> list[Figure]:
         Wire(urlsplit(instance.url).port or 80).laid() as wire,
         async_playwright() as playwright,
     ):
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=list(_ARGUMENTS)
-        )
+        browser = await playwright.chromium.launch(**CHROMIUM)
         page = await browser.new_page(viewport={"width": 1280, "height": 800})
         await page.goto(instance.sign_in.replace(instance.url, f"http://127.0.0.1:{wire.port}"))
         for number in range(_TRIES):
