@@ -41,6 +41,14 @@ export const FUNCTION_KEYS: readonly Chord[] = Array.from({ length: 12 }, (_, in
   keys: [key(0xffbe + index, `F${index + 1}`)],
 }));
 
+/** Keys that a phone's keyboard does not have. */
+export const ARROWS: readonly Chord[] = [
+  { name: "←", keys: [key(0xff51, "ArrowLeft")] },
+  { name: "↑", keys: [key(0xff52, "ArrowUp")] },
+  { name: "↓", keys: [key(0xff54, "ArrowDown")] },
+  { name: "→", keys: [key(0xff53, "ArrowRight")] },
+];
+
 /**
  * The key that writes one character, for keyboards that only tell text (phones, input
  * methods). X11 has Latin-1 as it is and the rest of Unicode at 0x01000000.
