@@ -60,14 +60,14 @@ async def _is_sharp(me: Console, desktop: Desktop, screen: Screen) -> None:
         await me.equals(screen)
 
         async def is_told(dpi: float = 96 * scale / 100) -> bool:
-            return f"Xft.dpi:\\t{dpi:.0f}\\n" in _resources(desktop)
+            return f"Xft.dpi: {dpi:.0f}\\n" in _resources(desktop)
 
         await eventually(is_told, 5, f"{scale} % in the X resources")
         await me.shoot(f"1-{scale}")
 
 
 def _resources(desktop: Desktop) -> str:
-    shown = subprocess.run(
+    return subprocess.run(
         ["xprop", "-root", "-notype", "RESOURCE_MANAGER"],
         env={"DISPLAY": desktop.display, "XAUTHORITY": str(desktop.authority), "PATH": "/usr/bin"},
         capture_output=True,
@@ -75,7 +75,6 @@ def _resources(desktop: Desktop) -> str:
         check=True,
         timeout=10,
     ).stdout
-    return shown.replace("Xft.dpi: ", "Xft.dpi:\\t")
 
 
 async def _is_as_large_as_its_place(me: Console, screen: Screen, grain: float) -> None:
