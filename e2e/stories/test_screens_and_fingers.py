@@ -5,7 +5,6 @@ pixel for pixel.
 """
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -37,7 +36,7 @@ async def test_screens_and_fingers(instance: Instance, tmp_path: Path) -> None:
         desktop = Desktop.of(session)
         screen = partial(desktop.screen, tmp_path / "screen.png")
 
-        await _is_sharp(me, desktop, screen)
+        await _is_sharp(me, instance, session, screen)
         await _shows_how_the_line_is(me, desktop)
         await _fills_the_screen(me, screen)
         await _serves_two_sizes(me, screen)
@@ -51,7 +50,7 @@ async def test_screens_and_fingers(instance: Instance, tmp_path: Path) -> None:
         assert me.failures == []
 
 
-async def _is_sharp(me: Console, desktop: Desktop, screen: Screen) -> None:
+async def _is_sharp(me: Console, instance: Instance, session: str, screen: Screen) -> None:
     """Of as many pixels as the screen has, with things of their usual size; then of fewer."""
     for scale, grain, button in ((200, 2.0, ""), (150, 1.5, "scale-150")):
         if button:
@@ -60,21 +59,14 @@ async def _is_sharp(me: Console, desktop: Desktop, screen: Screen) -> None:
         await me.equals(screen)
 
         async def is_told(dpi: float = 96 * scale / 100) -> bool:
-            return f"Xft.dpi: {dpi:.0f}\\n" in _resources(desktop)
+            command = "xprop", "-root", "-notype", "RESOURCE_MANAGER"
+            said = await asyncio.to_thread(
+                instance.porthole, "session", "exec", session, "--", *command
+            )
+            return f"Xft.dpi: {dpi:.0f}\\n" in said
 
         await eventually(is_told, 5, f"{scale} % in the X resources")
         await me.shoot(f"1-{scale}")
-
-
-def _resources(desktop: Desktop) -> str:
-    return subprocess.run(
-        ["xprop", "-root", "-notype", "RESOURCE_MANAGER"],
-        env={"DISPLAY": desktop.display, "XAUTHORITY": str(desktop.authority), "PATH": "/usr/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-    ).stdout
 
 
 async def _is_as_large_as_its_place(me: Console, screen: Screen, grain: float) -> None:

@@ -187,6 +187,8 @@ def _entry_path(number: int) -> str:
 
 def _panel(config: Config, folder: Path) -> str:
     height = round(36 * config.scale / 100)
+    # The panel goes by no resource of X.
+    large, small = (f"{_FONT} {round(size * config.scale / 100)}" for size in (10, 9))
     launchers = "\n".join(
         f"launcher_item_app = {folder / _entry_path(number)}"
         for number in range(len(config.programs))
@@ -238,7 +240,7 @@ task_icon = 1
 task_centered = 0
 task_maximum_size = {round(190 * config.scale / 100)} {height}
 task_padding = 8 2 6
-task_font = {_FONT} 9
+task_font = {small}
 task_font_color = {_MIST} 100
 task_active_font_color = {_LIGHT} 100
 task_background_id = 2
@@ -254,7 +256,7 @@ systray_sort = ascending
 systray_icon_size = {round(20 * config.scale / 100)}
 
 time1_format = %H:%M
-time1_font = {_FONT} 10
+time1_font = {large}
 time2_format =
 clock_font_color = {_LIGHT} 100
 clock_padding = 10 0
@@ -265,7 +267,7 @@ tooltip_show_timeout = 0.5
 tooltip_hide_timeout = 0.2
 tooltip_padding = 8 4
 tooltip_background_id = 1
-tooltip_font = {_FONT} 9
+tooltip_font = {small}
 tooltip_font_color = {_LIGHT} 100
 """
 
