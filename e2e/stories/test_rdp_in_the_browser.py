@@ -118,6 +118,9 @@ async def _on_a_phone(me: Console, desktop: Desktop, screen: Screen) -> None:
         await phone.spread(await phone.at(0.5, 0.5), 40, 160)
         assert await phone.zoom() > 2
         await phone.shoot("2-pinched")
+        # There is one viewer; who was there is told so, and does not fight for it.
+        await me.until_state("stopped", within=5)
+        await me.page.get_by_text("Another viewer has taken this desktop over.").wait_for()
 
 
 @asynccontextmanager

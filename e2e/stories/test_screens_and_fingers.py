@@ -36,7 +36,7 @@ async def test_screens_and_fingers(instance: Instance, tmp_path: Path) -> None:
         desktop = Desktop.of(session)
         screen = partial(desktop.screen, tmp_path / "screen.png")
 
-        await _is_sharp(me, instance, session, screen)
+        await _is_sharp(me, desktop, screen)
         await _shows_how_the_line_is(me, desktop)
         await _fills_the_screen(me, screen)
         await _serves_two_sizes(me, screen)
@@ -50,7 +50,7 @@ async def test_screens_and_fingers(instance: Instance, tmp_path: Path) -> None:
         assert me.failures == []
 
 
-async def _is_sharp(me: Console, instance: Instance, session: str, screen: Screen) -> None:
+async def _is_sharp(me: Console, desktop: Desktop, screen: Screen) -> None:
     """Of as many pixels as the screen has, with things of their usual size; then of fewer."""
     for scale, grain, button in ((200, 2.0, ""), (150, 1.5, "scale-150")):
         if button:
@@ -58,14 +58,13 @@ async def _is_sharp(me: Console, instance: Instance, session: str, screen: Scree
         await _is_as_large_as_its_place(me, screen, grain)
         await me.equals(screen)
 
-        async def is_told(dpi: float = 96 * scale / 100) -> bool:
-            command = "xprop", "-root", "-notype", "RESOURCE_MANAGER"
-            said = await asyncio.to_thread(
-                instance.porthole, "session", "exec", session, "--", *command
-            )
-            return f"Xft.dpi: {dpi:.0f}\\n" in said
+        dpi = f"Xft.dpi: {96 * scale // 100}\\n"
+        await me.type("xprop -root -notype RESOURCE_MANAGER > resources")
 
-        await eventually(is_told, 5, f"{scale} % in the X resources")
+        async def is_told(dpi: str = dpi) -> bool:
+            return dpi in (desktop.read("resources") or "")
+
+        await eventually(is_told, 5, f"{dpi} in the X resources")
         await me.shoot(f"1-{scale}")
 
 

@@ -82,6 +82,7 @@ class Gate:
             idleness=self.idleness,
             changed=self.changed,
             closed=self._closed,
+            replaced=self._replaced,
         )
 
     def admit(self, request: Request) -> Admission:
@@ -228,6 +229,13 @@ class Gate:
             return self._streams[name]
         except KeyError:
             raise Refused("unknown_stream", "No stream of that name is open.") from None
+
+    def _replaced(self, stream: Stream) -> bool:
+        """Whether a newer viewer is there, at a desktop that has room for one."""
+        if set(self.config.screens) != {Channel.RDP}:
+            return False
+        viewers = [one for one in self._streams.values() if one.channel is Channel.RDP]
+        return bool(viewers) and viewers[-1] is not stream
 
     def _closed(self, stream: AnyStream, reason: CloseReason, message: str) -> None:
         self._streams.pop(stream.id, None)

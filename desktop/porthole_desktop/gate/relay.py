@@ -43,6 +43,7 @@ class Around:
     idleness: Idleness
     changed: Callable[[], None]
     closed: Callable[["Stream", CloseReason, str], None]
+    replaced: Callable[["Stream"], bool]
 
 
 class Stream(Viewed):
@@ -131,6 +132,8 @@ class Stream(Viewed):
             # If that is on purpose, its supervisor says so on a connection of its own, which
             # is read more slowly. What it causes then closes the stream, and this does nothing.
             why = CloseReason.DESKTOP_LEFT, "The desktop closed the stream."
+            if self._around.replaced(self):
+                why = CloseReason.SUPERSEDED, "Another viewer has taken this desktop over."
             asyncio.get_running_loop().call_later(LAST_WORD, self.close, *why)
 
     def event(self) -> None:
