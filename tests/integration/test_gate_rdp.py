@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import struct
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -74,6 +75,28 @@ def x_of(pair: DesktopPair) -> dict[str, str]:
     (made,) = pair.folder.glob("porthole-*/rdp/x/xrdp_display_*")
     number = made.name.rpartition("_")[2]
     return {"PATH": os.environ["PATH"], "DISPLAY": f":{number}", "XAUTHORITY": str(authority)}
+
+
+def size_of(pair: DesktopPair) -> tuple[int, ...]:
+    """Return how large the X server's screen is."""
+    command = ["xdotool", "getdisplaygeometry"]
+    said = subprocess.run(command, env=x_of(pair), check=True, capture_output=True, text=True)
+    return tuple(map(int, said.stdout.split()))
+
+
+async def test_who_only_looks_leaves_the_screen_its_size_whoever_was_there_before(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    for mode, asked, there in (
+        ("view", "1000x640", (800, 600)),  # nobody has been there before
+        ("control", "901x643", (901, 643)),
+        ("view", "1000x640", (901, 643)),
+    ):
+        async with native_port(pair, mode) as port:
+            person.connect(f"127.0.0.1:{port}", asked)
+            await asyncio.to_thread(person.wait_picture, colours=500)
+            await until(lambda there=there: size_of(pair) == there)
+            await asyncio.to_thread(person.disconnect)
 
 
 async def test_a_native_client_sees_and_uses_the_desktop(

@@ -78,6 +78,7 @@ class Desktop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._drawn = False
+        self._size: dict[str, int] | None = None
         self._failed = False
         runs = Runs(self._children)
         driver = Driver(self._reach_x)
@@ -123,7 +124,12 @@ class Desktop:
 
     def _state(self) -> dict[str, Any]:
         now = {"drawn": self._drawn, "stopping": self._stop.is_set()}
-        return {**now, **self._screen.state()}
+        size = {} if self._size is None else {"screen": self._size}
+        return {**now, **size, **self._screen.state()}
+
+    def _sized(self, width: int, height: int) -> None:
+        self._size = {"width": width, "height": height}
+        self._server.tell("screen", **self._size)
 
     async def _live(self) -> int:
         cookie = secrets.token_bytes(16)
@@ -185,7 +191,10 @@ class Desktop:
             resources = look.resources(self._config).encode()
             await display.set_property(display.screen.root, "RESOURCE_MANAGER", STRING, resources)
             self._fixture("openbox", ["openbox"])
+            display.sized = self._sized
             await display.watch_size()
+            _, _, *size = await display.place_of(display.screen.root)
+            self._sized(*size)
             screen = display.screen
             await display.paint_root(screen.width, screen.height, await picture)
             await _window_manager(display)
