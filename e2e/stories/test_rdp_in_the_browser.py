@@ -5,25 +5,32 @@ they fit best, which shows lines that lean however little they do.
 """
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image
 
+from e2e.support.alike import unlike
 from e2e.support.console import OUT, Console, caret, chromium, eventually, until_holds
 from e2e.support.instance import Instance
+from e2e.support.killing import kill
 from e2e.support.outside import Desktop
 
 TEXT = "Grüße, 世界 → 'quoted' $HOME"
 NOISE = 35.0
 """dB: the most that a picture may differ."""
 ODD = ((1001, 703), (1117, 641), (1278, 799))
-BAND = 32
-"""Lines that are looked at together; a lean of a pixel a line shows in any of them."""
+_LISTENS = """() => {
+  window.heard = new Set();
+  const seen = "[data-testid=reconnecting] p, .progress .now p, .progress .now .name";
+  new MutationObserver(() => {
+    for (const one of document.querySelectorAll(seen)) window.heard.add(one.textContent);
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+"""Keeps all that is said while there is no picture."""
 Screen = Callable[[], Image.Image]
 
 
@@ -69,6 +76,11 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         async with _a_file(me, desktop, "again", "after it"):
             await me.page.keyboard.type("after it")
 
+        for who in ("xrdp", "gate", "Xorg"):
+            await _comes_back(me, instance, session, who)
+            desktop = Desktop.of(session)  # with Xorg, it is another one
+            await _equals(me, partial(desktop.screen, tmp_path / "screen.png"))
+
         await me.press("picture", "only-watch")
         await me.page.get_by_test_id("view-only").wait_for()
         await me.until_state("open", within=15)
@@ -85,6 +97,20 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         await me.page.get_by_text("has ended").first.wait_for()
         await me.shoot("6-ended")
         assert (me.failures, refused) == ([], [])
+
+
+async def _comes_back(me: Console, instance: Instance, session: str, who: str) -> None:
+    """Kill somebody behind the picture; something is said until it is there again."""
+    await me.page.evaluate(_LISTENS)
+    await asyncio.to_thread(kill, instance, who, session)
+
+    async def back() -> bool:
+        heard = await me.page.evaluate("() => window.heard")
+        return bool(heard) and await me.state() == "open"
+
+    await eventually(back, 40, f"the picture after the end of {who}")
+    heard = await me.page.evaluate("() => [...window.heard]")
+    print(f"{who} was killed: {' / '.join(heard)}")
 
 
 @asynccontextmanager
@@ -154,7 +180,7 @@ async def _equals(me: Console, screen: Screen) -> None:
         nonlocal said, pictures
         await asyncio.sleep(0.3)
         pictures = await me.picture(), await asyncio.to_thread(screen)
-        said = await asyncio.to_thread(_unlike, *pictures)
+        said = await asyncio.to_thread(unlike, *pictures, NOISE)
         return not said
 
     try:
@@ -164,36 +190,3 @@ async def _equals(me: Console, screen: Screen) -> None:
         for name, picture in zip(("canvas", "screen"), pictures, strict=True):
             picture.save(OUT / f"rdp-unlike-{name}.png")
         raise
-
-
-def _unlike(one: Image.Image, other: Image.Image) -> str:
-    """Say how two pictures differ by more than RemoteFX does; empty if they do not."""
-    if one.size != other.size:
-        return f"{one.size} is not {other.size}"
-    if (noise := _psnr(one, other)) < NOISE:
-        return f"PSNR {noise:.1f} dB"
-    width, height = one.size
-    for top in range(0, height - BAND, BAND):
-        errors = {
-            shift: _error(
-                one.crop((4, top, width - 4, top + BAND)),
-                other.crop((4 + shift, top, width - 4 + shift, top + BAND)),
-            )
-            for shift in range(-4, 5)
-        }
-        best = min(errors, key=lambda shift: errors[shift])
-        # Where a band is the same all along, every shift fits.
-        if best != 0 and errors[0] > errors[best] + 1:
-            return f"lines {top} to {top + BAND} fit best when shifted by {best}"
-    return ""
-
-
-def _error(one: Image.Image, other: Image.Image) -> float:
-    """Return the mean of the squares of what differs, over all pixels and colours."""
-    squares = ImageStat.Stat(ImageChops.difference(one, other)).sum2
-    return sum(squares) / (3 * one.width * one.height)
-
-
-def _psnr(one: Image.Image, other: Image.Image) -> float:
-    error = _error(one, other)
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
