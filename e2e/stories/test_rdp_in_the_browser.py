@@ -13,15 +13,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from e2e.support.alike import unlike
-from e2e.support.console import OUT, Console, caret, chromium, eventually, until_holds
+from e2e.support.alike import becomes
+from e2e.support.console import Console, caret, chromium, eventually, until_holds
 from e2e.support.instance import Instance
 from e2e.support.killing import kill
 from e2e.support.outside import Desktop
 
 TEXT = "Grüße, 世界 → 'quoted' $HOME"
-NOISE = 35.0
-"""dB: the most that a picture may differ."""
 ODD = ((1001, 703), (1117, 641), (1278, 799))
 _LISTENS = """() => {
   window.heard = new Set();
@@ -54,12 +52,12 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         assert len([url for url in asked if url.endswith(".wasm")]) == 1
         desktop = Desktop.of(session)
         screen = partial(desktop.screen, tmp_path / "screen.png")
-        await _equals(me, screen)
+        await becomes(me, screen)
         await me.shoot("1-opened")
 
         async with _a_file(me, desktop, "typed", "plain words 123"):
             await me.page.keyboard.type("plain words 123")
-        await _equals(me, screen)
+        await becomes(me, screen)
         await me.shoot("2-typed")
         await _copies_both_ways(me, desktop, screen)
         await me.shoot("3-copied")
@@ -67,19 +65,19 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         for width, height in ODD:
             await me.page.set_viewport_size({"width": width, "height": height})
             await _takes_the_windows_size(me)
-            await _equals(me, screen)
+            await becomes(me, screen)
             await me.shoot(f"4-{width}x{height}")
 
         await me.page.reload()
         await me.until_state("open", within=15)
-        await _equals(me, screen)
+        await becomes(me, screen)
         async with _a_file(me, desktop, "again", "after it"):
             await me.page.keyboard.type("after it")
 
         for who in ("xrdp", "gate", "Xorg"):
             await _comes_back(me, instance, session, who)
             desktop = Desktop.of(session)  # with Xorg, it is another one
-            await _equals(me, partial(desktop.screen, tmp_path / "screen.png"))
+            await becomes(me, partial(desktop.screen, tmp_path / "screen.png"))
 
         await me.press("picture", "only-watch")
         await me.page.get_by_test_id("view-only").wait_for()
@@ -169,24 +167,3 @@ async def _takes_the_windows_size(me: Console) -> None:
         return 0 <= room["width"] - width < 4 and 0 <= room["height"] - height < 2
 
     await eventually(look, 20, "the window's size")
-
-
-async def _equals(me: Console, screen: Screen) -> None:
-    """Check that the picture becomes the screen's: little noise, and no line that leans."""
-    said = ""
-    pictures: tuple[Image.Image, ...] = ()
-
-    async def look() -> bool:
-        nonlocal said, pictures
-        await asyncio.sleep(0.3)
-        pictures = await me.picture(), await asyncio.to_thread(screen)
-        said = await asyncio.to_thread(unlike, *pictures, NOISE)
-        return not said
-
-    try:
-        await eventually(look, 15, lambda: f"canvas and screen: {said}")
-    except AssertionError:
-        OUT.mkdir(exist_ok=True)
-        for name, picture in zip(("canvas", "screen"), pictures, strict=True):
-            picture.save(OUT / f"rdp-unlike-{name}.png")
-        raise

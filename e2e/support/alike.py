@@ -1,18 +1,45 @@
 """How far apart two pictures are: by their noise, and by where they fit best."""
 
+import asyncio
 import math
+from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageStat
 
+from e2e.support.console import OUT, Console, eventually
+
+NOISE = 35.0
+"""dB: RemoteFX loses a little, and this is the most that a picture may differ."""
 BAND = 32
 """Lines that are looked at together; a lean of a pixel a line shows in any of them."""
 
 
-def unlike(one: Image.Image, other: Image.Image, noise: float) -> str:
-    """Say how two pictures differ by more than `noise` (dB), or lean; empty if they do not."""
+async def becomes(me: Console, screen: Callable[[], Image.Image]) -> None:
+    """Check that a picture becomes the screen's: little noise, and no line that leans."""
+    said = ""
+    pictures: tuple[Image.Image, ...] = ()
+
+    async def look() -> bool:
+        nonlocal said, pictures
+        await asyncio.sleep(0.3)
+        pictures = await me.picture(), await asyncio.to_thread(screen)
+        said = await asyncio.to_thread(unlike, *pictures)
+        return not said
+
+    try:
+        await eventually(look, 15, lambda: f"canvas and screen: {said}")
+    except AssertionError:
+        OUT.mkdir(exist_ok=True)
+        for name, picture in zip(("canvas", "screen"), pictures, strict=True):
+            picture.save(OUT / f"rdp-unlike-{name}.png")
+        raise
+
+
+def unlike(one: Image.Image, other: Image.Image) -> str:
+    """Say how two pictures differ by more than `NOISE`, or lean; empty if they do not."""
     if one.size != other.size:
         return f"{one.size} is not {other.size}"
-    if (found := psnr(one, other)) < noise:
+    if (found := psnr(one, other)) < NOISE:
         return f"PSNR {found:.1f} dB"
     width, height = one.size
     for top in range(0, height - BAND, BAND):

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -206,6 +207,57 @@ async def test_a_browser_is_led_to_this_desktop_wherever_it_wants_to_go(pair: De
     assert answer[:1] == ber.SEQUENCE
     assert x224.confirm() in answer
     assert b"192.0.2.1" not in answer
+
+
+async def test_a_hundred_at_once_each_second_disturb_nobody_who_is_there(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    async with native_port(pair) as port:
+        await comes(port, person)
+        before, most, calm, seen = memory(pair), 0, asyncio.Event(), Counter[str]()
+
+        async def flood() -> None:
+            nonlocal most
+            while not calm.is_set():
+                turn = time.monotonic() + 1
+                seen.update(await asyncio.gather(*(knock(pair) for _ in range(100))))
+                most = max(most, memory(pair))
+                await asyncio.sleep(turn - time.monotonic())
+
+        flooding = asyncio.create_task(flood())
+        await asyncio.sleep(1.5)
+        begun = time.monotonic()
+        await asyncio.to_thread(person.type, "touch ~/meanwhile\n")
+        await until((pair.home / "meanwhile").exists)
+        took = time.monotonic() - begun
+        calm.set()
+        await flooding
+        print(f"{dict(seen)}; {(most - before) / 2**20:.1f} MiB more; typed in {took:.1f} s")
+        assert most - before < 64 * 2**20
+        assert set(seen) <= {"let in", "turned away"}
+        assert seen["let in"]
+        watcher = await pair.control("observe")
+        await watcher.state(lambda state: len(state.viewers) == 1, seconds=20)
+
+
+async def knock(pair: DesktopPair) -> str:
+    """Come as far as TLS with the desktop; return what became of it."""
+    try:
+        async with asyncio.timeout(30):
+            reader, writer = await pair.open(pair.identity.request("rdp"))
+            writer.write(cleanpath("192.0.2.1:3389", x224.request()))
+            answer = await reader.read(65536)
+            writer.transport.abort()
+    except (EOFError, NotAdmitted, OSError):
+        return "turned away"
+    return "let in" if x224.confirm() in answer else f"answered {answer!r}"
+
+
+def memory(pair: DesktopPair) -> int:
+    """Return the resident bytes of the gate."""
+    assert pair.gate is not None
+    pages = Path(f"/proc/{pair.gate.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
 async def test_a_gate_of_this_desktop_has_no_other_screen(pair: DesktopPair) -> None:
