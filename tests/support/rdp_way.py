@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from porthole_contract.errors import Refused
+from porthole_desktop.gate.rdp import ber, x224
 from tests.support.desktop_pair import DesktopPair, NotAdmitted
 
 
@@ -62,6 +63,18 @@ async def carried(
         for writer in writers:
             writer.transport.abort()
         await asyncio.sleep(0.05)
+
+
+def cleanpath(destination: str = "192.0.2.1:3389") -> bytes:
+    """Return a request as IronRDP makes it."""
+    fields = (
+        (0, ber.integer(3390)),
+        (2, ber.write(ber.TEXT, destination.encode())),
+        (3, ber.write(ber.TEXT, b"ticket")),
+        (6, ber.write(ber.OCTETS, x224.request())),
+    )
+    body = b"".join(ber.write(ber.context(number), value) for number, value in fields)
+    return ber.write(ber.SEQUENCE, body)
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
