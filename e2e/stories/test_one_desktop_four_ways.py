@@ -21,8 +21,8 @@ from e2e.support.native import a_door, a_session
 from tests.support.rdp_client import RdpClient
 from tests.support.vnc_client import VncClient
 
-NOISE = 30.0
-"""dB, where something was typed: noVNC's picture loses a little, and a missing word is far more."""
+NOISE = 22.0
+"""dB, where something was typed: noVNC's picture loses a little, and missing words are below 10."""
 Look = Callable[[], Awaitable[Image.Image]]
 
 

@@ -188,7 +188,7 @@ class Place:
         reader, writer = await self.runtime.connect_gate(session)
         writer.write(encode(request))
         decoder = Decoder()
-        while (whole := decoder.feed(await reader.read(1))) is None:
+        while (whole := decoder.feed(await reader.readexactly(1))) is None:
             pass
         answer = read_answer(whole[0])
         if isinstance(answer, Denied):
