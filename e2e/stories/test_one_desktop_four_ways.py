@@ -57,8 +57,8 @@ async def test_what_one_types_the_others_show(
         await asyncio.to_thread(freerdp.wait_picture, colours=500)
         other = stack.enter_context(a_door(instance, name, "--vnc"))
         host, _, port = other.address.partition(":")
-        fixed = (f"-geometry={of_size}+0+0", "-RemoteResize=0")
-        await asyncio.to_thread(tigervnc.begin, f"{host}::{port}", other.passwords[-1], *fixed)
+        begun = (f"{host}::{port}", other.passwords[-1], "-RemoteResize=0")
+        await asyncio.to_thread(tigervnc.begin, *begun)
         tigervnc.size = size
         await asyncio.to_thread(tigervnc.wait_picture, colours=500)
 

@@ -93,9 +93,6 @@ def pid_of(instance: Instance, who: str, session: str) -> int | None:
             return _in(session, "desktop", "/supervisor --config")
         case "Xorg":
             return _in(session, "desktop", "/usr/lib/xorg/Xorg")
-        case "xrdp":  # a process for each viewer, the newest has the newest
-            found = processes_of(session).items()
-            return max((pid for pid, said in found if "/usr/sbin/xrdp " in said), default=None)
         case "database":
             return _child_of(parts_of(instance)["postgres"], "postgres")
         case _:

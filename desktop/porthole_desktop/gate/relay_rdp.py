@@ -90,6 +90,11 @@ class RdpStream(Stream):
         self._stage = Stage.CONNECT
         self._viewer_spoke_last = False
 
+    def lost(self, side: Side) -> None:
+        """One of the two is gone; a viewer who was told to leave did not do it by itself."""
+        told = self._agreed is not None and self._agreed.parted
+        super().lost(self._desktop if told and self._desktop is not None else side)
+
     def _hello(self) -> bytes:
         return b""  # a client begins
 
