@@ -110,7 +110,7 @@ async def _comes_back(me: Console, instance: Instance, session: str, who: str) -
         await asyncio.to_thread(kill, instance, who, session)
 
     async def back() -> bool:
-        heard = await me.page.evaluate("() => window.heard")
+        heard = await me.page.evaluate("() => window.heard.size")
         return bool(heard) and await me.state() == "open"
 
     await eventually(back, 40, f"the picture after the end of {who}")
