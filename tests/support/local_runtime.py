@@ -188,8 +188,12 @@ class Place:
         reader, writer = await self.runtime.connect_gate(session)
         writer.write(encode(request))
         decoder = Decoder()
-        while (whole := decoder.feed(await reader.readexactly(1))) is None:
-            pass
+        try:
+            while (whole := decoder.feed(await reader.readexactly(1))) is None:
+                pass
+        except BaseException:
+            writer.transport.abort()
+            raise
         answer = read_answer(whole[0])
         if isinstance(answer, Denied):
             writer.close()

@@ -46,6 +46,7 @@ async def carried(
         except (AssertionError, EOFError, OSError, NotAdmitted, Refused):
             writer.close()
             return
+        writers.append(there[1])
         ways = (pump(reader, there[1]), pump(there[0], writer))
         for way in ways:
             task = asyncio.create_task(way)
@@ -61,7 +62,8 @@ async def carried(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for writer in writers:
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
         await asyncio.sleep(0.05)
 
 
