@@ -327,6 +327,8 @@ class PinnedName(Message):
     """The number of the revision, if a control plane counts them."""
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """The SHA-256 of what the revision says, in lower-case hexadecimal digits."""
+    protocols: Annotated[tuple[Protocol, ...], Field(max_length=8)] = ()
+    """Over which protocols its desktops are seen, the usual one first; none: it was not noted."""
 
 
 class Attempt(Message):

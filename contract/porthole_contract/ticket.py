@@ -38,7 +38,7 @@ class SessionTicketSpec(Frozen):
     """Whose session it is, for those who open their own: who may own this owner's sessions
     may open them. Left out: whoever may `create sessions/connect` of that session."""
     channel: Annotated[str, Field(max_length=64, pattern=r"^[a-z]+$")] = "vnc"
-    """What is opened: `vnc` is the screen. What the gate does not serve is refused."""
+    """What is opened: the screen, over `vnc` or `rdp`, as its desktop speaks."""
     mode: Literal["view", "control"] = "control"
     """What may be done on it: `view` to look, `control` to use it."""
     public_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")]

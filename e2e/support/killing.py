@@ -85,12 +85,14 @@ def _in(session: str, part: str, words: str) -> int | None:
 
 
 def pid_of(instance: Instance, who: str, session: str) -> int | None:
-    """Return the process of a part, or of the gate or the supervisor of a session."""
+    """Return the process of a part, or of one of a session's own programs."""
     match who:
         case "gate":
             return _in(session, "gate", "porthole_desktop.gate")
         case "supervisor":
             return _in(session, "desktop", "/supervisor --config")
+        case "Xorg":
+            return _in(session, "desktop", "/usr/lib/xorg/Xorg")
         case "database":
             return _child_of(parts_of(instance)["postgres"], "postgres")
         case _:

@@ -93,7 +93,8 @@ class Templates:
         return _as_counted(subject, self._remember((subject.namespace, digest), found, 1))
 
     def _remember(self, key: tuple[str, str], found: SessionTemplate, revision: int) -> Template:
-        pin = PinnedName(name=found.name, revision=revision, digest=key[1])
+        spoken = found.spec.protocols
+        pin = PinnedName(name=found.name, revision=revision, digest=key[1], protocols=spoken)
         self._known[key] = Template(pin, found.spec)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

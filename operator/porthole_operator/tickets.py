@@ -20,7 +20,8 @@ from porthole_contract.cluster import Object
 from porthole_contract.errors import Invalid, PortholeError
 from porthole_contract.lifecycle import Phase
 from porthole_contract.names import API_VERSION
-from porthole_contract.stream.channels import Channel
+from porthole_contract.session import Protocol
+from porthole_contract.stream.channels import DESKTOPS
 from porthole_contract.stream.grant import Claims, SigningKey, issue, nonce
 from porthole_contract.stream.sealed import KEY, seal
 from porthole_contract.ticket import (
@@ -83,8 +84,12 @@ def judged(
     theirs = spec is not None and ticket.owner in {None, spec.owner}
     if subject is None or subject.deleting_since is not None or not theirs:
         return Refusal("SessionUnknown", f"There is no session '{ticket.session}' of yours here.")
-    if ticket.channel != Channel.VNC:
-        return Refusal("ChannelNotServed", f"The channel '{ticket.channel}' is not served.")
+    pin = subject.status.template
+    spoken = (pin.protocols if pin is not None else ()) or (Protocol.VNC,)
+    served = [str(channel) for protocol in spoken for channel in DESKTOPS[protocol]]
+    if ticket.channel not in served:
+        words = f"The channel '{ticket.channel}' is not served. It is seen on {', '.join(served)}."
+        return Refusal("ChannelNotServed", words)
     if subject.status.phase is not Phase.RUNNING or pod is None or pod.address is None:
         words = subject.status.message or "It has not been begun."
         return Refusal("NotRunning", f"The session is {subject.status.phase}. {words}")

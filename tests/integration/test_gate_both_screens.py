@@ -12,6 +12,7 @@ from porthole_contract.stream import control
 from tests.support.desktop_pair import DesktopPair, a_stream
 from tests.support.rdp_client import RdpClient
 from tests.support.rdp_way import native_port
+from tests.support.rfb_client import RfbClient
 
 
 @pytest.fixture
@@ -64,3 +65,16 @@ async def test_two_see_and_use_the_same_windows_by_two_protocols(pair: DesktopPa
             assert await typed(pair.home / "four") == "yes\n"
             assert not (pair.home / "three").exists()
             person.disconnect()
+        await leaves_it_its_size(pair, person, other)
+
+
+async def leaves_it_its_size(pair: DesktopPair, person: RdpClient, other: RfbClient) -> None:
+    """Check that who only looks over RDP follows what was done to the screen over VNC."""
+    other.resize(940, 660)
+    await other.until(lambda seen: (seen.width, seen.height) == (940, 660))
+    async with native_port(pair, "view") as port:
+        person.connect(f"127.0.0.1:{port}", "800x600")
+        await asyncio.to_thread(person.wait_picture, colours=500)
+        await other.settle(0.5)
+        assert (other.width, other.height) == (940, 660)
+        person.disconnect()

@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import os
 import struct
+import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -15,9 +17,10 @@ import pytest
 from porthole_contract.stream import control
 from porthole_control.rdp_servers.probe import Probe
 from porthole_desktop.gate.rdp import ber, x224
+from porthole_desktop.gate.rdp.cleanpath import failure
 from tests.support.desktop_pair import ControlClient, DesktopPair, NotAdmitted, a_stream
 from tests.support.rdp_client import RdpClient, paste
-from tests.support.rdp_way import native_port
+from tests.support.rdp_way import cleanpath, native_port
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,28 @@ def x_of(pair: DesktopPair) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "DISPLAY": f":{number}", "XAUTHORITY": str(authority)}
 
 
+def size_of(pair: DesktopPair) -> tuple[int, ...]:
+    """Return how large the X server's screen is."""
+    command = ["xdotool", "getdisplaygeometry"]
+    said = subprocess.run(command, env=x_of(pair), check=True, capture_output=True, text=True)
+    return tuple(map(int, said.stdout.split()))
+
+
+async def test_who_only_looks_leaves_the_screen_its_size_whoever_was_there_before(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    for mode, asked, there in (
+        ("view", "1000x640", (800, 600)),  # nobody has been there before
+        ("control", "901x643", (901, 643)),
+        ("view", "1000x640", (901, 643)),
+    ):
+        async with native_port(pair, mode) as port:
+            person.connect(f"127.0.0.1:{port}", asked)
+            await asyncio.to_thread(person.wait_picture, colours=500)
+            await until(lambda there=there: size_of(pair) == there)
+            await asyncio.to_thread(person.disconnect)
+
+
 async def test_a_native_client_sees_and_uses_the_desktop(
     pair: DesktopPair, person: RdpClient
 ) -> None:
@@ -118,8 +143,8 @@ async def test_text_is_copied_both_ways_by_who_may_use_the_desktop(
     name, commander = a_stream(), await pair.control()
     async with native_port(pair, "control", name) as port:
         await comes(port, person)
-        person.copy("hüben € über")
-        await until(lambda: paste(x_of(pair)) == "hüben € über")
+        person.copy("hüben € über 😀")  # two halves: neither passes xrdp, and nobody waits for it
+        await until(lambda: paste(x_of(pair)) == "hüben € über \ufffd\ufffd")
         person.type("printf 'd\\303\\274ben' | xclip -i -selection clipboard\n")
         await until(lambda: person.pasted() == "düben")
         await commander.order(control.SetMode, stream=name, mode="view")
@@ -177,7 +202,7 @@ async def test_who_is_sent_away_hears_why(pair: DesktopPair, person: RdpClient) 
 
 async def test_a_browser_is_led_to_this_desktop_wherever_it_wants_to_go(pair: DesktopPair) -> None:
     reader, writer = await pair.open(pair.identity.request("rdp"))
-    writer.write(cleanpath("192.0.2.1:3389", x224.request()))
+    writer.write(cleanpath())
     async with asyncio.timeout(10):
         answer = await reader.read(65536)
     assert answer[:1] == ber.SEQUENCE
@@ -185,22 +210,63 @@ async def test_a_browser_is_led_to_this_desktop_wherever_it_wants_to_go(pair: De
     assert b"192.0.2.1" not in answer
 
 
+async def test_a_hundred_at_once_each_second_disturb_nobody_who_is_there(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    async with native_port(pair) as port:
+        await comes(port, person)
+        before, most, calm, seen = memory(pair), 0, asyncio.Event(), Counter[str]()
+
+        async def flood() -> None:
+            nonlocal most
+            while not calm.is_set():
+                turn = time.monotonic() + 1
+                seen.update(await asyncio.gather(*(knock(pair) for _ in range(100))))
+                most = max(most, memory(pair))
+                await asyncio.sleep(turn - time.monotonic())
+
+        flooding = asyncio.create_task(flood())
+        await asyncio.sleep(1.5)
+        begun = time.monotonic()
+        await asyncio.to_thread(person.type, "touch ~/meanwhile\n")
+        await until((pair.home / "meanwhile").exists)
+        took = time.monotonic() - begun
+        calm.set()
+        await flooding
+        print(f"{dict(seen)}; {(most - before) / 2**20:.1f} MiB more; typed in {took:.1f} s")
+        assert most - before < 64 * 2**20
+        assert set(seen) <= {"let in", "turned away", "told to come again"}
+        assert seen["let in"]
+        watcher = await pair.control("observe")
+        await watcher.state(lambda state: len(state.viewers) == 1, seconds=20)
+
+
+async def knock(pair: DesktopPair) -> str:
+    """Come as far as TLS with the desktop; return what became of it."""
+    try:
+        async with asyncio.timeout(30):
+            reader, writer = await pair.open(pair.identity.request("rdp"))
+            writer.write(cleanpath())
+            answer = await reader.read(65536)
+            writer.transport.abort()
+    except (EOFError, NotAdmitted, OSError):
+        return "turned away"
+    if answer == failure(504):
+        return "told to come again"
+    return "let in" if x224.confirm() in answer else f"answered {answer!r}"
+
+
+def memory(pair: DesktopPair) -> int:
+    """Return the resident bytes of the gate."""
+    assert pair.gate is not None
+    pages = Path(f"/proc/{pair.gate.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
 async def test_a_gate_of_this_desktop_has_no_other_screen(pair: DesktopPair) -> None:
     with pytest.raises(NotAdmitted) as refused:
         await pair.open(pair.identity.request("vnc"))
     assert refused.value.code == "channel_not_served"
-
-
-def cleanpath(destination: str, request: bytes) -> bytes:
-    """Return a request as IronRDP makes it."""
-    fields = (
-        (0, ber.integer(3390)),
-        (2, ber.write(ber.TEXT, destination.encode())),
-        (3, ber.write(ber.TEXT, b"ticket")),
-        (6, ber.write(ber.OCTETS, request)),
-    )
-    body = b"".join(ber.write(ber.context(number), value) for number, value in fields)
-    return ber.write(ber.SEQUENCE, body)
 
 
 async def test_the_viewer_of_a_connection_test_sees_the_screen(pair: DesktopPair) -> None:

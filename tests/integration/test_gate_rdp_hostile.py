@@ -12,11 +12,12 @@ from uuid import UUID
 import pytest
 
 from porthole_contract.stream import control
-from porthole_desktop.gate.rdp import ber, cleanpath, x224
+from porthole_desktop.gate.rdp import cleanpath, x224
 from tests.support.desktop_pair import ControlClient, DesktopPair, a_stream
 from tests.support.gate_setup import GateIdentity
 from tests.support.rdp_recorded import recorded
 from tests.support.rdp_stub import over_tls, rdp_stub, silent, tpkt
+from tests.support.rdp_way import cleanpath as asking
 
 INITIAL, RESPONSE = (pdu for _, pdu in recorded()[2:4])
 QUICK = {"greeting_seconds": 1}
@@ -32,17 +33,6 @@ async def pair() -> AsyncIterator[DesktopPair]:
         await made.close_streams()
         await asyncio.to_thread(made.stop)
         shutil.rmtree(folder)
-
-
-def request(destination: str = "192.0.2.1:3389") -> bytes:
-    """Return what a browser asks for."""
-    fields = (
-        (0, ber.integer(3390)),
-        (2, ber.write(ber.TEXT, destination.encode())),
-        (6, ber.write(ber.OCTETS, x224.request())),
-    )
-    body = b"".join(ber.write(ber.context(number), value) for number, value in fields)
-    return ber.write(ber.SEQUENCE, body)
 
 
 async def closed_of(watcher: ControlClient, stream: UUID) -> control.Closed:
@@ -69,7 +59,7 @@ async def asked(
 async def test_a_desktop_that_never_answers_is_given_up(pair: DesktopPair) -> None:
     pair.start_gate(screens=["rdp"], limits=QUICK)
     async with rdp_stub(pair.sockets, "ab" * 32, silent):
-        answer, closed = await asked(pair, request())
+        answer, closed = await asked(pair, asking())
     assert answer == cleanpath.failure(504)
     assert closed.reason == "desktop_unreachable"
     assert closed.message == "The desktop did not greet in time."
@@ -79,7 +69,7 @@ async def test_a_desktop_that_stops_answering_is_given_up(pair: DesktopPair) -> 
     pair.start_gate(screens=["rdp"], limits=QUICK)
     theirs = GateIdentity.make(pair.folder / "theirs")
     async with rdp_stub(pair.sockets, theirs.fingerprint, over_tls(theirs.folder, silent)):
-        answer, closed = await asked(pair, request() + INITIAL)
+        answer, closed = await asked(pair, asking() + INITIAL)
     assert x224.confirm() in answer
     assert closed.reason == "desktop_unreachable"
 
@@ -95,7 +85,7 @@ async def test_a_desktop_that_answers_a_byte_at_a_time_is_given_up(pair: Desktop
     theirs = GateIdentity.make(pair.folder / "theirs")
     async with rdp_stub(pair.sockets, theirs.fingerprint, over_tls(theirs.folder, drips)):
         begun = time.monotonic()
-        _, closed = await asked(pair, request() + INITIAL)
+        _, closed = await asked(pair, asking() + INITIAL)
     assert closed.message.endswith("did not greet in time.")
     assert time.monotonic() - begun < len(RESPONSE) * 0.2 / 2
 
@@ -104,7 +94,7 @@ async def test_a_desktop_with_another_certificate_is_not_the_desktop(pair: Deskt
     pair.start_gate(screens=["rdp"])
     theirs = GateIdentity.make(pair.folder / "theirs")
     async with rdp_stub(pair.sockets, "ab" * 32, over_tls(theirs.folder, silent)):
-        answer, closed = await asked(pair, request())
+        answer, closed = await asked(pair, asking())
     assert answer == cleanpath.failure(504)
     assert closed.reason == "desktop_unreachable"
     assert "certificate" in closed.message
@@ -119,7 +109,7 @@ async def test_a_desktop_that_says_rubbish_inside_tls_is_at_fault(pair: DesktopP
     pair.start_gate(screens=["rdp"])
     theirs = GateIdentity.make(pair.folder / "theirs")
     async with rdp_stub(pair.sockets, theirs.fingerprint, over_tls(theirs.folder, rubbish)):
-        _, closed = await asked(pair, request() + INITIAL)
+        _, closed = await asked(pair, asking() + INITIAL)
     assert closed.reason == "desktop_protocol"
 
 
@@ -131,7 +121,7 @@ async def test_a_desktop_that_refuses_tls_is_at_fault(pair: DesktopPair) -> None
 
     pair.start_gate(screens=["rdp"])
     async with rdp_stub(pair.sockets, "ab" * 32, refuses):
-        answer, closed = await asked(pair, request())
+        answer, closed = await asked(pair, asking())
     assert answer == cleanpath.failure(502)
     assert closed.reason == "desktop_protocol"
 
@@ -141,7 +131,7 @@ async def test_a_desktop_without_a_socket_is_unreachable(pair: DesktopPair) -> N
     async with rdp_stub(pair.sockets, "ab" * 32, silent):
         await asyncio.to_thread(pair.wait_healthy)
         (pair.sockets / "rdp.sock").unlink()
-        answer, closed = await asked(pair, request())
+        answer, closed = await asked(pair, asking())
     assert answer in {b"", cleanpath.failure(504)}  # it may be known before anything is asked
     assert closed.reason == "desktop_unreachable"
 
@@ -192,7 +182,7 @@ async def test_a_hundred_bad_beginnings_a_second_leave_room_for_a_good_one(
                 assert len(await reader.read()) < 100
         print(f"100 beginnings in {time.monotonic() - begun:.1f} s")
         reader, writer = await pair.open(pair.identity.request("rdp"))
-        writer.write(request())
+        writer.write(asking())
         async with asyncio.timeout(10):
             assert x224.confirm() in await reader.read(65536)
 

@@ -31,20 +31,21 @@ KILLS = 2  # the second, unless the next one does not come by there again
 async def test_a_killed_agent_leaves_nothing_undone_and_does_nothing_twice(tmp_path):
     turns = asyncio.Semaphore(TOGETHER)
 
-    async def story(name):
+    async def story(at, name):
         async with turns:
-            return name, await _told(tmp_path / name, name)
+            # Every other desktop is one over RDP: what draws is another, and the agent the same.
+            return name, await _told(tmp_path / name, name, ("desktop", "rdp")[at % 2])
 
-    told = dict(await asyncio.gather(*(story(name) for name in LOCAL)))
+    told = dict(await asyncio.gather(*(story(at, name) for at, name in enumerate(LOCAL))))
     wrong = {name: faults for name, faults in told.items() if faults}
     assert not wrong, json.dumps(wrong, indent=1)
 
 
-async def _told(folder, name):
+async def _told(folder, name, template):
     """Let agents be killed at `name`; return what is wrong after it."""
     session = str(uuid4())
     before = Leftovers.of(folder)
-    create = [["create", session], ["until", session, 0]]
+    create = [["create", session, template], ["until", session, 0]]
     crash = [["crash", session], ["until", session, 1]] if name in LOSE else []
     delete = [["delete", session]]
     everything = [*create, *crash, *delete]
@@ -57,7 +58,7 @@ async def _told(folder, name):
         if name in DELETE:
             steps = delete
         elif name in LOSE:
-            steps = [["create", session], ["until", session, 1], *delete]
+            steps = [["create", session, template], ["until", session, 1], *delete]
         else:
             steps = everything
         if code == 0:

@@ -51,9 +51,9 @@ KEY = SigningKey("agent-1", Ed25519PrivateKey.from_private_bytes(bytes(range(32)
 """One key for all lives of a runtime: its gates know it."""
 
 
-def the_desktop(**changes: Any) -> SessionTemplateSpec:
-    """Return the template `desktop`, changed."""
-    spec = next(t.spec for t in own_templates() if t.name == "desktop")
+def the_desktop(name: str = "desktop", **changes: Any) -> SessionTemplateSpec:
+    """Return the template `desktop`, or another, changed."""
+    spec = next(t.spec for t in own_templates() if t.name == name)
     return SessionTemplateSpec.model_validate({**spec.to_dict(), **changes})
 
 
@@ -161,6 +161,7 @@ class Place:
         mode: str = "control",
         *,
         fingerprint: str | None = None,
+        wire: str = "",
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a stream at the session's gate, as the agent does for a viewer."""
         if fingerprint is None:
@@ -180,15 +181,19 @@ class Place:
         request = Request(
             stream=uuid4(),
             channel=channel,
-            protocol=PROTOCOLS[Channel(channel)][0],
+            protocol=wire or PROTOCOLS[Channel(channel)][0],
             mode=mode,
             grant=issue(KEY, claims, now),
         )
         reader, writer = await self.runtime.connect_gate(session)
         writer.write(encode(request))
         decoder = Decoder()
-        while (whole := decoder.feed(await reader.read(1))) is None:
-            pass
+        try:
+            while (whole := decoder.feed(await reader.readexactly(1))) is None:
+                pass
+        except BaseException:
+            writer.transport.abort()
+            raise
         answer = read_answer(whole[0])
         if isinstance(answer, Denied):
             writer.close()
@@ -215,11 +220,15 @@ class Place:
 
     def processes(self, session: UUID, part: str = "desktop") -> dict[str, int]:
         """Return {program: pid on this machine} of a session's container."""
+        return {name: pid for pid, name in self.all_processes(session, part)}
+
+    def all_processes(self, session: UUID, part: str = "desktop") -> list[tuple[int, str]]:
+        """Return (pid on this machine, program) of every process of a session's container."""
         group = Path("/sys/fs/cgroup/pids") / container_name(session, part)
         if not group.exists():
             group = Path("/sys/fs/cgroup") / container_name(session, part)
         pids = [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
-        return {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in pids}
+        return [(pid, Path(f"/proc/{pid}/comm").read_text().strip()) for pid in pids]
 
     def journal(self, session: UUID) -> list[tuple[str, int, int]]:
         """Return (event, order, restarts) of everything that was done with a session."""
@@ -255,7 +264,8 @@ async def a_runtime(folder: Path, *, fresh: bool = False, **settings: Any) -> As
 
 
 async def _main(folder: Path, steps: list[list[Any]]) -> None:
-    """Do steps: ["fresh"], ["create", id], ["crash", id], ["until", id, restarts], ["delete", id].
+    """Do steps: ["fresh"], ["create", id, template], ["crash", id], ["until", id, restarts],
+    ["delete", id].
 
     `until` waits until it is running, and was begun again at least so many times.
     """
@@ -264,11 +274,12 @@ async def _main(folder: Path, steps: list[list[Any]]) -> None:
     for step, *words in steps:
         match step:
             case "create":
-                await place.create(session=UUID(words[0]))
+                await place.create(session=UUID(words[0]), template=the_desktop(words[1]))
             case "until":
                 await place.until(UUID(words[0]), Phase.RUNNING, restarts=words[1])
             case "crash":
-                os.kill(place.processes(UUID(words[0]))["Xvnc"], signal.SIGKILL)
+                running = place.processes(UUID(words[0]))
+                os.kill(running.get("Xvnc") or running["Xorg"], signal.SIGKILL)
             case "delete":
                 await place.runtime.delete(UUID(words[0]), 2)
     await place.leave()

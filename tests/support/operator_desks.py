@@ -47,6 +47,7 @@ class Desk:
             "certificate": str(root / "cert.pem"),
             "key": str(root / "key.pem"),
             "rfb": str(root / "s/rfb.sock"),
+            "rdp": str(root / "s/rdp.sock"),
             "supervisor": str(root / "s/supervisor.sock"),
             "desktop_uid": os.getuid(),
         }

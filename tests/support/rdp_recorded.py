@@ -49,7 +49,7 @@ class Conversation:
     """Both parsers of one conversation, and what has passed."""
 
     may_use: bool = True
-    terms: Terms = field(default_factory=lambda: Terms(MOST))
+    terms: Terms = field(default_factory=lambda: Terms(MOST, Size(800, 600)))
     clipboard_bytes: int = 2**20
 
     def __post_init__(self) -> None:

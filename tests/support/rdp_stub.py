@@ -27,7 +27,8 @@ async def rdp_stub(sockets: Path, fingerprint: str, desktop: Desktop) -> AsyncIt
         writers.append(writer)
         writer.write(protocol.hello("supervisor"))
         told = {"fingerprint": fingerprint}
-        writer.write(protocol.say("state", drawn=True, stopping=False, rdp=told))
+        screen = {"width": 800, "height": 600}
+        writer.write(protocol.say("state", drawn=True, stopping=False, rdp=told, screen=screen))
         while await reader.read(4096):
             pass
 

@@ -2,15 +2,18 @@
 for each connection to it a stream there.
 
 async with native_port(pair, mode="view") as port: ...
+async with carried(lambda: place.stream(session, "rdp", wire="rdp")) as port: ...
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-from tests.support.desktop_pair import DesktopPair
+from porthole_contract.errors import Refused
+from porthole_desktop.gate.rdp import ber, x224
+from tests.support.desktop_pair import DesktopPair, NotAdmitted
 
 
 @contextlib.asynccontextmanager
@@ -18,14 +21,32 @@ async def native_port(
     pair: DesktopPair, mode: str = "control", stream: UUID | None = None, **claims: Any
 ) -> AsyncIterator[int]:
     """Listen on a port of this machine; what comes is carried to the gate as it is."""
+    name = stream or uuid4()
+
+    async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        request = pair.identity.request("rdp", mode, name, **claims)
+        return await pair.open(request.evolve(protocol="rdp"))
+
+    async with carried(opened) as port:
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def carried(
+    opened: Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]],
+) -> AsyncIterator[int]:
+    """Listen on a port of this machine, and open a stream for each connection to it."""
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
-    name = stream or uuid4()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        request = pair.identity.request("rdp", mode, name, **claims)
-        there = await pair.open(request.evolve(protocol="rdp"))
+        try:
+            there = await opened()
+        except (AssertionError, EOFError, OSError, NotAdmitted, Refused):
+            writer.close()
+            return
+        writers.append(there[1])
         ways = (pump(reader, there[1]), pump(there[0], writer))
         for way in ways:
             task = asyncio.create_task(way)
@@ -41,8 +62,21 @@ async def native_port(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for writer in writers:
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
         await asyncio.sleep(0.05)
+
+
+def cleanpath(destination: str = "192.0.2.1:3389") -> bytes:
+    """Return a request as IronRDP makes it."""
+    fields = (
+        (0, ber.integer(3390)),
+        (2, ber.write(ber.TEXT, destination.encode())),
+        (3, ber.write(ber.TEXT, b"ticket")),
+        (6, ber.write(ber.OCTETS, x224.request())),
+    )
+    body = b"".join(ber.write(ber.context(number), value) for number, value in fields)
+    return ber.write(ber.SEQUENCE, body)
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,8 @@
 
 import subprocess
 
+from PIL import Image, ImageGrab
+
 from porthole_client.native.challenge import answer
 from tests.support.rdp_client import RdpClient
 
@@ -24,6 +26,17 @@ class VncClient(RdpClient):
             stdout=self._log,
             stderr=self._log,
         )
+
+    def picture(self) -> Image.Image:
+        """Return what it shows: its window leaves room for a frame that nobody draws here."""
+        words = ("search", "--onlyvisible", "--name", "TigerVNC", "getwindowgeometry", "--shell")
+        said = subprocess.run(
+            ["xdotool", *words], env=self._env, check=False, capture_output=True, text=True
+        )
+        place = dict(line.partition("=")[::2] for line in said.stdout.splitlines())
+        x, y = int(place.get("X", 0)), int(place.get("Y", 0))
+        whole = ImageGrab.grab(xdisplay=self.display)
+        return whole.crop((x, y, x + self.size[0], y + self.size[1])).convert("RGB")
 
     def click(self, x: int, y: int) -> None:
         """Click somewhere; nobody manages windows here, so it is given the focus as well."""

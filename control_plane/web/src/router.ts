@@ -3,7 +3,7 @@
 export type Route =
   | { page: "sign-in"; token: string | null; to: string | null }
   | { page: "sessions" }
-  | { page: "session"; id: string }
+  | { page: "session"; id: string; over?: string }
   | { page: "homes" }
   | { page: "agents" }
   | { page: "commands" }
@@ -27,7 +27,10 @@ export function parse(fragment: string): Route {
     const asked = new URLSearchParams(query);
     return { page: "sign-in", token: asked.get("token"), to: asked.get("to") };
   }
-  if (first === "sessions" && second) return { page: "session", id: decode(second) };
+  if (first === "sessions" && second) {
+    const over = new URLSearchParams(query).get("over");
+    return { page: "session", id: decode(second), ...(over ? { over } : {}) };
+  }
   if (isPlain(first) && !second) return { page: first };
   return { page: "unknown", address };
 }
@@ -37,8 +40,10 @@ export function href(route: Exclude<Route, { page: "unknown" }>): string {
   switch (route.page) {
     case "sessions":
       return "#/";
-    case "session":
-      return `#/sessions/${encodeURIComponent(route.id)}`;
+    case "session": {
+      const over = route.over ? `?${new URLSearchParams({ over: route.over })}` : "";
+      return `#/sessions/${encodeURIComponent(route.id)}${over}`;
+    }
     case "sign-in": {
       const asked = new URLSearchParams();
       if (route.token !== null) asked.set("token", route.token);

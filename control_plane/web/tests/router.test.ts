@@ -7,6 +7,8 @@ describe("addresses", () => {
     { page: "sessions" },
     { page: "session", id: "0195-4f" },
     { page: "session", id: "a/b c?d#e%" },
+    { page: "session", id: "0195-4f", over: "rdp" },
+    { page: "session", id: "0195-4f", over: "a&b=c d" },
     { page: "homes" },
     { page: "agents" },
     { page: "commands" },

@@ -66,7 +66,7 @@ class Gate:
         self._commander: Controller | None = None
         self._epoch = -1
         self._telling: asyncio.TimerHandle | None = None
-        self._door = Door.read(config.rdp, config.certificate, config.key)
+        self._door = Door.read(config.rdp, config.certificate, config.key, self.supervisor)
         self._around_drives = AroundDrives(
             supervisor=self.supervisor,
             limits=config.limits,
@@ -159,7 +159,6 @@ class Gate:
                 closed=self._closed,
             )
         if admission.channel is Channel.RDP:
-            self._door.fingerprint = self.supervisor.rdp
             return RdpStream(side, admission, since, around, self._door)
         return RfbStream(side, admission, since, around, self.config.rfb)
 

@@ -78,7 +78,8 @@ class Health:
         if not self._gate.config.screens:
             return True
         if Channel.VNC not in self._gate.config.screens:
-            return self._gate.supervisor.rdp is not None
+            told = self._gate.supervisor
+            return told.rdp is not None and told.screen is not None
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= _REMEMBERED:
             if self._looking is None:

@@ -28,6 +28,7 @@ from porthole_desktop.gate.rdp.tls import native_tls
 from porthole_desktop.gate.rdp.viewer import Terms, ViewerParser
 from porthole_desktop.gate.relay import Around, Stream
 from porthole_desktop.gate.side import Side
+from porthole_desktop.gate.supervisor import Supervisor
 
 _WORDS: Final = {
     CloseReason.KICKED: 0x1,  # an administrator has ended it
@@ -40,24 +41,22 @@ _WORDS: Final = {
 """Reasons for which RDP has a code of its own (Set Error Info)."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Door:
     """What all streams in RDP of one gate have in common.
 
-    `path` is the desktop's socket; `fingerprint` what the supervisor has told of the certificate
-    behind it, None: nothing yet. `size` is the screen, as the last one has asked for who may use
-    it: who only looks does not change it.
+    `path` is the desktop's socket; `supervisor` has told of the certificate behind it, and how
+    large the screen is.
     """
 
     path: Path
     native: ssl.SSLContext
     certificate: bytes
+    supervisor: Supervisor
     pinned: ssl.SSLContext = field(default_factory=pinned_tls)
-    fingerprint: str | None = None
-    size: Size | None = None
 
     @classmethod
-    def read(cls, path: Path, certificate: Path, key: Path) -> Self:
+    def read(cls, path: Path, certificate: Path, key: Path, supervisor: Supervisor) -> Self:
         """Read the gate's certificate and key.
 
         Raises:
@@ -65,7 +64,7 @@ class Door:
             ssl.SSLError: they are no certificate and key.
         """
         der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
-        return cls(path, native_tls(certificate, key), der)
+        return cls(path, native_tls(certificate, key), der, supervisor)
 
 
 class RdpStream(Stream):
@@ -91,6 +90,11 @@ class RdpStream(Stream):
         self._stage = Stage.CONNECT
         self._viewer_spoke_last = False
 
+    def lost(self, side: Side) -> None:
+        """One of the two is gone; a viewer who was told to leave did not do it by itself."""
+        told = self._agreed is not None and self._agreed.parted
+        super().lost(self._desktop if told and self._desktop is not None else side)
+
     def _hello(self) -> bytes:
         return b""  # a client begins
 
@@ -105,9 +109,10 @@ class RdpStream(Stream):
         return b""
 
     def _connected(self, side: Side) -> None:
-        fingerprint = self._door.fingerprint
-        if fingerprint is None:
-            why = "The desktop has not said by what it is known."
+        told = self._door.supervisor
+        fingerprint = told.rdp
+        if fingerprint is None or told.screen is None:
+            why = "The desktop has not said by what it is known, or how large it is."
             self.close(CloseReason.DESKTOP_UNREACHABLE, why)
             return
         self._greeting = DesktopOpening(self._door.pinned, fingerprint)
@@ -161,7 +166,9 @@ class RdpStream(Stream):
         agreed = self._agreed = Agreed(asked, may_use=may_use)
         most = Size(limits.width, limits.height)
         clipboard, dynamic = Clipboard(agreed, self._around.ways), Dynamic(agreed, most)
-        terms = Terms(most, None if may_use else self._door.size, password=self._password)
+        screen = self._door.supervisor.screen
+        assert screen is not None  # or it would not have been greeted
+        terms = Terms(most, screen, password=self._password)
         self._parsers = (
             ViewerParser(agreed, terms, clipboard=clipboard, dynamic=dynamic, people=self),
             DesktopParser(agreed, clipboard=clipboard, dynamic=dynamic),
@@ -186,8 +193,6 @@ class RdpStream(Stream):
         agreed = self._agreed
         if agreed is None:
             return
-        if agreed.may_use and agreed.width:
-            self._door.size = Size(agreed.width, agreed.height)
         if agreed.stage is Stage.ACTIVE:
             self._deadline.cancel()
         elif agreed.stage is not self._stage:  # each step has its time, however slowly it comes

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from porthole_contract.errors import Refused
+from porthole_desktop.gate.rdp.agreed import LARGEST_SIDE
+from porthole_desktop.gate.rdp.connect import Size
 from porthole_desktop.gate.sockets import Unreachable, connect
 from porthole_desktop.supervisor import protocol
 
@@ -127,6 +129,8 @@ class Supervisor:
         self.stopping = False
         self.rdp: str | None = None
         """SHA-256 of the certificate behind `rdp.sock`, lower hex; None: not told."""
+        self.screen: Size | None = None
+        """How large the screen is; None: not told."""
         self._path = path
         self._uid = uid
         self._changed = changed
@@ -251,9 +255,12 @@ class Supervisor:
         match message:
             case {"type": "state"}:
                 self.rdp = _fingerprint(message.get("rdp"))
+                self.screen = _size(message.get("screen")) or self.screen
                 self._note(
                     drawn=message.get("drawn") is True, stopping=message.get("stopping") is True
                 )
+            case {"type": "screen"}:
+                self.screen = _size(message) or self.screen
             case {"type": "drawn"}:
                 self._note(drawn=True, stopping=self.stopping)
             case {"type": "stopping"}:
@@ -279,6 +286,17 @@ class Supervisor:
         if (drawn, stopping) != (self.drawn, self.stopping):
             self.drawn, self.stopping = drawn, stopping
             self._changed()
+
+
+def _size(said: Any) -> Size | None:
+    """Return what a supervisor has told of its screen, if it can be one."""
+    match said:
+        case {"width": int(width), "height": int(height)} if (
+            0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE
+        ):
+            return Size(width, height)
+        case _:
+            return None
 
 
 def _fingerprint(said: Any) -> str | None:

@@ -79,6 +79,7 @@ class Desktop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._drawn = False
+        self._size: dict[str, int] | None = None
         self._failed = False
         runs = Runs(self._children)
         driver = Driver(self._reach_x, self._rescale)
@@ -124,7 +125,12 @@ class Desktop:
 
     def _state(self) -> dict[str, Any]:
         now = {"drawn": self._drawn, "stopping": self._stop.is_set()}
-        return {**now, **self._screen.state()}
+        size = {} if self._size is None else {"screen": self._size}
+        return {**now, **size, **self._screen.state()}
+
+    def _sized(self, width: int, height: int) -> None:
+        self._size = {"width": width, "height": height}
+        self._server.tell("screen", **self._size)
 
     async def _live(self) -> int:
         cookie = secrets.token_bytes(16)
@@ -184,7 +190,10 @@ class Desktop:
             await self._screen.settle(display)
             await self._tell_resources(display)
             self._fixture("openbox", ["openbox"])
+            display.sized = self._sized
             await display.watch_size()
+            _, _, *size = await display.place_of(display.screen.root)
+            self._sized(*size)
             screen = display.screen
             await display.paint_root(screen.width, screen.height, await picture)
             await _window_manager(display)

@@ -9,8 +9,8 @@ and their version; another major version ends it. The other numbers are channels
 opens by name with `open` (exec, files); a name that is not known is refused in words, so either
 side may be newer.
 
-    supervisor -> gate   hello  state  drawn  stopping  program_started  program_exited
-                         reply {id, ok | error}
+    supervisor -> gate   hello  state  drawn  stopping  screen {width, height}
+                         program_started  program_exited  reply {id, ok | error}
     gate -> supervisor   hello  start {id, program | command}  stop {id}
                          open {id, name, channel}
 
@@ -27,11 +27,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-VERSION: Final = (1, 2)
+VERSION: Final = (1, 3)
 """1.0: hello, state, drawn, stopping, program_started, program_exited; start, stop, open.
 1.1: `state` has `rdp {fingerprint}` where there is an `rdp.sock`: the SHA-256 of the DER of
 the certificate that it shows (64 lower-case hex digits), another one at each start.
 1.2: channels: `open` has a `channel`; BYTES, CREDIT and END on it.
+1.3: `screen` says how large the screen is now, in pixels, when that changes; so does `state`
+(`screen {width, height}`) once there is one.
 """
 
 HEADER: Final = 7

@@ -60,6 +60,8 @@ class Display:
         self._sizes: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self.hear: Hearing = _ignore
+        self.sized: Callable[[int, int], None] = _forget
+        """Called with each new size of the screen that is watched (`watch_size`), at once."""
         self.lost = asyncio.Event()
         """Set when the X server has closed the connection."""
         self.keycodes = (0, 0)
@@ -239,6 +241,7 @@ class Display:
             window, width, height = struct.unpack_from("<I8xHH", head, 8)
             if window == self.screen.root:
                 self._sizes.put_nowait((width, height))
+                self.sized(width, height)
         self.hear(kind, head)
 
     def new_id(self) -> int:
@@ -299,6 +302,10 @@ class Display:
 
 def _ignore(kind: int, event: bytes) -> None:
     del kind, event
+
+
+def _forget(width: int, height: int) -> None:
+    del width, height
 
 
 def _five(values: tuple[int, ...]) -> tuple[int, ...]:

@@ -70,7 +70,7 @@ class Keys:
         """What the gate is told about the operator's key: the most that each name may grant."""
         ticket = SigningKey(TICKET_ISSUER, self.operator)
         return (
-            ticket.issuer(channels=(Channel.VNC,), modes=SERVED[Channel.VNC]),
+            ticket.issuer(channels=(Channel.VNC, Channel.RDP), modes=SERVED[Channel.VNC]),
             self.observer.issuer(channels=(Channel.CONTROL,), modes=(Mode.OBSERVE,)),
         )
 

@@ -24,13 +24,21 @@ from porthole_client.cli.open.cluster import Cluster, Missing
 from porthole_client.cli.open.desktop import Desktop
 from porthole_client.cli.open.kubeconfig import Kubeconfig
 from porthole_contract.cluster import Kind
+from porthole_desktop.gate.rdp import x224
 from porthole_kube.kinds import TICKETS
 from tests.support.operator_desks import ADDRESS, a_place_with_desks
+from tests.support.rdp_way import cleanpath
 from tests.support.rfb_client import RfbClient, WebSocketStream
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
+BOTH = {
+    "apiVersion": "porthole.dev/v1alpha1",
+    "kind": "SessionTemplate",
+    "metadata": {"name": "both"},
+    "spec": {"title": "Both", "image": "desktop-rdp", "protocols": ["vnc", "rdp"]},
+}
 PORTHOLE = Path(sys.executable).parent / "porthole"
 
 
@@ -57,7 +65,8 @@ async def place(cluster, tmp_path_factory):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def seen(place):
     """One desktop for all: only one gate listens at a time. The last test ends it."""
-    await place.apply_session("seen", home="bed")
+    await place.apply(BOTH)
+    await place.apply_session("seen", home="bed", template="both")
     await place.reaches("seen", phase="Running")
 
 
@@ -136,8 +145,9 @@ async def followed(desktop, built):
         yield browser
 
 
-async def ticket(browser, mode: str = "control") -> str:
-    async with browser.post(f"{browser.origin}/tickets", json={"mode": mode}) as answer:
+async def ticket(browser, mode: str = "control", **over: str) -> str:
+    asked = {"mode": mode, **over}
+    async with browser.post(f"{browser.origin}/tickets", json=asked) as answer:
         assert answer.status == 201, await answer.text()
         return f"{browser.origin}/{(await answer.json())['url']}"
 
@@ -191,6 +201,15 @@ async def test_the_page_shows_it_to_the_browser_that_followed_the_link(place, bu
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await browser.ws_connect(url, protocols=["binary"])
             assert refused.value.status == 403
+        assert (shown["session"]["protocol"], shown["protocols"]) == ("vnc", ["vnc", "rdp"])
+        url = await ticket(browser, channel="rdp")
+        async with browser.ws_connect(url, protocols=["binary"]) as stream:
+            await stream.send_bytes(cleanpath())
+            assert x224.confirm() in await stream.receive_bytes(timeout=20)
+        wrong = {"mode": "view", "channel": "exec"}
+        async with browser.post(f"{browser.origin}/tickets", json=wrong) as answer:
+            assert answer.status == 422
+            assert "seen over vnc and rdp" in (await answer.json())["detail"]
         await place.reaches("seen", viewers=0)
 
 

@@ -160,6 +160,27 @@ def test_the_page_is_told_how_to_wake_what_sleeps() -> None:
     assert shown["agent"] == "kind-porthole"
 
 
+@pytest.mark.parametrize(
+    ("own", "noted", "seen_over"),
+    [
+        (None, None, ("vnc",)),  # by an operator that notes nothing
+        ("rdp", None, ("rdp",)),
+        (None, ["rdp"], ("rdp",)),
+        (None, ["vnc", "rdp"], ("vnc", "rdp")),
+        ("rdp", ["vnc", "rdp"], ("rdp", "vnc")),
+        (None, ["vnc", "later"], ("vnc",)),
+    ],
+)
+def test_a_session_is_seen_over_its_templates_protocols_and_first_over_its_own(
+    own: str | None, noted: list[str] | None, seen_over: tuple[str, ...]
+) -> None:
+    body = a_session("Running", ready="True")
+    body["spec"] |= {"protocol": own} if own else {}
+    body["status"] |= {"template": {"name": "x", "digest": "d", "protocols": noted}}
+    assert judge.read(body).protocols == seen_over
+    assert judge.shown(judge.read(body), WHERE)["protocol"] == seen_over[0]
+
+
 def a_granted(reader: bytes, about: str = "uid", **more: Any) -> SessionTicketStatus:
     public, randomness = public_half(reader), secrets.token_bytes(32)
     sealed = seal("the grant", public, about=about, randomness=randomness)
@@ -170,7 +191,7 @@ def a_granted(reader: bytes, about: str = "uid", **more: Any) -> SessionTicketSt
 
 def test_a_ticket_is_read_by_whoever_asked_for_it() -> None:
     key = secrets.token_bytes(32)
-    found = opening(a_granted(key), key, about="uid", mode="view")
+    found = opening(a_granted(key), key, about="uid", channel="vnc", mode="view")
     assert (found.pod, found.port, found.grant, found.mode) == ("x", 7443, "the grant", "view")
     assert "the grant" not in repr(found)
 
@@ -178,11 +199,11 @@ def test_a_ticket_is_read_by_whoever_asked_for_it() -> None:
 def test_a_ticket_for_others_or_about_another_is_not() -> None:
     key = secrets.token_bytes(32)
     with pytest.raises(Failure, match="cannot be read"):
-        opening(a_granted(secrets.token_bytes(32)), key, about="uid", mode="view")
+        opening(a_granted(secrets.token_bytes(32)), key, about="uid", channel="vnc", mode="view")
     with pytest.raises(Failure, match="cannot be read"):
-        opening(a_granted(key, "other"), key, about="uid", mode="view")
+        opening(a_granted(key, "other"), key, about="uid", channel="vnc", mode="view")
     with pytest.raises(Failure, match="says nothing"):
-        opening(a_granted(key, podName=None), key, about="uid", mode="view")
+        opening(a_granted(key, podName=None), key, about="uid", channel="vnc", mode="view")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +219,7 @@ def test_a_refusal_is_said_in_the_operators_words(reason: str, code: Exit) -> No
     said = {"state": "Refused", "reason": reason, "message": "Not today."}
     status = SessionTicketStatus.model_validate(said)
     with pytest.raises(Failure, match=r"^Not today\.$") as failed:
-        opening(status, bytes(32), about="uid", mode="view")
+        opening(status, bytes(32), about="uid", channel="vnc", mode="view")
     assert failed.value.code is code
 
 

@@ -17,7 +17,9 @@ from porthole_contract.stream.preface import Request
 from porthole_desktop.gate import config
 from porthole_desktop.gate.admission import Admissions
 from porthole_desktop.gate.people import Idleness, Pace
+from porthole_desktop.gate.rdp.connect import Size
 from porthole_desktop.gate.sockets import listener
+from porthole_desktop.gate.supervisor import _size
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 SESSION = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -174,3 +176,21 @@ def test_a_missing_configuration_is_said(tmp_path: Path) -> None:
 def test_an_address_that_means_nothing_is_refused(address: str) -> None:
     with pytest.raises(Invalid):
         listener(address)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_so"),
+    [
+        ({"width": 1001, "height": 703}, Size(1001, 703)),
+        ({"width": 16384, "height": 1, "more": "later"}, Size(16384, 1)),
+        ({"width": 16385, "height": 1}, None),
+        ({"width": 0, "height": 600}, None),
+        ({"width": 800.5, "height": 600}, None),
+        ({"width": "800", "height": 600}, None),
+        ({"width": 800}, None),
+        ([800, 600], None),
+        (None, None),
+    ],
+)
+def test_a_desktop_says_how_large_it_is_or_nothing(said: object, is_so: Size | None) -> None:
+    assert _size(said) == is_so

@@ -83,6 +83,36 @@ def test_a_hundred_megabytes_are_said_to_be_none_and_the_stream_goes_on() -> Non
     assert subject.judge(ready, to_desktop=True).on == ready
 
 
+def ask(format_id: int) -> bytes:
+    return chunk(message(ASK, struct.pack("<I", format_id)))
+
+
+@pytest.mark.parametrize("size", [1600, 17, 9])
+def test_a_text_for_the_desktop_has_replacements_for_what_would_leave_it_without_an_answer(
+    size: int,
+) -> None:
+    judge = clipboard().judge
+    judge(ask(13), to_desktop=False)
+    given = "a\U0001f600 ü世\ud83d\ude00\udfff.".encode("utf-16-le", "surrogatepass")
+    passed = [judge(part, to_desktop=True).on for part in in_chunks(message(GIVE, given, 1), size)]
+    whole = b"".join(part[8:] for part in passed if part is not None)
+    text = whole[8:].decode("utf-16-le")
+    assert text[0] + text[3:6] + text[-1] == "a ü世."
+    assert len(text) == len(given) // 2
+    if size % 2 == 0:
+        assert text == "a\ufffd\ufffd ü世\ufffd\ufffd\ufffd."
+
+
+def test_what_is_no_text_or_goes_to_the_viewer_stays_as_it_is() -> None:
+    half = chunk(message(GIVE, b"\x3d\xd8\0\xde", 1))
+    judge = clipboard().judge
+    judge(ask(8), to_desktop=False)  # a picture
+    assert judge(half, to_desktop=True) == Judged(on=half)
+    judge(ask(13), to_desktop=True)
+    assert judge(half, to_desktop=False) == Judged(on=half)
+    assert judge(half, to_desktop=True) == Judged(on=half)
+
+
 @pytest.mark.parametrize("kind", [FOLDER, CONTENTS, 9, 10, 11])
 def test_files_do_not_pass_this_way(kind: int) -> None:
     judged = clipboard().judge(chunk(message(kind, b"C:\\")), to_desktop=True)

@@ -105,12 +105,23 @@ def test_the_viewer_is_made_to_ask_for_32_bits() -> None:
     assert b"cliprdr" in sent
 
 
-def test_the_size_of_the_screen_is_bounded_or_fixed() -> None:
-    fixed = Conversation(may_use=False, terms=Terms(MOST, fixed=Size(800, 600)))
-    fixed.say(">", INITIAL)
-    assert struct.pack("<HH", 800, 600) in fixed.to_desktop[0]
+def test_who_may_use_the_desktop_says_how_large_it_is_and_who_only_looks_does_not() -> None:
+    asked, there = struct.pack("<HH", 1027, 705), struct.pack("<HH", 1001, 703)
+    for may_use in (True, False):
+        made = Conversation(may_use=may_use, terms=Terms(MOST, Size(1001, 703)))
+        made.say(">", INITIAL)
+        assert (asked in made.to_desktop[0], there in made.to_desktop[0]) == (may_use, not may_use)
+    small = Terms(Size(1024, 768), Size(1280, 800))
     with pytest.raises(ViewerFault, match="1027x705"):
-        Conversation(terms=Terms(Size(1024, 768))).say(">", INITIAL)
+        Conversation(terms=small).say(">", INITIAL)
+    Conversation(may_use=False, terms=small).say(">", INITIAL)
+
+
+def test_whose_right_is_taken_back_before_they_have_asked_changes_no_size() -> None:
+    made = Conversation(terms=Terms(MOST, Size(1001, 703)))
+    made.viewer.allow(may_use=False)
+    made.say(">", INITIAL)
+    assert struct.pack("<HH", 1001, 703) in made.to_desktop[0]
 
 
 def test_the_desktop_hears_another_name_and_no_program_of_the_viewers() -> None:
@@ -126,10 +137,12 @@ def test_the_desktop_hears_another_name_and_no_program_of_the_viewers() -> None:
 @pytest.mark.parametrize("text", ["pw", "ä\N{SAILBOAT}'\"\\\x01 %s", "", "x" * 255])
 def test_a_password_is_compared_whatever_is_in_it(text: str) -> None:
     body = client_info("someone", text)
-    right = Conversation(terms=Terms(MOST, password=hashlib.sha256(text.encode()).hexdigest()))
+    right = Conversation(
+        terms=Terms(MOST, MOST, password=hashlib.sha256(text.encode()).hexdigest())
+    )
     right.play(PDUS[:INFO]).say(">", client_data(body))
     assert right.agreed.stage is Stage.LICENCE
-    wrong = Conversation(terms=Terms(MOST, password=hashlib.sha256(b"other").hexdigest()))
+    wrong = Conversation(terms=Terms(MOST, MOST, password=hashlib.sha256(b"other").hexdigest()))
     with pytest.raises(WrongPassword):
         wrong.play(PDUS[:INFO]).say(">", client_data(body))
 

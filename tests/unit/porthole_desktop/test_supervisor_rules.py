@@ -218,13 +218,16 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 
 
 def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
-    golden = (COMPAT / "conversation-1.2.bin").read_bytes()
+    golden = (COMPAT / "conversation-1.3.bin").read_bytes()
     fingerprint = hashlib.sha256(b"a certificate").hexdigest()
+    screen = {"width": 1001, "height": 703}
     said = [
         protocol.hello("supervisor"),
         protocol.hello("gate"),
         protocol.say("state", drawn=False, stopping=False),
         protocol.say("state", drawn=False, stopping=False, rdp={"fingerprint": fingerprint}),
+        protocol.say("state", drawn=False, stopping=False, screen=screen),
+        protocol.say("screen", **screen),
         protocol.say("drawn"),
         protocol.say("start", id=1, program="Terminal"),
         protocol.say("reply", id=1, ok=True),
@@ -237,12 +240,19 @@ def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
     assert b"".join(said) == golden
 
 
-@pytest.mark.parametrize("name", ["conversation.bin", "conversation-1.1.bin"])
-def test_what_the_versions_before_say_is_understood(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("conversation.bin", set()),
+        ("conversation-1.1.bin", set()),
+        ("conversation-1.2.bin", {"open"}),
+    ],
+)
+def test_what_the_versions_before_say_is_understood(name: str, more: set[str]) -> None:
     (greeting, *rest) = protocol.Decoder().feed((COMPAT / name).read_bytes())
     protocol.check_hello(greeting.message())
     said = [frame.message()["type"] for frame in rest if frame.channel == 0]
-    assert set(said) == {"hello", "state", "drawn", "start", "reply"}
+    assert set(said) == {"hello", "state", "drawn", "start", "reply"} | more
 
 
 def test_a_channel_has_so_much_room_and_no_more() -> None:

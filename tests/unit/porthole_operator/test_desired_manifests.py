@@ -107,7 +107,7 @@ class TestSecret:
     def test_the_operators_key_may_show_the_screen_and_listen_and_no_more(self):
         issuers = {one.key_id: (one.channels, one.modes) for one in Keys.read(SECRET).issuers}
         assert issuers == {
-            "operator": (("vnc",), ("control", "view")),
+            "operator": (("rdp", "vnc"), ("control", "view")),
             "operator-observer": (("control",), ("observe",)),
         }
 

@@ -14,6 +14,7 @@ from porthole_client.cli.open.forward import Dialler
 from porthole_client.cli.open.judge import Seen
 from porthole_client.cli.open.tickets import Opening
 from porthole_client.cli.open.which import Choice
+from porthole_contract.stream.channels import DESKTOPS
 from porthole_kube.kinds import SESSIONS
 
 _LOOK_EVERY: Final = 0.5
@@ -88,8 +89,8 @@ class Desktop:
             await asyncio.sleep(_LOOK_EVERY)
         return seen
 
-    async def ticket(self, mode: str) -> Opening:
-        """Return what opens its gate once.
+    async def ticket(self, mode: str, over: str | None = None) -> Opening:
+        """Return what opens its gate once, over a protocol of its own or the usual one.
 
         Raises:
             Failure: it is not given.
@@ -97,7 +98,11 @@ class Desktop:
         seen = self._seen or await self.look()
         if seen.over:
             raise Failure(f"Session {self.name} has ended. {seen.words}".strip(), Exit.NOT_FOUND)
-        return await tickets.ask(self._cluster, self.name, seen.owner, mode)
+        over = over or seen.protocols[0]
+        if over not in seen.protocols:
+            raise Failure(f"Session {self.name} is seen over {' and '.join(seen.protocols)}.")
+        channel = DESKTOPS.get(over, (over,))[0]
+        return await tickets.ask(self._cluster, self.name, seen.owner, channel, mode)
 
     async def check_way(self, opening: Opening) -> None:
         """Check that its pod is reached, without saying anything to it.

@@ -9,7 +9,7 @@ from uuid import uuid4
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.open.tickets import Opening
 from porthole_contract.errors import RemoteProtocolError
-from porthole_contract.stream.channels import Channel, Wire
+from porthole_contract.stream.channels import usual
 from porthole_contract.stream.pinning import is_the_gate, pinned_tls
 from porthole_contract.stream.preface import Decoder, Denied, Request, encode, read_answer
 
@@ -47,8 +47,8 @@ async def enter(end: socket.socket, opening: Opening) -> tuple[StreamReader, Str
 def _request(opening: Opening) -> Request:
     return Request(
         stream=uuid4(),
-        channel=Channel.VNC,
-        protocol=Wire.RFB,
+        channel=opening.channel,
+        protocol=usual(opening.channel),
         mode=opening.mode,
         grant=opening.grant,
     )

@@ -9,6 +9,7 @@ from porthole_contract.cluster import Object
 from porthole_contract.conditions import ConditionType
 from porthole_contract.lifecycle import Phase
 from porthole_contract.session import Desired, Protocol
+from porthole_contract.stream.channels import DESKTOPS
 
 OPERATOR_WITHIN: Final = 15.0
 """Seconds after which a Session that no operator has looked at is not going to be."""
@@ -21,7 +22,7 @@ class Seen:
     """A Session as it was read, with what else is said of it.
 
     `ready`: somebody can look at it. `known`: an operator has looked at it. `words`: why it is
-    as it is; a sentence, or empty.
+    as it is; a sentence, or empty. `protocols`: over which it is seen, the usual one first.
     """
 
     uid: str
@@ -35,6 +36,7 @@ class Seen:
     ready: bool
     known: bool
     asleep: bool
+    protocols: tuple[str, ...]
 
     @property
     def over(self) -> bool:
@@ -79,7 +81,15 @@ def read(session: Object) -> Seen:
         known=status.get("observedGeneration") is not None,
         asleep=phase in _ASLEEP
         or (spec.get("desired") == Desired.HIBERNATED and phase not in _OVER),
+        protocols=_protocols(spec, status),
     )
+
+
+def _protocols(spec: dict[str, Any], status: dict[str, Any]) -> tuple[str, ...]:
+    """Return those of its template, as far as they are known here; its own is first."""
+    spoken = [str(one) for one in (status.get("template") or {}).get("protocols") or ()]
+    own = str(spec.get("protocol") or next(iter(spoken), Protocol.VNC))
+    return (own, *(one for one in spoken if one != own and one in DESKTOPS))
 
 
 def news(seen: Seen) -> str:
@@ -131,7 +141,7 @@ def shown(seen: Seen, where: Choice) -> dict[str, Any]:
     return {
         "id": seen.uid,
         "name": seen.name,
-        "protocol": str(Protocol.VNC),
+        "protocol": seen.protocols[0],
         "phase": seen.phase,
         "reason": seen.reason,
         "message": " ".join(part for part in words if part),

@@ -2,9 +2,9 @@
 
 GET  /, /assets/…       the page; nothing in it is secret
 POST /sign-in           {"secret"} of the link, once -> {"key"}
-GET  /session           with the key -> {"session", "watch_only"}
-POST /tickets           with the key, {"mode"} -> {"url"}, good for one stream
-GET  /streams/{token}   the WebSocket of a stream: the bytes of RFB
+GET  /session           with the key -> {"session", "protocols", "watch_only"}
+POST /tickets           with the key, {"mode", "channel"?} -> {"url"}, good for one stream
+GET  /streams/{token}   the WebSocket of a stream: the bytes of RFB or RDP
 """
 
 import asyncio
@@ -147,14 +147,19 @@ class Page:
         if news != self._told:
             self._tell(news)
             self._told = news
-        shown = judge.shown(seen, self._desktop.where)
-        return web.json_response({"session": shown, "watch_only": self._desktop.watch_only})
+        return web.json_response(
+            {
+                "session": judge.shown(seen, self._desktop.where),
+                "protocols": seen.protocols,
+                "watch_only": self._desktop.watch_only,
+            }
+        )
 
     async def _ticket(self, request: web.Request) -> web.StreamResponse:
         self._guard.check_key(request.headers.get("Authorization", ""))
-        asked = await _field(request, "mode")
+        asked, over = await _field(request, "mode"), await _field(request, "channel", "")
         watch = self._desktop.watch_only or asked != Mode.CONTROL
-        opening = await self._desktop.ticket(Mode.VIEW if watch else Mode.CONTROL)
+        opening = await self._desktop.ticket(Mode.VIEW if watch else Mode.CONTROL, over or None)
         token = self._guard.token(opening, time.monotonic())
         return web.json_response({"url": f"streams/{token}"}, status=HTTPStatus.CREATED)
 
@@ -174,10 +179,10 @@ class Page:
         return viewer
 
 
-async def _field(request: web.Request, name: str) -> str:
+async def _field(request: web.Request, name: str, otherwise: str | None = None) -> str:
     try:
-        value = (await request.json())[name]
-    except (ValueError, LookupError, TypeError):
+        value = (await request.json()).get(name, otherwise)
+    except (ValueError, AttributeError):
         value = None
     if not isinstance(value, str):
         raise Turned(HTTPStatus.BAD_REQUEST, "invalid", f"The body must have the text {name!r}.")

@@ -11,7 +11,6 @@ from porthole_client.cli.open.cluster import Cluster, Denied, Missing
 from porthole_contract.cluster import Object
 from porthole_contract.errors import Invalid
 from porthole_contract.names import API_VERSION
-from porthole_contract.stream.channels import Channel
 from porthole_contract.stream.sealed import KEY, public_half, unseal
 from porthole_contract.ticket import SessionTicketStatus, TicketState
 from porthole_kube.kinds import TICKETS
@@ -31,23 +30,26 @@ _EXITS: Final = {
 class Opening:
     """What opens a gate, once and within a minute.
 
-    `pod` and `port` say where it is, `fingerprint` what its certificate is.
+    `pod` and `port` say where it is, `fingerprint` what its certificate is, `channel` and `mode`
+    for what it is good.
     """
 
     pod: str
     port: int
     fingerprint: str
+    channel: str
     mode: str
     grant: str = field(repr=False)
 
 
-async def ask(cluster: Cluster, session: str, owner: str, mode: str) -> Opening:
+async def ask(cluster: Cluster, session: str, owner: str, channel: str, mode: str) -> Opening:
     """Return what opens a session's screen.
 
     Args:
         cluster: where it is.
         session: its name.
         owner: whose it is; whoever may own their sessions may open them.
+        channel: on which the screen is seen: `vnc` or `rdp`.
         mode: `view` or `control`.
 
     Raises:
@@ -64,7 +66,7 @@ async def ask(cluster: Cluster, session: str, owner: str, mode: str) -> Opening:
         "spec": {
             "session": session,
             "owner": owner,
-            "channel": str(Channel.VNC),
+            "channel": channel,
             "mode": mode,
             "publicKey": public_half(private),
         },
@@ -75,10 +77,12 @@ async def ask(cluster: Cluster, session: str, owner: str, mode: str) -> Opening:
         status = await _answer(cluster, head["name"])
     finally:
         await cluster.delete(TICKETS, head["name"])
-    return opening(status, private, about=head["uid"], mode=mode)
+    return opening(status, private, about=head["uid"], channel=channel, mode=mode)
 
 
-def opening(status: SessionTicketStatus, private: bytes, *, about: str, mode: str) -> Opening:
+def opening(
+    status: SessionTicketStatus, private: bytes, *, about: str, channel: str, mode: str
+) -> Opening:
     """Return what an answered ticket opens (pure).
 
     Raises:
@@ -93,7 +97,7 @@ def opening(status: SessionTicketStatus, private: bytes, *, about: str, mode: st
         grant = unseal(status.grant or "", private, about=about)
     except Invalid as error:
         raise Failure(f"The operator's answer cannot be read: {error}.") from None
-    return Opening(status.pod_name, status.port, status.fingerprint or "", mode, grant)
+    return Opening(status.pod_name, status.port, status.fingerprint or "", channel, mode, grant)
 
 
 async def _made(cluster: Cluster, session: str, ticket: Object) -> Object:

@@ -172,6 +172,9 @@ export const givePicture = async (id: string, png: Blob): Promise<void> =>
 export const listTemplates = (): Promise<Template[]> =>
   every((cursor) => api.GET("/api/v1/templates", { params: { query: paged(cursor) } }));
 
+export const getTemplate = (name: string): Promise<Template> =>
+  answer(api.GET("/api/v1/templates/{name}", { params: { path: { name } } }));
+
 export const listHomes = (): Promise<Home[]> =>
   every((cursor) => api.GET("/api/v1/homes", { params: { query: paged(cursor) } }));
 

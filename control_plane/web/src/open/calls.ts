@@ -7,6 +7,8 @@ import type { Desktop } from "../viewer/way.ts";
 /** What is looked at, and what may be done here. */
 export interface Shown {
   session: Desktop;
+  /** Over which it is seen, the usual one first. */
+  protocols: readonly string[];
   watch_only: boolean;
 }
 

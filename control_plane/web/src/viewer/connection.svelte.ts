@@ -87,7 +87,7 @@ export class Connection {
    */
   constructor(
     private readonly way: Way,
-    private readonly protocol: string,
+    private protocol: string,
     private readonly into: HTMLElement,
     private readonly room: () => Size,
     private readonly choices: Choices,
@@ -133,6 +133,13 @@ export class Connection {
     if (mode === this.choices.mode) return;
     this.choices.mode = mode;
     if (this.state !== "idle" && this.state !== "stopped") this.#anew("");
+  }
+
+  setProtocol(protocol: string): void {
+    if (protocol === this.protocol) return;
+    this.protocol = protocol;
+    if (this.state === "stopped") this.start();
+    else if (this.state !== "idle") this.#anew(`It is shown over ${protocol.toUpperCase()} now.`);
   }
 
   setScaling(scaling: Scaling): void {

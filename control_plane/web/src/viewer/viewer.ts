@@ -105,6 +105,10 @@ const PROTOCOLS: Readonly<Record<string, () => Promise<OpenViewer>>> = {
   rdp: async () => (await import("./rdp.ts")).prepared(),
 };
 
+/** Whether desktops can be looked at over this protocol here. */
+export const isShown = (protocol: string | undefined): protocol is string =>
+  protocol !== undefined && Object.hasOwn(PROTOCOLS, protocol);
+
 /**
  * Load the viewer of a protocol.
  *

@@ -40,7 +40,8 @@ class Agreed:
 
     `asked` are the bits of the protocols that the viewer asked for, `names` the static channels
     in their order, `channels` their numbers once the desktop has given them. `width` and
-    `height` are what the desktop has said that it is; 0: nothing yet.
+    `height` are what the desktop has said that it is; 0: nothing yet. `parted` is whether the
+    desktop has taken its leave.
     """
 
     asked: int
@@ -53,6 +54,7 @@ class Agreed:
     may_use: bool = False
     width: int = 0
     height: int = 0
+    parted: bool = False
 
     @property
     def waits_for_desktop(self) -> bool:

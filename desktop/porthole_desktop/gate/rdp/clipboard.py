@@ -2,8 +2,9 @@
 
 Messages that carry nothing pass always, so that the clipboard is ready when a viewer may use the
 desktop later. A side whose message is swallowed and who waits for an answer gets one from the
-gate: a program that pastes would hang otherwise. Files do not pass; they have a channel of
-their own, so both sides hear that the other cannot do them.
+gate: a program that pastes would hang otherwise. So it would with a character beyond 0xFFFF in a
+text, of which xrdp 0.9 makes nothing; the desktop gets replacements for it. Files do not pass; they
+have a channel of their own, so both sides hear that the other cannot do them.
 """
 
 import struct
@@ -22,6 +23,10 @@ _OK, _FAIL = 1, 2
 _HEAD: Final = struct.Struct("<HHI")
 _PADDING: Final = 8
 """Bytes that some write after a message and do not count."""
+_UNICODE_TEXT: Final = 13
+_FORMAT: Final = struct.Struct("<I")
+_HALVES: Final = frozenset(range(0xD8, 0xE0))
+"""The high bytes of what two of stand for one character beyond 0xFFFF."""
 _LONGEST_FORMATS: Final = 65536
 _GENERAL: Final = struct.Struct("<HHHHII")
 _LONG_NAMES: Final = 0x2
@@ -40,6 +45,8 @@ class _Way:
     chunks: Chunks
     passes: bool = False
     under_way: bool = False
+    is_text: bool = False
+    at: int = 0
     at_end: Judged = field(default_factory=Judged)
 
 
@@ -54,6 +61,7 @@ class Clipboard:
     def __init__(self, agreed: Agreed, ways: Ways) -> None:
         self._agreed = agreed
         self._rules = ways
+        self._asked = 0
         self._ways = {True: _Way(Chunks(ViewerFault)), False: _Way(Chunks(DesktopFault))}
 
     @property
@@ -72,6 +80,11 @@ class Clipboard:
         if part.first:
             way.passes, way.at_end, instead = self._begin(part, way, to_desktop=to_desktop)
             body = instead or body
+            way.at = 0
+        if way.is_text:
+            begin = len(body) - len(part.data)
+            body = _of_whole_characters(body, begin + (_HEAD.size if part.first else 0), way.at)
+            way.at += len(part.data)
         way.under_way = not part.last
         if way.passes:
             return Judged(on=body)
@@ -89,6 +102,9 @@ class Clipboard:
         may_use, rules = self._agreed.may_use, self._rules
         may_give = may_use and rules.gives(to_desktop=to_desktop)
         may_ask = may_use and rules.asks(to_desktop=to_desktop)
+        way.is_text = to_desktop and kind == _GIVE and self._asked == _UNICODE_TEXT
+        if kind == _ASK and not to_desktop and len(part.data) >= _HEAD.size + _FORMAT.size:
+            (self._asked,) = _FORMAT.unpack_from(part.data, _HEAD.size)
         if kind == _CAPABILITIES:
             return True, Judged(), self._capabilities(part, way)
         if kind in {_READY, _FORMATS_SEEN} and length <= _PADDING:
@@ -115,6 +131,23 @@ class Clipboard:
             raise way.chunks.fault("What a clipboard can do is said in one general set.")
         general = _GENERAL.pack(count, 0, kind, length, version, flags & _LONG_NAMES)
         return chunk(_HEAD.pack(_CAPABILITIES, 0, _GENERAL.size) + general)
+
+
+def _of_whole_characters(body: bytes, begin: int, at: int) -> bytes:
+    """Return `body` with U+FFFD for each half of a character, from `begin` on.
+
+    What stands there is in UTF-16; it is at `at` in it, which is odd after half of two bytes.
+    """
+    first = begin + 1 - at % 2
+    if _HALVES.isdisjoint(body[first::2]):
+        return body
+    made = bytearray(body)
+    for high in range(first, len(made), 2):
+        if made[high] in _HALVES:
+            made[high] = 0xFF
+            if high > begin:
+                made[high - 1] = 0xFD
+    return bytes(made)
 
 
 def _message(kind: int, flags: int) -> bytes:

@@ -170,7 +170,7 @@ def _core(reader: Reader, most: Size, fixed: Size | None) -> bytes:
         raise ViewerFault("The viewer believes that another protocol than TLS was selected.")
     if fixed is not None:
         width, height = fixed.width, fixed.height
-    if not (1 <= width <= most.width and 1 <= height <= most.height):
+    elif not (1 <= width <= most.width and 1 <= height <= most.height):
         raise ViewerFault(f"A screen of {width}x{height} pixels is not to be had.")
     early = early & _ERRORS | _WANTS_32 | _KNOWS_LINE
     return _CORE.pack(

@@ -119,6 +119,7 @@ class DesktopParser:
                 reader.take(2)
         elif kind & ~0x03 == mcs.DISCONNECT:
             reader.take(1)
+            agreed.parted = True
         else:
             raise DesktopFault(f"A desktop has no PDU {kind:#04x} of MCS now.")
         reader.end()

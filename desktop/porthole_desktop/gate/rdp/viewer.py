@@ -40,12 +40,13 @@ class WrongPassword(ViewerFault):
 class Terms:
     """What one viewer gets.
 
-    `most` is the largest screen it may ask for, `fixed` the one it gets whatever it asks for.
+    `most` is the largest screen it may ask for, `screen` the one that is there, which it gets if
+    it only looks.
     `password` is the SHA-256 (lower hex) of the one that it has to show; None: none.
     """
 
     most: Size
-    fixed: Size | None = None
+    screen: Size
     credentials: Credentials = field(default_factory=Credentials)
     password: str | None = None
 
@@ -103,7 +104,8 @@ class ViewerParser:
                 self._fast(pdu, passed)
             elif self._agreed.stage is Stage.CONNECT:
                 terms, agreed = self._terms, self._agreed
-                passed.on.append(rewrite_initial(pdu, agreed, terms.most, terms.fixed))
+                fixed = None if agreed.may_use else terms.screen
+                passed.on.append(rewrite_initial(pdu, agreed, terms.most, fixed))
                 agreed.stage = Stage.ANSWER
             else:
                 self._domain(pdu, passed)
