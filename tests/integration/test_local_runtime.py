@@ -148,11 +148,11 @@ async def test_files_of_one_that_sleeps_are_there_and_its_start_comes_first(
 
     async with a_runtime(folder) as place:
         # What an earlier agent had lent is taken back; and it ends by itself when nobody uses it.
-        await _until(lambda: not Leftovers.of(folder).loops)
-        monkeypatch.setattr(configuration, "FILES_UNUSED", timedelta(seconds=1))
+        await _until(lambda: not Leftovers.of(folder).loops, 60)
+        monkeypatch.setattr(configuration, "FILES_UNUSED", timedelta(seconds=6))
         files = await lent(place, session)
         assert len(await files.read("kept")) == 3_000_000
-        await _until(lambda: not Leftovers.of(folder).loops)
+        await _until(lambda: not Leftovers.of(folder).loops, 60)
         assert await files.reader.read() == b""
         monkeypatch.undo()
         # A start meanwhile is not held up, and finds what was put in.

@@ -62,7 +62,7 @@ _LONGEST_WAIT: Final = 3600.0
 _MENDED_EVERY: Final = timedelta(seconds=2)
 _TRIED_AGAIN_AFTER: Final = 1.0
 _AFTER_A_BUG: Final = 5.0
-_LENT_WITHIN: Final = 15.0
+_LENT_WITHIN: Final = 45.0
 """Seconds until whoever asks for the files of one that sleeps hears that it cannot be."""
 _ACTIVITY_STEP: Final = timedelta(seconds=15)
 """How much later the last activity must be before it is told."""
