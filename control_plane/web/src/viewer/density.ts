@@ -2,6 +2,9 @@
 
 import type { Size } from "./viewer.ts";
 
+/** Browsers tell 1.8 as 1.7999999523: a pixel must not be lost for that. */
+const ROUNDED = 0.01;
+
 /**
  * The pixels per point to ask for: as many as the desktop's things are large, no more than this
  * screen has.
@@ -19,7 +22,8 @@ export function density(scale: number, screen: number): number {
 
 /** The desktop's size for a place of this size in points. */
 export function pixels(room: Size, dense: number): Size {
-  return { width: Math.floor(room.width * dense), height: Math.floor(room.height * dense) };
+  const whole = (length: number) => Math.floor(length * dense + ROUNDED);
+  return { width: whole(room.width), height: whole(room.height) };
 }
 
 /** What is offered, in percent. */

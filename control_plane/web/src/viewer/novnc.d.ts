@@ -31,7 +31,11 @@ declare module "@novnc/novnc" {
       clientFence(socket: unknown, flags: number, payload: string): void;
     };
     protected readonly _sock: unknown;
+    protected readonly _supportsFence: boolean;
+    protected readonly _fbWidth: number;
+    protected readonly _fbHeight: number;
     protected _screenSize(): { w: number; h: number };
+    protected _handleResize(): void;
     protected _requestRemoteResize(): void;
     protected _fail(details: string): boolean;
   }

@@ -63,7 +63,6 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
   let settling: ReturnType<typeof setTimeout> | undefined;
 
   let grain = options.density;
-  const room = (): Size => ({ width: options.into.clientWidth, height: options.into.clientHeight });
   const wanted = (): Size => screenFor(pixels(options.room(), grain));
   const asked = uses && scaling === "match" ? wanted() : (options.screen ?? USUAL);
 
@@ -94,7 +93,8 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
     // What matches but for a rounded edge is not blown up.
     const whole = scaling === "match" && uses ? Math.min(1 / grain, fit) : fit;
     // Looked at from nearer, the element is larger than its place.
-    const factor = scaling === "actual" ? 1 : (whole * room().width) / (place.width || 1);
+    const { width } = options.into.getBoundingClientRect();
+    const factor = scaling === "actual" ? 1 : (whole * width) / (place.width || 1);
     canvas.style.width = `${canvas.width * factor}px`;
     canvas.style.height = `${canvas.height * factor}px`;
     holder.style.overflow = scaling === "actual" ? "auto" : "hidden";

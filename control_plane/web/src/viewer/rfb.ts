@@ -2,6 +2,7 @@
 
 import RFB from "@novnc/novnc";
 
+import { pixels } from "./density.ts";
 import type { Size } from "./viewer.ts";
 
 /** Flags of a fence: answer, when all before it has been done. */
@@ -11,14 +12,28 @@ const ANSWERED = "Unexpected fence response";
 
 export class Rfb extends RFB {
   // `declare`, for noVNC's constructor is done before fields would be set.
-  private declare wanted?: () => Size;
+  private declare room?: () => Size;
+  private declare grain?: number;
   private declare asking?: boolean;
+  private declare nearer?: boolean;
+  private declare before: Size | undefined;
   private declare told?: () => void;
 
-  /** Ask for the size that `wanted` says, now and when the window changes; it is in pixels. */
-  want(wanted: () => Size): void {
-    this.wanted = wanted;
+  /**
+   * Ask for the pixels of this place, now and whenever it changes.
+   *
+   * @param room the place, in points.
+   * @param grain pixels to a point.
+   */
+  want(room: () => Size, grain: number): void {
+    this.room = room;
+    this.grain = grain;
     this._requestRemoteResize();
+  }
+
+  /** Whether the desktop answers `probe`: one that has never spoken of fences would break. */
+  get answers(): boolean {
+    return this._supportsFence;
   }
 
   /** Ask for an answer that comes behind everything that is under way. */
@@ -27,16 +42,32 @@ export class Rfb extends RFB {
     RFB.messages.clientFence(this._sock, REQUEST, "");
   }
 
+  /** The element has another size; if the place has not, it is only looked at from nearer. */
+  protected override _handleResize(): void {
+    const before = this.before;
+    const now = (this.before = this.room?.());
+    this.nearer = now !== undefined && now.width === before?.width && now.height === before.height;
+    super._handleResize();
+    this.nearer = false;
+  }
+
   protected override _requestRemoteResize(): void {
+    if (this.nearer) return;
     this.asking = true;
     super._requestRemoteResize();
     this.asking = false;
   }
 
   protected override _screenSize(): { w: number; h: number } {
-    if (!this.asking || !this.wanted) return super._screenSize();
-    const { width, height } = this.wanted();
-    return { w: width, h: height };
+    const place = super._screenSize();
+    if (!this.room || !this.grain) return place;
+    const room = this.room();
+    const { width, height } = pixels(room, this.grain);
+    if (this.asking) return { w: width, h: height };
+    if (width !== this._fbWidth || height !== this._fbHeight || !room.width) return place;
+    // What was asked for is shown pixel by pixel; the part of a pixel that is left stays empty.
+    const factor = place.w / room.width / this.grain;
+    return { w: width * factor, h: height * factor };
   }
 
   protected override _fail(details: string): boolean {

@@ -1,6 +1,5 @@
 /** The viewer of RFB desktops: noVNC behind our `Viewer`. */
 
-import { pixels } from "./density.ts";
 import { Entry } from "./entry.ts";
 import type { Hand } from "./fingers.ts";
 import { keyOf } from "./keys.ts";
@@ -49,7 +48,6 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   whenShown(canvas, (at) => meter.shown(at));
   whenActed(canvas, (at) => meter.acted(at));
 
-  let grain = options.density;
   let painted = false;
   let asked = false;
   let refused = "";
@@ -84,6 +82,7 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
 
   // Where a touch would open the on-screen keyboard, `TouchKeyboard` is the field.
   const typed = options.mode === "control" && !matchMedia("(pointer: coarse)").matches;
+  const hand = options.mode === "control" ? mouse(canvas, rfb) : null;
   const entry = typed
     ? new Entry(canvas, (text) => [...text].forEach((one) => press([keyOf(one)])), releaseKeys)
     : null;
@@ -112,6 +111,7 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   rfb.addEventListener("disconnect", () => {
     entry?.remove();
     pacing.stop();
+    hand?.leave();
     if (asked) how = { code: 1000, reason: "" };
     // The socket is still open: it was noVNC that gave up on what it read.
     how ??= { code: 4008, reason: `protocol: ${refused || "The picture could not be understood"}.` };
@@ -120,21 +120,20 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
 
   scale(options.scaling);
   limit(options.spending);
-  rfb.want(() => pixels(options.room(), grain));
+  rfb.want(options.room, options.density);
 
   return {
     scale,
     limit,
     grain(to: number): void {
-      grain = to;
-      rfb.want(() => pixels(options.room(), grain));
+      rfb.want(options.room, to);
     },
     probe(): void {
-      if (painted && meter.asked(performance.now())) {
+      if (painted && rfb.answers && meter.asked(performance.now())) {
         rfb.probe(() => meter.answered(performance.now()));
       }
     },
-    hand: options.mode === "control" ? mouse(canvas) : null,
+    hand,
     releaseKeys,
     press,
     paste(text: string): void {
@@ -160,22 +159,29 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
 }
 
 /** What noVNC takes for a mouse. */
-function mouse(canvas: HTMLCanvasElement): Hand {
+function mouse(canvas: HTMLCanvasElement, rfb: Rfb): Hand & { leave(): void } {
   let buttons = 0;
   function say(target: EventTarget, kind: string, x: number, y: number, button = 0): void {
     const about = { clientX: x, clientY: y, button, buttons, cancelable: true };
     target.dispatchEvent(new MouseEvent(kind, about));
   }
+  /** From its `mousedown` on noVNC listens to the window, and covers the page until then. */
+  function release(x: number, y: number, button: number): void {
+    buttons = 0;
+    say(window, "mouseup", x, y, button);
+  }
   return {
     move: (x, y) => say(canvas, "mousemove", x, y),
     press(x, y, button) {
       buttons = button === 2 ? 2 : 1;
+      // A mouse takes the focus; whoever has fingers may be at their on-screen keyboard.
+      rfb.focusOnClick = false;
       say(canvas, "mousedown", x, y, button);
+      rfb.focusOnClick = true;
     },
-    release(x, y, button) {
-      buttons = 0;
-      // From its `mousedown` on noVNC listens to the window.
-      say(window, "mouseup", x, y, button);
+    release,
+    leave() {
+      if (buttons !== 0) release(0, 0, 0);
     },
     turn(x, y, dx, dy) {
       const about = { clientX: x, clientY: y, deltaX: dx, deltaY: dy, cancelable: true };
