@@ -161,7 +161,7 @@ async def _has_fingers(phone: Phone, desktop: Desktop, screen: Screen) -> None:
     size = (await asyncio.to_thread(screen)).size
     x, y = middle = await phone.at(0.5, 0.4)
     await phone.tap(middle)
-    await phone.write("echo by thumb > thumb; seq 200; echo > counted")
+    await phone.write("echo by thumb > thumb; seq 200; echo > counted", pointing=middle)
     await until_holds(desktop, "thumb", "by thumb\n")
     await until_holds(desktop, "counted", "\n")
     await phone.shoot("1-written")

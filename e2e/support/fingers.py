@@ -83,10 +83,17 @@ class Phone(Console):
             await put((x - apart / 2, y), (x + apart / 2, y))
         await self.lift()
 
-    async def write(self, line: str) -> None:
-        """Write a line on the phone's own keyboard, which tells all of it at once."""
+    async def write(self, line: str, pointing: Place | None = None) -> None:
+        """Write a line on the phone's own keyboard, which tells all of it at once.
+
+        Args:
+            line: what to write.
+            pointing: where to tap while the keyboard is there, which has to stay.
+        """
         await self.press("keyboard-button")
         await self.page.get_by_label("Type into the desktop").wait_for(state="attached")
+        if pointing is not None:
+            await self.tap(pointing)
         await self.page.keyboard.insert_text(line)
         await self.page.keyboard.press("Enter")
         await self.press("keyboard-button")

@@ -54,6 +54,15 @@ describe("one finger", () => {
     expect(gestures.cancel()).toEqual([{ do: "release", x: 40, y: 0 }]);
     expect(gestures.cancel()).toEqual([]);
   });
+  it("means nothing any more when another was taken away by the system", () => {
+    const gestures = new Gestures();
+    gestures.take([finger(1, 0, 0), finger(2, 90, 0)], 0);
+    expect(gestures.cancel(1)).toEqual([]);
+    expect(gestures.take([finger(1, 60, 0)], 20)).toEqual([]);
+    expect(gestures.take([], 30)).toEqual([]);
+    gestures.take([finger(1, 5, 5)], 100);
+    expect(gestures.take([], 150)).toEqual([{ do: "click", x: 5, y: 5, button: 0 }]);
+  });
 });
 
 describe("two fingers", () => {

@@ -15,8 +15,10 @@ export interface Hand {
 interface Fingers {
   /** The desktop's mouse; null while nobody may use it. */
   hand(): Hand | null;
-  /** Whether the picture is looked at from nearer: two fingers move it then. */
+  /** Whether there is more of the picture than is seen: two fingers move it then. */
   near(): boolean;
+  /** Somebody points with a finger: keys are meant for the desktop from now on. */
+  pointed(): void;
   /** Two fingers have moved the picture, or made it larger. */
   pinched(act: { x: number; y: number; dx: number; dy: number; ratio: number }): void;
 }
@@ -32,12 +34,15 @@ export function follow(area: HTMLElement, fingers: Fingers): () => void {
     // The viewer's own idea of fingers would do everything a second time.
     event.preventDefault();
     event.stopPropagation();
-    const now = [...event.touches].map((one) => ({
-      id: one.identifier,
-      x: one.clientX,
-      y: one.clientY,
-    }));
-    const acts = event.type === "touchcancel" ? gestures.cancel() : gestures.take(now, Date.now());
+    // A finger that rests beside the picture, on the bar, is none of ours.
+    const now = [...event.touches]
+      .filter((one) => area.contains(one.target as Node))
+      .map((one) => ({ id: one.identifier, x: one.clientX, y: one.clientY }));
+    // A picture that goes takes the fingers' ends with it: what they were at is over by now.
+    const first = event.type === "touchstart" && now.length === event.changedTouches.length;
+    if (first) gestures.cancel().forEach(carryOut);
+    const cancelled = event.type === "touchcancel";
+    const acts = cancelled ? gestures.cancel(now.length) : gestures.take(now, Date.now());
     acts.forEach(carryOut);
     if (event.type === "touchmove") return;
     clearTimeout(waiting);
@@ -54,11 +59,13 @@ export function follow(area: HTMLElement, fingers: Fingers): () => void {
     const { x, y } = act;
     switch (act.do) {
       case "click":
+        fingers.pointed();
         hand.move(x, y);
         hand.press(x, y, act.button);
         hand.release(x, y, act.button);
         break;
       case "press":
+        fingers.pointed();
         hand.move(x, y);
         hand.press(x, y, 0);
         break;

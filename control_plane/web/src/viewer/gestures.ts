@@ -112,10 +112,10 @@ export class Gestures {
     return [rightClick(state)];
   }
 
-  /** The system has taken the fingers away: nothing was meant. */
-  cancel(): Act[] {
+  /** The system has taken fingers away: nothing was meant, nor is by those that are left. */
+  cancel(left = 0): Act[] {
     const state = this.#state;
-    this.#state = { is: "none" };
+    this.#state = { is: left > 0 ? "over" : "none" };
     return state.is === "drag" ? [{ do: "release", x: state.x, y: state.y }] : [];
   }
 
