@@ -22,6 +22,8 @@ describe("pixels per point", () => {
   });
   it("are whole", () => {
     expect(pixels({ width: 1001, height: 333 }, 1.5)).toEqual({ width: 1501, height: 499 });
+    // As browsers tell 1.8.
+    expect(pixels({ width: 1000, height: 500 }, 1.7999999523162842).width).toBe(1800);
   });
   it.each([
     [1, 100],
@@ -144,6 +146,13 @@ describe("the automatic quality", () => {
   it("takes a long line for what it is", () => {
     const automatic = new Automatic();
     for (let at = 0; at < 30; at += 1) automatic.take({ frames: 20, busy: 0.5, trip: 600 });
+    expect(automatic.quality).toBe("sharp");
+  });
+  it("takes another line for what that is", () => {
+    const automatic = new Automatic();
+    automatic.take({ frames: 20, busy: 0.5, trip: 5 });
+    automatic.forget();
+    for (let at = 0; at < 30; at += 1) automatic.take({ frames: 20, busy: 0.5, trip: 300 });
     expect(automatic.quality).toBe("sharp");
   });
 });

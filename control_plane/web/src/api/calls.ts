@@ -123,8 +123,10 @@ export async function setScale(id: string, percent: number): Promise<Session> {
   const session = await answer(
     api.PATCH("/api/v1/sessions/{session_id}", { params, body: { display } }),
   );
-  const actions = [{ type: "scale" as const, percent }];
-  await answer(api.POST("/api/v1/sessions/{session_id}/input", { params, body: { actions } }));
+  if (session.phase === "Running") {
+    const actions = [{ type: "scale" as const, percent }];
+    await answer(api.POST("/api/v1/sessions/{session_id}/input", { params, body: { actions } }));
+  }
   return session;
 }
 

@@ -56,6 +56,13 @@ export class Automatic {
     return this.quality;
   }
 
+  /** The line is another one: how long it is has to be seen anew. */
+  forget(): void {
+    this.#length = Infinity;
+    this.#late = 0;
+    this.#easy = 0;
+  }
+
   #step(to: number): void {
     this.quality = STEPS[to] ?? this.quality;
     this.#late = 0;

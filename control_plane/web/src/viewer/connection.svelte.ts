@@ -355,6 +355,7 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#meter.cut();
+    this.#automatic.forget();
     const viewer = this.#viewer;
     this.#viewer = null;
     viewer?.close();
