@@ -29,6 +29,7 @@ from porthole_agent.runtimes.local.decide import (
     lose,
     may_lend,
     moved,
+    news_of_use,
 )
 from porthole_agent.runtimes.local.record import Deletion, Record
 from porthole_contract.conditions import Reason
@@ -223,6 +224,25 @@ class TestRunning:
         assert isinstance(action, Become)
         assert (action.record.phase, action.record.reason) == (Phase.RUNNING, Reason.DRAWN)
         assert decide(action.record, alive(record), NOW) == Wait(NOW + timedelta(seconds=30))
+
+    def test_nobody_is_warned_for_an_older_use_than_their_last(self):
+        end = timedelta(minutes=10)
+        record = a_record(
+            Phase.RUNNING,
+            spec=a_spec(idle={"after": "10m"}),
+            since=timedelta(hours=1),
+            last_activity_at=NOW,
+        )
+        effective, later = alive(record).effective, NOW + 14 * SECOND
+        assert not news_of_use(record, effective, later, later)
+        assert news_of_use(record, effective, NOW + 15 * SECOND, NOW + 15 * SECOND)
+        warned_at = NOW + end - timedelta(minutes=2)
+        assert news_of_use(record, effective, later, warned_at)
+        used = record.evolve(last_activity_at=later)
+        assert decide(used, alive(used), warned_at) == Wait(warned_at + 14 * SECOND)
+        told = record.evolve(reason=Reason.IDLE, last_activity_at=later)
+        assert not news_of_use(told, effective, later + SECOND / 2, warned_at + 15 * SECOND)
+        assert news_of_use(told, effective, later + SECOND, warned_at + 15 * SECOND)
 
     def test_is_deleted_for_being_idle_if_its_spec_says_so(self):
         record = a_record(

@@ -486,6 +486,7 @@ def _why_it_ended(thing: Object, *, asked: bool) -> tuple[str, str]:
     if asked:
         return Reason.REQUESTED, ""
     status = thing.get("status") or {}
-    if status.get("reason") in _OWN_ENDS:
+    # While it runs, that it is idle is a warning.
+    if status.get("reason") in _OWN_ENDS and status.get("phase") != Phase.RUNNING:
         return str(status["reason"]), str(status.get("message") or "")
     return Reason.DELETED_IN_CLUSTER, "It was deleted in the cluster."

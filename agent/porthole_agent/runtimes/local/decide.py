@@ -19,6 +19,11 @@ from porthole_contract.lifecycle import DEADLINES, Event, Phase
 from porthole_contract.losses import WINDOW, count_loss
 from porthole_contract.session import Desired
 
+_USED_STEP: Final = timedelta(seconds=15)
+"""How much later the last use must be before it is noted."""
+_RETURN_STEP: Final = timedelta(seconds=1)
+"""The same where somebody is told, or about to be, that it is about to sleep."""
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
@@ -364,6 +369,21 @@ def _lifetime_end(record: Record, seen: Seen) -> datetime | None:
     if seen.effective is None or seen.effective.lifetime is None or record.started_at is None:
         return None
     return record.started_at + seen.effective.lifetime
+
+
+def news_of_use(record: Record, effective: Effective | None, at: datetime, now: datetime) -> bool:
+    """Return whether it is to be noted that somebody used it at `at`, the last that is known.
+
+    Not every key is written down; but nobody is warned, or put to sleep, for an older one.
+    """
+    before = record.last_activity_at
+    if before is None:
+        return True
+    after = effective.idle_after if effective is not None else None
+    if after is None:
+        return at - before >= _USED_STEP
+    near = record.reason == Reason.IDLE or now >= warned_at(before + after, after)
+    return at - before >= (_RETURN_STEP if near else min(_USED_STEP, after / 8))
 
 
 def _wait(record: Record, seen: Seen, now: datetime, *others: datetime | None) -> Wait:

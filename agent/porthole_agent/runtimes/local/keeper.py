@@ -36,6 +36,7 @@ from porthole_agent.runtimes.local.decide import (
     lose,
     may_lend,
     moved,
+    news_of_use,
 )
 from porthole_agent.runtimes.local.gatewatch import GateWatch
 from porthole_agent.runtimes.local.journal import Event as JournalEvent
@@ -64,10 +65,6 @@ _TRIED_AGAIN_AFTER: Final = 1.0
 _AFTER_A_BUG: Final = 5.0
 _LENT_WITHIN: Final = 45.0
 """Seconds until whoever asks for the files of one that sleeps hears that it cannot be."""
-_ACTIVITY_STEP: Final = timedelta(seconds=15)
-"""How much later the last activity must be before it is told."""
-_RETURN_STEP: Final = timedelta(seconds=1)
-"""The same where somebody was told that it is about to sleep."""
 
 _CLOCK_WAS_SET: Final = timedelta(seconds=1)
 """How far the machine's clock and its monotonic one part between two looks if nobody sets it; a
@@ -514,12 +511,7 @@ class Keeper:
 
     def _active(self, at: datetime, effective: Effective | None) -> None:
         """Note when somebody last used it, if that is news."""
-        before, warned = self.record.last_activity_at, self.record.reason == Reason.IDLE
-        after = effective.idle_after if effective is not None else None
-        # Nobody is put to sleep much earlier than they were promised.
-        usual = _ACTIVITY_STEP if after is None else min(_ACTIVITY_STEP, after / 8)
-        step = _RETURN_STEP if warned else usual
-        if before is None or at - before >= step:
+        if news_of_use(self.record, effective, at, _now()):
             self.record = self.record.evolve(last_activity_at=at)
 
     def _start_watch(self, record: Record) -> None:
