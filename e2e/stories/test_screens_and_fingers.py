@@ -142,15 +142,15 @@ async def _sleeps_only_if_nobody_says_no(
     me: Console, mine: httpx.AsyncClient, session: str
 ) -> None:
     await me.page.mouse.move(2, 2)
-    patched = await mine.patch(f"/sessions/{session}", json={"idle": {"after": "8s"}})
+    patched = await mine.patch(f"/sessions/{session}", json={"idle": {"after": "12s"}})
     assert patched.status_code == 202, patched.text
     notice = me.page.get_by_test_id("idle-notice")
     await notice.wait_for(timeout=20_000)
-    assert "is put to sleep within 2 seconds" in await notice.inner_text()
+    assert "is put to sleep within 3 seconds" in await notice.inner_text()
     await me.shoot("5-idle")
     await me.press("stay")
     # It would have slept by then.
-    end = time.monotonic() + 3
+    end = time.monotonic() + 4
     while time.monotonic() < end:
         assert await me.phase() == "Running"
         await asyncio.sleep(0.2)
