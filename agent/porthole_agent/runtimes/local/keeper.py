@@ -221,6 +221,15 @@ class Keeper:
         if record.begun_at is not None or record.phase is Phase.HIBERNATING:
             await self._lose(lose(record, Reason.WINDOWS_LOST, message, _now(), counts=False))
 
+    async def end_leftovers(self) -> None:
+        """End what an agent that was killed has left of it; the keeper is stopped.
+
+        Of one that sleeps, whose files it had lent, or of one that it was about to end: whose
+        windows were ended has none.
+        """
+        if self._stage.remains(self._site.image(self.record)):
+            await self._clear(patience=True)
+
     def told(self) -> Observation:
         """Return what others are told about it now."""
         return observation(self.record, self._viewers)

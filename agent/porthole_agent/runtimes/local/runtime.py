@@ -150,8 +150,12 @@ class LocalRuntime:
             *(keeper.end_windows(_LOST_TO_A_RESTART) for keeper in keepers),
             return_exceptions=True,
         )
+        # Nobody may come after us who would.
+        left = await asyncio.gather(
+            *(keeper.end_leftovers() for keeper in keepers), return_exceptions=True
+        )
         await self.close()
-        for result in results:
+        for result in (*results, *left):
             if isinstance(result, BaseException):
                 raise result
 
