@@ -174,6 +174,11 @@ class Sample:
     network_mbps: float
 
 
+_MOST_CORES: Final = 10_000.0
+_MOST_MBPS: Final = 1e7
+"""What an agent says beyond this is no measure of anything, and sums of it are no numbers."""
+
+
 def sampled(used: Used, now: datetime, before: Sample | None, started: datetime) -> Sample:
     """Return the sample that follows from what was used since the one before, or the start."""
     since, cpu, network = started, 0.0, 0
@@ -189,12 +194,12 @@ def sampled(used: Used, now: datetime, before: Sample | None, started: datetime)
         at=now,
         session_id=used.session,
         cpu_seconds=used.cpu_seconds,
-        cpu_percent=round(100 * cpu_used / seconds, 2),
+        cpu_percent=round(100 * min(cpu_used / seconds, _MOST_CORES), 2),
         memory_bytes=used.memory,
         disk_bytes=used.disk,
         network_in=used.received,
         network_out=used.sent,
-        network_mbps=round(carried * 8 / 1e6 / seconds, 3),
+        network_mbps=round(min(carried * 8 / 1e6 / seconds, _MOST_MBPS), 3),
     )
 
 

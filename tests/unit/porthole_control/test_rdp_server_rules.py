@@ -124,6 +124,12 @@ def test_a_desktop_that_was_begun_again_counts_from_nothing():
     assert other.cpu_percent == 10
 
 
+def test_what_is_no_measure_is_a_number_nevertheless():
+    most = rules.sampled(used(cpu=1.7e308, carried=2**63 - 1), NOW, None, NOW)
+    assert 0 < 50 * most.cpu_percent < 1e12
+    assert 0 < most.network_mbps < 1e12
+
+
 def sample(**changes: Any) -> Sample:
     values = dict.fromkeys(Sample.__dataclass_fields__, 0) | {"at": NOW, "session_id": ONE}
     return Sample(**values | changes)
