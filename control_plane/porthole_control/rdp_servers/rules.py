@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from porthole_contract.lifecycle import Phase
+from porthole_contract.session import Desired
 from porthole_control.errors import Conflict, TooMany
 
 TEMPLATE: Final = "rdp"
@@ -44,8 +45,16 @@ _OF_PHASE: Final[Mapping[str, ServerStatus]] = {
 }
 
 
-def status_of(phase: str | None) -> ServerStatus:
-    """Return what a server is whose newest session is in this phase; None: it has none."""
+def status_of(phase: str | None, desired: str | None = None) -> ServerStatus:
+    """Return what a server is whose newest session is in this phase; None: it has none.
+
+    Args:
+        phase: of that session.
+        desired: what it is to be; one that sleeps and was told to run is being started, however
+            long its agent takes to say so.
+    """
+    if phase == Phase.HIBERNATED and desired == Desired.RUNNING:
+        return ServerStatus.STARTING
     return ServerStatus.STOPPED if phase is None else _OF_PHASE[Phase(phase)]
 
 

@@ -28,6 +28,12 @@ def test_every_phase_is_a_status():
     assert rules.status_of(None) is ServerStatus.STOPPED
 
 
+def test_one_that_sleeps_and_is_to_run_is_being_started():
+    assert rules.status_of("Hibernated", "Hibernated") is ServerStatus.STOPPED
+    assert rules.status_of("Hibernated", "Running") is ServerStatus.STARTING
+    assert rules.status_of("Running", "Hibernated") is ServerStatus.RUNNING
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
