@@ -255,7 +255,8 @@ async def delete(unit: Unit, principal: Principal, identity: UUID, *, force: boo
     """
     server = await get(unit, principal, identity, locked=True)
     if server.lives and server.phase != Phase.TERMINATING:
-        if not force:
+        # One that sleeps is told to be stopped.
+        if not force and server.status is not rules.ServerStatus.STOPPED:
             raise Conflict(
                 "server_running", "The server is not stopped. Stop it first, or delete with force."
             )
