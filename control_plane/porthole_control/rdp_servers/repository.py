@@ -53,6 +53,11 @@ class Server:
         return rules.status_of(self.phase, self.desired)
 
     @property
+    def is_changed(self) -> bool:
+        """Whether it is to be something else than what it was started as last."""
+        return self.last_started_at is None or self.updated_at > self.last_started_at
+
+    @property
     def lives(self) -> bool:
         """Whether something of its session is left."""
         return self.phase not in {None, "Terminated"}
