@@ -35,9 +35,9 @@ from websockets.protocol import State
 from porthole_control.flag import Flag
 from porthole_control.sockets import GOING_AWAY, LOST
 
-PING_SECONDS: Final = 15.0
-"""After so many seconds in which one side was silent, a ping is sent; proxies cut what is silent
-for longer."""
+PING_SECONDS: Final = 10.0
+"""How often it is looked whether both sides have said something since; where one has not, a ping is
+sent. So neither is silent for twice as long, and proxies cut only what is silent for longer."""
 DEAD_SECONDS: Final = 45.0
 """A peer that has sent nothing for so long, pongs included, is dead."""
 STREAM_MESSAGE: Final = 256 * 1024
