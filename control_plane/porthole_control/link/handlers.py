@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from porthole_contract.link.channel import WINDOW
 from porthole_contract.link.commands import TemplateContent
 from porthole_contract.link.reports import (
     AgentObserved,
@@ -35,12 +36,16 @@ def handlers(hub: Hub) -> Mapping[type, Handler]:
 
     async def wants_template(unit: Unit, speaker: Speaker, items: Sequence[WantTemplate]) -> None:
         for digest in {item.digest for item in items}:
+            link = hub.link(speaker.agent)
+            # Each of its commands asks once: who leaves more than a window of answers untaken
+            # would have us keep them without end.
+            if link is None or link.channel.owed(TemplateContent) >= WINDOW:
+                continue
             # Only what it has a session of: templates of others are none of its business.
             if not await repository.needs_template(unit.connection, speaker.agent, digest):
                 continue
             spec = await templates.content(unit.connection, digest)
-            link = hub.link(speaker.agent)
-            if spec is not None and link is not None:
+            if spec is not None:
                 link.say(TemplateContent(digest=digest, spec=spec))
 
     return {
