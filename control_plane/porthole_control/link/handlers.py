@@ -77,8 +77,9 @@ async def _homes_observed(unit: Unit, speaker: Speaker, items: Sequence[HomeObse
 
 async def _agent_observed(unit: Unit, speaker: Speaker, items: Sequence[AgentObserved]) -> None:
     # Each says all there is to say, so the last one counts.
-    await agents.observed(unit, speaker.agent, items[-1])
     await rdp_usage.observed(unit, speaker.agent, items[-1].uses)
+    # Last, for it locks the agent's row, which everything that is sent to the agent waits for.
+    await agents.observed(unit, speaker.agent, items[-1])
 
 
 async def _inventory(unit: Unit, speaker: Speaker, items: Sequence[Snapshot]) -> None:
