@@ -107,8 +107,9 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         _real("api server", 600, on_an_api_server, *extra, beside="integration"),
         _real("chart", 120, "tests/chart", *extra, beside="images"),
         _real("images", 400, "tests/images", *extra, beside="images"),
-        _real("e2e", 600, *shared, "e2e", *extra, beside="stories"),
-        _real("cluster", 1200, "e2e", "-m", "cluster", *extra, beside="stories"),
+        # One after another: each of these has more to do than the machine, and looks at times.
+        _real("e2e", 600, "e2e", *extra),
+        _real("cluster", 1200, "e2e", "-m", "cluster", *extra),
     )
 
 

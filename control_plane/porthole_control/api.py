@@ -111,6 +111,22 @@ def _with(scope: Scope) -> Callable[..., Coroutine[Any, Any, Principal]]:
     return caller_with
 
 
+def known_before(scope: Scope) -> Callable[..., Coroutine[Any, Any, Principal]]:
+    """Return a dependency: who asks and may, known before anything is made of what they ask.
+
+    For routes without a unit of work, which take long or wait.
+    """
+
+    async def caller_before(request: Request) -> Principal:
+        parts = parts_of(request)
+        async with parts.database.reading() as unit:
+            principal = await parts.guard.identify(request, unit)
+        principal.must(scope)
+        return principal
+
+    return caller_before
+
+
 # Coroutines, although they wait for nothing: FastAPI takes anything else to another thread.
 async def _parts(request: Request) -> Parts:
     return parts_of(request)

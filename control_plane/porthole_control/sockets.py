@@ -17,6 +17,8 @@ from porthole_control.flag import Flag
 
 logger = structlog.get_logger(__name__)
 
+CLOSING_SECONDS = 30.0
+"""How long who is turned away, or whose time is over, has to make room for our last words."""
 LONGEST_REASON = 123
 """Bytes of UTF-8 that a close frame has room for."""
 GOING_AWAY = "porthole.going_away"
@@ -123,13 +125,22 @@ class Socket:
         kind = "text" if isinstance(data, str) else "bytes"
         await self._tell({"type": "websocket.send", kind: data})
 
-    async def close(self, code: int, reason: str = "") -> None:
-        """Close it, if it is open still; the reason is cut to what fits."""
+    async def close(self, code: int, reason: str = "", *, last: str | None = None) -> None:
+        """Close it, if it is open still. Who reads nothing is not waited for.
+
+        Args:
+            code: of the close frame.
+            reason: why; it is cut to what fits.
+            last: a message that is said before.
+        """
         if self._closed or self.lost.is_set():
             return
         self._closed = True
-        with contextlib.suppress(Gone):
-            await self._tell({"type": "websocket.close", "code": code, "reason": cut(reason)})
+        with contextlib.suppress(Gone, TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                if last is not None:
+                    await self.say(last)
+                await self._tell({"type": "websocket.close", "code": code, "reason": cut(reason)})
 
     async def _tell(self, message: dict[str, Any]) -> None:
         try:

@@ -35,9 +35,9 @@ from websockets.protocol import State
 from porthole_control.flag import Flag
 from porthole_control.sockets import GOING_AWAY, LOST
 
-PING_SECONDS: Final = 15.0
-"""After so many seconds in which one side was silent, a ping is sent; proxies cut what is silent
-for longer."""
+PING_SECONDS: Final = 10.0
+"""How often it is looked whether both sides have said something since; where one has not, a ping is
+sent. So neither is silent for twice as long, and proxies cut only what is silent for longer."""
 DEAD_SECONDS: Final = 45.0
 """A peer that has sent nothing for so long, pongs included, is dead."""
 STREAM_MESSAGE: Final = 256 * 1024
@@ -90,6 +90,7 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._heard_at = 0.0
         self._has_said = False
+        self._was_closing = False
         self._tick = None
         self._lost = Flag()
         self.queue = _Inbox()  # type: ignore[assignment]
@@ -185,6 +186,7 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
     def _look(self) -> None:
         self._tick = None
         if self.transport.is_closing():
+            self._see_off()
             return
         now = self.loop.time()
         if self.read_paused:
@@ -202,6 +204,14 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
         self._tick = self.loop.call_later(PING_SECONDS, self._look)
 
     # The end -----------------------------------------------------------------------------
+
+    def _see_off(self) -> None:
+        """Let go of a peer that leaves unread what stands before the end: it would stay open."""
+        if self._was_closing:
+            self.transport.abort()
+            return
+        self._was_closing = True
+        self._tick = self.loop.call_later(PING_SECONDS, self._look)
 
     def shutdown(self) -> None:
         """End, because the server stops: at once, unless the application does it itself."""

@@ -188,7 +188,8 @@ class Driver:
                 while not done(mine) and not self.stopping.is_set():
                     mine.news.clear()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(mine.news.wait(), _LOOK_AGAIN_AFTER)
+                        async with asyncio.timeout(_LOOK_AGAIN_AFTER):
+                            await mine.news.wait()
         return bool(done(mine))
 
     # Calls

@@ -130,6 +130,7 @@ async def _used(
         await _end_all(driver, patience, is_known=deployment.restored_at < 0)
         deployment.say(Note(time.monotonic(), "end"))
     finally:
+        driver.stopping.set()
         for task in (using, scanning):
             task.cancel()
         await asyncio.gather(using, scanning, return_exceptions=True)

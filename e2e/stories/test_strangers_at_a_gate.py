@@ -150,7 +150,8 @@ async def test_a_gate_says_nothing_to_plain_tcp_and_nothing_to_silence(gates: li
         writer.transport.abort()
     reader, writer = await here.connect()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(reader.read(1), 2)
+        async with asyncio.timeout(2):
+            await reader.read(1)
     writer.write(b"RFB 003.008\n")
     async with asyncio.timeout(15):
         assert b"RFB" not in await reader.read(4096)

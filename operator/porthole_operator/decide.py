@@ -19,6 +19,7 @@ from porthole_contract.conditions import Reason
 from porthole_contract.idling import USED_AGAIN, warned_at, warning
 from porthole_contract.lifecycle import DEADLINES, Event, Phase, advance
 from porthole_contract.losses import WINDOW, count_loss
+from porthole_contract.names import ANNOTATION_FILES
 from porthole_contract.session import Desired, ObjectStatus
 from porthole_operator import checks
 from porthole_operator.checks import Loss
@@ -170,7 +171,8 @@ def _lent(case: Case) -> Plan | None:
     if pod is None:
         obstacle = checks.first(checks.OBSTACLES, case.subject, case.seen)
         return case.plan(Lend() if obstacle is None else LetGo())
-    if not pod.files or pod.deleting_since is not None:
+    earlier = pod.over and pod.wish not in {None, case.subject.annotations.get(ANNOTATION_FILES)}
+    if not pod.files or pod.deleting_since is not None or earlier:
         return _clear(case)
     patient_until = pod.created_at + LENT_WITHIN
     if pod.over or (not pod.begun and case.now >= patient_until):

@@ -61,7 +61,8 @@ class Pod:
     """The pod that carries the Session's name.
 
     Made by us for this very Session. `attempt`: for which of its attempts. `begun`:
-    its desktop's container has run. `files`: it has none, and serves files while a Session sleeps.
+    its desktop's container has run. `files`: it has none, and serves files while a Session sleeps,
+    as `wish` asked for.
     `over`: it will not run any more. `deleting_since`: when
     its end was asked for, `grace`: the seconds it was given. `disrupted`: why the cluster
     took it away. `says`: what its node says about it. `finalizers`: of others, that keep it.
@@ -74,6 +75,7 @@ class Pod:
     fingerprint: str | None
     created_at: datetime
     files: bool = False
+    wish: str | None = None
     node: str | None = None
     address: str | None = None
     ready: bool = False
@@ -182,6 +184,7 @@ def read_pod(body: Mapping[str, Any]) -> Pod:
         fingerprint=annotations.get(ANNOTATION_FINGERPRINT),
         created_at=read_time(metadata["creationTimestamp"]),
         files=ANNOTATION_FILES in annotations,
+        wish=annotations.get(ANNOTATION_FILES),
         node=spec.get("nodeName"),
         address=status.get("podIP"),
         ready=conditions.get("Ready", {}).get("status") == "True",

@@ -81,7 +81,7 @@ class Subject:
         """Until when its files are to be served while it sleeps; None if nobody asks."""
         try:
             return read_time(self.annotations[ANNOTATION_FILES])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return None
 
     @property

@@ -1,5 +1,6 @@
 """What agents tell, and what becomes of it: lost watches, restored copies, lies."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +10,7 @@ from sqlalchemy import text, update
 from porthole_contract.lifecycle import Phase
 from porthole_contract.link.reports import Origin, Outcome, SessionEnded
 from porthole_contract.session import Desired
+from porthole_control.agents import repository as agents
 from porthole_control.sessions.rules import HIGHEST_ORDER
 from porthole_control.sessions.tables import sessions
 from tests.support.control_plane import Agent, ControlPlane, event, observed, spec
@@ -352,6 +354,17 @@ async def test_many_reports_at_once_count_in_their_order(control_plane: ControlP
         ("PhaseChanged", "Starting"),
         ("PhaseChanged", "Running"),
     ]
+
+
+async def test_what_an_agent_tells_of_itself_holds_up_no_order(control_plane: ControlPlane):
+    agent, session = await running(control_plane)
+    async with control_plane.database.unit() as unit:
+        assert await agents.locked(unit.connection, agent.id) is not None
+        async with asyncio.timeout(5):
+            answer = await control_plane.admin.patch(
+                f"{SESSIONS}/{session['id']}", json={"desired": "Hibernated"}
+            )
+    assert answer.status_code == 202
 
 
 async def test_a_revoked_agent_has_nothing_to_say(control_plane: ControlPlane):

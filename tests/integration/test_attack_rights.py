@@ -16,13 +16,16 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from porthole_contract.link.reports import TemplateOffered
 from porthole_control.people.rules import Scope
-from tests.support.control_plane import ControlPlane
+from tests.integration.test_api_rdp_servers import RDP, made
+from tests.support.control_plane import TEMPLATE, ControlPlane
 from tests.support.postgres import TestDatabase
 from tests.support.served import Served, served
 
 A = "/api/v1"
 SESSION, HOME, AGENT = f"{A}/sessions/{{}}", f"{A}/homes/{{}}", f"{A}/agents/{{}}"
+SERVER = f"{A}/rdp/servers/{{}}"
 NOBODY = "who is not known"
 ANYBODY = "who is known"
 ADMIN = (Scope.TEMPLATES, Scope.AGENTS)
@@ -62,6 +65,26 @@ MAY: dict[str, Any] = {
     f"POST {SESSION}/input": Scope.SESSION_CONTROL,
     f"GET {SESSION}/clipboard": Scope.SESSION_CONTROL,
     f"PUT {SESSION}/clipboard": Scope.SESSION_CONTROL,
+    f"GET {A}/rdp/servers": Scope.READ,
+    f"GET {A}/rdp/servers/statistics": Scope.READ,
+    f"GET {SERVER}": Scope.READ,
+    f"GET {SERVER}/status": Scope.READ,
+    f"GET {SERVER}/service-status": Scope.READ,
+    f"GET {SERVER}/configuration": Scope.READ,
+    f"GET {SERVER}/resources": Scope.READ,
+    f"GET {SERVER}/sessions": Scope.READ,
+    f"GET {SERVER}/usage": Scope.READ,
+    f"GET {SERVER}/usage/history": Scope.READ,
+    f"GET {SERVER}/alerts": Scope.READ,
+    f"POST {A}/rdp/servers": Scope.SESSIONS,
+    f"PUT {SERVER}": Scope.SESSIONS,
+    f"DELETE {SERVER}": Scope.SESSIONS,
+    f"PUT {SERVER}/configuration": Scope.SESSIONS,
+    f"PUT {SERVER}/resources": Scope.SESSIONS,
+    f"POST {SERVER}/start": Scope.SESSIONS,
+    f"POST {SERVER}/stop": Scope.SESSIONS,
+    f"POST {SERVER}/restart": Scope.SESSIONS,
+    f"POST {SERVER}/test-connection": Scope.CONNECT,
     f"POST {A}/templates": Scope.TEMPLATES,
     f"PUT {A}/templates/{{}}": Scope.TEMPLATES,
     f"DELETE {A}/templates/{{}}": Scope.TEMPLATES,
@@ -142,10 +165,11 @@ async def test_a_user_is_no_administrator(control_plane: ControlPlane):
 
 
 async def test_what_is_anothers_is_not_there(control_plane: ControlPlane):
-    agent = await control_plane.agent()
+    templates = [TemplateOffered(name="desktop", spec=TEMPLATE), RDP]
+    agent = await control_plane.agent(templates=templates, protocols=("vnc", "rdp"))
     alice = control_plane.admin
-    made = await alice.post(f"{A}/sessions", json={"template": "desktop", "home": "work"})
-    session = made.raise_for_status().json()
+    begun = await alice.post(f"{A}/sessions", json={"template": "desktop", "home": "work"})
+    session = begun.raise_for_status().json()
     await agent.run(session)
     ticket = await alice.post(f"{A}/sessions/{session['id']}/tickets", json={"mode": "view"})
     ids = {
@@ -153,13 +177,14 @@ async def test_what_is_anothers_is_not_there(control_plane: ControlPlane):
         "homes": (await alice.get(f"{A}/homes")).json()["items"][0]["id"],
         "commands": (await alice.get(f"{A}/commands")).json()["items"][0]["id"],
         "tokens": (await alice.get(f"{A}/tokens")).json()["items"][0]["id"],
+        "rdp/servers": (await made(alice))["server_id"],
     }
     body = {"mode": "view", "desired": "Hibernated", "name": "stolen", "command": ["true"]}
     body |= {"actions": [{"type": "text", "text": "stolen"}]}
     async with control_plane.user("bob") as bob:
         for what in SCOPED:
             method, path = what.split()
-            noun = path.split("/")[3]
+            noun = path.removeprefix(f"{A}/").partition("/{}")[0]
             if "{}" in path and noun in ids:
                 mine = {k: v for k, v in body.items() if k in _fields(what)}
                 answer = await bob.request(method, path.format(ids[noun]), json=mine)
@@ -186,6 +211,8 @@ def _fields(what: str) -> set[str]:
         return {"command"}
     if what.endswith("/input"):
         return {"actions"}
+    if what.endswith(("/configuration", "/resources")):
+        return set()
     return {"desired"} if what == f"PATCH {SESSION}" else {"name"}
 
 

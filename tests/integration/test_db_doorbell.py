@@ -16,7 +16,8 @@ async def test_a_ring_is_heard_in_every_process(test_database: TestDatabase):
         Doorbell(lambda: test_database.conninfo) as one,
         Doorbell(lambda: test_database.conninfo) as other,
     ):
-        await asyncio.wait_for(other.listening.wait(), 10)
+        async with asyncio.timeout(10):
+            await other.listening.wait()
         with (
             one.hearing(Bell.COMMANDS) as near,
             other.hearing(Bell.COMMANDS) as far,
@@ -46,7 +47,8 @@ async def test_a_lost_listener_comes_back_and_tells_what_it_may_have_missed(
     test_database: TestDatabase,
 ):
     async with Doorbell(lambda: test_database.conninfo) as bell:
-        await asyncio.wait_for(bell.listening.wait(), 10)
+        async with asyncio.timeout(10):
+            await bell.listening.wait()
         with bell.hearing(Bell.COMMANDS) as hearing:
             while await hearing.next(0.05):
                 pass
@@ -70,7 +72,8 @@ async def test_a_ring_during_an_outage_is_not_forgotten(test_database: TestDatab
         Doorbell(conninfo) as late,
         Doorbell(lambda: test_database.conninfo) as other,
     ):
-        await asyncio.wait_for(other.listening.wait(), 10)
+        async with asyncio.timeout(10):
+            await other.listening.wait()
         with other.hearing(Bell.WAITING) as hearing:
             while await hearing.next(0.05):
                 pass
@@ -87,7 +90,8 @@ async def test_a_dead_connection_that_stays_open_is_replaced(
     monkeypatch.setattr("porthole_control.db.doorbell._PROVE_EVERY", 0.1)
     monkeypatch.setattr("porthole_control.db.doorbell._PROVE_WITHIN", 0.5)
     async with Doorbell(lambda: test_database.conninfo) as bell:
-        await asyncio.wait_for(bell.listening.wait(), 10)
+        async with asyncio.timeout(10):
+            await bell.listening.wait()
         with psycopg.connect(test_database.conninfo) as looker:
             stopped = listener(looker)
             os.kill(stopped, signal.SIGSTOP)

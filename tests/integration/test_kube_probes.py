@@ -13,7 +13,8 @@ async def asked(port: int, request: bytes) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     await writer.drain()
-    heard = await asyncio.wait_for(reader.read(), 20)
+    async with asyncio.timeout(20):
+        heard = await reader.read()
     writer.close()
     await writer.wait_closed()
     return heard.decode()

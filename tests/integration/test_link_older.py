@@ -83,7 +83,8 @@ async def test_an_older_control_plane_is_told_what_it_knows(version: str, told: 
         news.observed(an_observation(status=a_status(conditions=conditions)))
         running = asyncio.create_task(link.run())
         try:
-            text = await asyncio.wait_for(heard, 30)
+            async with asyncio.timeout(30):
+                text = await heard
         finally:
             await link.leave("the test is over")
             running.cancel()

@@ -102,7 +102,8 @@ async def _agent(folder, steps, failpoints):
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        async with asyncio.timeout(60):
+            out, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         out, _ = await process.communicate()

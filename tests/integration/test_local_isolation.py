@@ -203,7 +203,8 @@ async def test_swapped_sockets_lead_nowhere(two):
         " mv supervisor.sock other.sock; ln -s /etc/passwd supervisor.sock"
     )
     with pytest.raises((EOFError, OSError, TimeoutError)):
-        await (await asyncio.wait_for(two.place.view(two.alice), 5)).refresh(5)
+        async with asyncio.timeout(5):
+            await (await two.place.view(two.alice)).refresh(5)
     two.do("cd /run/porthole; rm *.sock; true")
     await two.check_bob()
 

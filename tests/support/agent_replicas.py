@@ -97,7 +97,8 @@ class Replicas:
                     process.terminate()
         for process in self.running:
             try:
-                await asyncio.wait_for(process.wait(), 20)
+                async with asyncio.timeout(20):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()

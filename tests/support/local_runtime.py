@@ -152,7 +152,8 @@ class Place:
                 ):
                     return found
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), 0.5)
+                    async with asyncio.timeout(0.5):
+                        await self._changed.wait()
 
     async def stream(
         self,

@@ -289,7 +289,8 @@ class Place:
         """Ask a replica to end; return its exit code."""
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(process.wait(), 60)
+        async with asyncio.timeout(60):
+            return await process.wait()
 
     def said(self) -> str:
         """Return the end of what the operators, the nodes and the desks have told."""

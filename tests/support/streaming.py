@@ -19,14 +19,14 @@ async def running_session(at: Served, agent: ScriptedAgent, **fields) -> dict:
     """Create a session and have it run."""
     client = fields.pop("client", at.control_plane.admin)
 
-    async def create():
-        return await client.post(SESSIONS, json={"template": "desktop", **fields})
+    async def create():  # it takes a moment until what the agent offers is known
+        nonlocal session
+        answer = await client.post(SESSIONS, json={"template": "desktop", **fields})
+        session = answer.json()
+        return answer.status_code
 
-    async def offered():
-        return (await client.get("/api/v1/templates/desktop")).status_code
-
-    await eventually(offered, 200)
-    session = (await create()).raise_for_status().json()
+    session = {}
+    await eventually(create, 202)
     await agent.until(lambda: [c for c in agent.commands if str(c.body.session) == session["id"]])
     agent.say(observed(session, phase=Phase.RUNNING))
 

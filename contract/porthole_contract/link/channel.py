@@ -162,6 +162,10 @@ class Channel:
         """How many items were queued or sent and are not acknowledged."""
         return len(self._outbox)
 
+    def owed(self, kind: type) -> int:
+        """Return how many items of a type were queued or sent and are not acknowledged."""
+        return sum(isinstance(item, kind) for item, _ in self._outbox)
+
     @property
     def room(self) -> int:
         """How many more items the peer has room for now."""

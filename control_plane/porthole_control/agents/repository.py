@@ -84,12 +84,18 @@ async def agent(connection: AsyncConnection, identity: UUID) -> Agent | None:
     return None if row is None else Agent(*row)
 
 
-async def locked(connection: AsyncConnection, identity: UUID) -> Agent | None:
-    """Return one agent, its row locked until the transaction ends."""
+async def locked(
+    connection: AsyncConnection, identity: UUID, *, alone: bool = False
+) -> Agent | None:
+    """Return one agent, its row locked until the transaction ends.
+
+    What refers to it (commands, sessions, streams) is written meanwhile, unless it is locked
+    `alone`. Whoever writes that holds the row of a session or a home, and who has reports of an
+    agent waits for those.
+    """
+    query = _agents().where(agents.c.id == identity)
     row = (
-        await connection.execute(
-            _agents().where(agents.c.id == identity).with_for_update(of=agents)
-        )
+        await connection.execute(query.with_for_update(of=agents, key_share=not alone))
     ).one_or_none()
     return None if row is None else Agent(*row)
 

@@ -215,7 +215,8 @@ async def revoke(unit: Unit, identity: UUID, *, with_sessions: bool = True) -> N
         NotFound: there is none.
         Conflict: it has sessions, and they are not to end with it.
     """
-    agent = await repository.locked(unit.connection, identity)
+    # What is given to it just now is there before it is revoked, and ends with it.
+    agent = await repository.locked(unit.connection, identity, alone=True)
     if agent is None or agent.state == "revoked":
         raise NotFound("agent", identity)
     there = 0 if with_sessions else len(await repository.living_sessions(unit.connection, identity))

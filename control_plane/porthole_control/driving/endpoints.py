@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from porthole_contract.errors import Invalid
 from porthole_contract.stream import drive
-from porthole_control.api import known_callers, parts_of
+from porthole_control.api import known_before, known_callers, parts_of
 from porthole_control.driving import rules
 from porthole_control.driving.drives import Drives, Right, checked
 from porthole_control.driving.pictures import Pictures
@@ -37,25 +37,8 @@ _A_PICTURE: Final[dict[str, Any]] = {_PNG: {"schema": {"type": "string", "format
 _PNG_BEGINS: Final = b"\x89PNG\r\n\x1a\n"
 
 
-async def _looker(request: Request) -> Principal:
-    return await _known(request, Scope.CONNECT)
-
-
-async def _user(request: Request) -> Principal:
-    return await _known(request, Scope.SESSION_CONTROL)
-
-
-async def _known(request: Request, scope: Scope) -> Principal:
-    """Return who asks; before anything else of what they ask is looked at."""
-    parts = parts_of(request)
-    async with parts.database.reading() as unit:
-        principal = await parts.guard.identify(request, unit)
-    principal.must(scope)
-    return principal
-
-
-Looker = Annotated[Principal, Depends(_looker)]
-User = Annotated[Principal, Depends(_user)]
+Looker = Annotated[Principal, Depends(known_before(Scope.CONNECT))]
+User = Annotated[Principal, Depends(known_before(Scope.SESSION_CONTROL))]
 
 
 @routes.get(

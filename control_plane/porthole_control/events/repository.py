@@ -111,7 +111,8 @@ _REMARK = text(
         CAST(:sessions AS uuid[]), CAST(:kinds AS text[]), CAST(:messages AS text[])
     ) WITH ORDINALITY AS remark(session_id, kind, message, place)
     JOIN sessions s ON s.id = remark.session_id
-    ORDER BY remark.place
+    -- Each holds its session until the commit: who holds several takes them in the same order.
+    ORDER BY s.id, remark.place
     """
 )
 
@@ -119,7 +120,7 @@ _REMARK = text(
 async def add_remarks(
     connection: AsyncConnection, remarks: Sequence[Remark], now: datetime
 ) -> None:
-    """Write lines of the stories of those sessions that there are still, in their order."""
+    """Write lines of the stories of those sessions that there are still, each in its order."""
     sessions, kinds, messages = (list(column) for column in zip(*remarks, strict=True))
     await connection.execute(
         _REMARK, {"sessions": sessions, "kinds": kinds, "messages": messages, "now": now}

@@ -151,6 +151,7 @@ class Conversation:
             self.unfinished.clear()
         self.left_at = None
         self._detached.clear()
+        self._heard.go_on()  # it may have used up the agent's window, and nothing more would come
         self._wake.set()
 
     async def converse(self, socket: Socket) -> str:

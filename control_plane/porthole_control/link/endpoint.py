@@ -135,6 +135,6 @@ class LinkEndpoint:
             "link_refused", address=socket.address, code=goodbye.code, why=goodbye.message
         )
         LINKS_REFUSED.labels(goodbye.code).inc()
-        await socket.say(codec.encode(goodbye))
         code = _POLICY if goodbye.retry_after is None else _TRY_AGAIN
-        await socket.close(code, f"{goodbye.code}: {goodbye.message}")
+        reason = f"{goodbye.code}: {goodbye.message}"
+        await socket.close(code, reason, last=codec.encode(goodbye))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from porthole_contract.link.channel import WINDOW
 from porthole_contract.link.commands import TemplateContent
 from porthole_contract.link.reports import (
     AgentObserved,
@@ -35,12 +36,16 @@ def handlers(hub: Hub) -> Mapping[type, Handler]:
 
     async def wants_template(unit: Unit, speaker: Speaker, items: Sequence[WantTemplate]) -> None:
         for digest in {item.digest for item in items}:
+            link = hub.link(speaker.agent)
+            # Each of its commands asks once: who leaves more than a window of answers untaken
+            # would have us keep them without end.
+            if link is None or link.channel.owed(TemplateContent) >= WINDOW:
+                continue
             # Only what it has a session of: templates of others are none of its business.
             if not await repository.needs_template(unit.connection, speaker.agent, digest):
                 continue
             spec = await templates.content(unit.connection, digest)
-            link = hub.link(speaker.agent)
-            if spec is not None and link is not None:
+            if spec is not None:
                 link.say(TemplateContent(digest=digest, spec=spec))
 
     return {
@@ -72,8 +77,9 @@ async def _homes_observed(unit: Unit, speaker: Speaker, items: Sequence[HomeObse
 
 async def _agent_observed(unit: Unit, speaker: Speaker, items: Sequence[AgentObserved]) -> None:
     # Each says all there is to say, so the last one counts.
-    await agents.observed(unit, speaker.agent, items[-1])
     await rdp_usage.observed(unit, speaker.agent, items[-1].uses)
+    # Last, for it locks the agent's row, which everything that is sent to the agent waits for.
+    await agents.observed(unit, speaker.agent, items[-1])
 
 
 async def _inventory(unit: Unit, speaker: Speaker, items: Sequence[Snapshot]) -> None:

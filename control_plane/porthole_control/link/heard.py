@@ -45,7 +45,7 @@ class Heard:
         reports: where it goes.
         dealt: told of each batch that is dealt with, and why the agent is not to be believed
             any longer (None if it is).
-        failed: told of an error that nobody has foreseen; the rest is dealt with when more comes.
+        failed: told of an error that nobody has foreseen; `go_on` deals with the rest.
     """
 
     def __init__(
@@ -76,7 +76,12 @@ class Heard:
         if urgent:
             self._urgent.append((batch.speaker, urgent))
             self._urgent_lane = self._urgent_lane or self._begin(self._deal_with_urgent())
-        self._lane = self._lane or self._begin(self._deal_with_all())
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Deal with what is there, also with what an error has left."""
+        if self._batches and self._lane is None:
+            self._lane = self._begin(self._deal_with_all())
 
     async def room(self) -> None:
         """Return when more may be read."""

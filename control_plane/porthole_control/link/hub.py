@@ -28,12 +28,14 @@ from porthole_control.link.conversation import Conversation
 from porthole_control.link.greeting import Greeted, Parting
 from porthole_control.link.reports import Handler, Reports, Speaker
 from porthole_control.metrics import EPOCHS, LINKS, LINKS_ENDED
-from porthole_control.sockets import Socket
+from porthole_control.sockets import Gone, Socket
 
 logger = structlog.get_logger(__name__)
 
 REMEMBERED_SECONDS = 60.0
 """How long a conversation without a connection can be resumed."""
+_WELCOME_SECONDS = 5.0
+_NOT_READ = 1006
 _LOOK_EVERY = 1.0
 _SEEN_EVERY = 5.0
 _SEEN_AFTER = timedelta(seconds=10)
@@ -115,7 +117,7 @@ class Hub:
 
         Raises:
             Parting: it cannot have the link; say this and close.
-            Gone: it left before it was linked.
+            Gone: it left before it was linked, or reads nothing.
         """
         link = self._conversations.get(greeted.agent)
         if link is None:
@@ -128,7 +130,7 @@ class Hub:
         async with link.greeting:
             welcome = await self._replace(greeted, link)
             try:
-                await socket.say(codec.encode(welcome))
+                await _welcome(socket, welcome)
                 link.attach(
                     conversation=welcome.conversation,
                     epoch=welcome.epoch,
@@ -333,3 +335,16 @@ class Hub:
             await repository.set_conditions(unit.connection, agent, settled)
             await agents.link_changed(unit, agent)
         self._contested.discard(agent)
+
+
+async def _welcome(socket: Socket, welcome: Welcome) -> None:
+    """Say welcome; nobody else can greet as this agent until that is said.
+
+    Raises:
+        Gone: nobody hears it.
+    """
+    try:
+        async with asyncio.timeout(_WELCOME_SECONDS):
+            await socket.say(codec.encode(welcome))
+    except TimeoutError:
+        raise Gone(_NOT_READ, "It reads nothing.") from None

@@ -36,7 +36,8 @@ async def known(connection: AsyncConnection, agent: UUID, *, lock: bool = False)
     """Return what is known of an agent, a revoked one too; its row locked if `lock`."""
     query = select(*_KNOWN).where(agents.c.id == agent)
     if lock:
-        query = query.with_for_update()
+        # Commands for it may be written meanwhile: who does that has locked others of them.
+        query = query.with_for_update(key_share=True)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else Known(*row)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from porthole_control.api import parts_of
+from porthole_control.api import known_before, parts_of
 from porthole_control.db.doorbell import Bell
 from porthole_control.driving.drives import Right, checked
 from porthole_control.errors import Conflict
@@ -40,25 +40,8 @@ Wait = Annotated[
 ]
 
 
-async def _writer(request: Request) -> Principal:
-    return await _known(request, Scope.SESSIONS)
-
-
-async def _looker(request: Request) -> Principal:
-    return await _known(request, Scope.CONNECT)
-
-
-async def _known(request: Request, scope: Scope) -> Principal:
-    """Return who asks, before anything is made of what they ask."""
-    parts = parts_of(request)
-    async with parts.database.reading() as unit:
-        principal = await parts.guard.identify(request, unit)
-    principal.must(scope)
-    return principal
-
-
-Writer = Annotated[Principal, Depends(_writer)]
-Looker = Annotated[Principal, Depends(_looker)]
+Writer = Annotated[Principal, Depends(known_before(Scope.SESSIONS))]
+Looker = Annotated[Principal, Depends(known_before(Scope.CONNECT))]
 
 
 async def _settled(parts: Parts, principal: Principal, server: Server, *, seconds: float) -> Server:

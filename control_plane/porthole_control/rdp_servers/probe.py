@@ -31,6 +31,13 @@ _ATTACHED, _JOINED, _SENT = 0x2E, 0x3E, 0x68
 _TPKT: Final = 3
 _LONGEST: Final = 16 * 2**20
 """Bytes of one update, its parts together."""
+_LONGEST_HELLO: Final = 2**16
+"""Bytes of the gate's first answer."""
+_MOST_SQUARES: Final = (7680 // GRID) * (4320 // GRID)
+"""Those of the largest screen that there is."""
+_MOST_STEPS: Final = 16 * _MOST_SQUARES
+"""What is done for one test, in squares, tiles and frames. Programs of the desktop's user, or
+somebody on the way, may say what they like, and while we count nobody else is served."""
 _SYNCHRONIZE, _CONTROL, _FONTS, _FRAME_ACKNOWLEDGE = 31, 20, 39, 56
 _DEMAND, _DATA = 1, 7
 _SURFACE_UPDATE: Final = 4
@@ -65,7 +72,7 @@ class Probe:
         self._user = self._io = self._share = self._joined = 0
         self._licensed = False
         self._missing: set[tuple[int, int]] = set()
-        self._squares = 0
+        self._squares = self._steps = 0
         self._looks: set[bytes] = set()
 
     @property
@@ -99,6 +106,8 @@ class Probe:
     def _answers(self) -> Iterator[bytes]:
         if not self.answered:
             length = _length_of_der(self._held)
+            if (length or 0) > _LONGEST_HELLO:
+                raise Refused("The gate does not answer as gates do.")
             if length is None or len(self._held) < length:
                 return
             if self._held[8:9] == b"\xa1":
@@ -182,10 +191,20 @@ class Probe:
     # Pictures -------------------------------------------------------------------------
 
     def _begin(self, width: int, height: int) -> None:
+        squares = -(-width // GRID) * -(-height // GRID)
+        if squares > _MOST_SQUARES:
+            raise Refused(f"A screen of {width}x{height} pixels cannot be.")
+        self._do(squares)
         self.size = (width, height)
         self._missing = {(x, y) for x in range(0, width, GRID) for y in range(0, height, GRID)}
         self._squares = len(self._missing)
         self._looks.clear()
+
+    def _do(self, steps: int) -> None:
+        """Count what is done."""
+        self._steps += steps
+        if self._steps > _MOST_STEPS:
+            raise Refused("The desktop draws more than it takes to show a screen.")
 
     def _fast(self, pdu: bytes) -> Iterator[bytes]:
         at = 3 if pdu[1] & 0x80 else 2
@@ -211,6 +230,7 @@ class Probe:
             if kind == _FRAME_MARKER:
                 action, frame = struct.unpack_from("<HI", update, at + 2)
                 at += 8
+                self._do(1)
                 if action:
                     ack = data_pdu(
                         self._share, self._user, _FRAME_ACKNOWLEDGE, struct.pack("<I", frame)
@@ -244,7 +264,16 @@ class Probe:
     def _came(self, x: int, y: int, width: int, height: int) -> None:
         columns = range(-(-x // GRID) * GRID, x + width, GRID)
         rows = range(-(-y // GRID) * GRID, y + height, GRID)
-        self._missing.difference_update((column, row) for column in columns for row in rows)
+        named, missing = len(columns) * len(rows), len(self._missing)
+        self._do(1 + min(named, missing))
+        if named <= missing:
+            self._missing.difference_update((column, row) for column in columns for row in rows)
+        else:
+            self._missing = {
+                (column, row)
+                for column, row in self._missing
+                if column not in columns or row not in rows
+            }
 
     def _tiles(self, block: bytes) -> None:
         at = 22 + 5 * block[14]
@@ -252,6 +281,7 @@ class Probe:
             kind, length = _SIZES.unpack_from(block, at)
             if kind != _TILE or length < _SIZES.size:
                 raise Refused("A picture has a tile that is none.")
+            self._do(1)
             self.tiles += 1
             # Without its place: two tiles of one colour are the same.
             if len(self._looks) < 2:  # noqa: PLR2004 - more are not asked for

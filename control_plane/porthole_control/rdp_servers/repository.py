@@ -36,6 +36,7 @@ class Server:
     resources: dict[str, Any]
     session_id: UUID | None
     phase: str | None
+    desired: str | None
     message: str | None
     started_at: datetime | None
     observed_at: datetime | None
@@ -49,7 +50,12 @@ class Server:
     @property
     def status(self) -> ServerStatus:
         """What it is."""
-        return rules.status_of(self.phase)
+        return rules.status_of(self.phase, self.desired)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is to be something else than what it was started as last."""
+        return self.last_started_at is None or self.updated_at > self.last_started_at
 
     @property
     def lives(self) -> bool:
@@ -65,6 +71,7 @@ _SERVERS = (
             agent=agents.c.name,
             agent_state=agents.c.state,
             phase=sessions.c.phase,
+            desired=sessions.c.desired,
             message=sessions.c.message,
             started_at=sessions.c.started_at,
             observed_at=sessions.c.observed_at,

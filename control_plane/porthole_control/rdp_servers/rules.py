@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from porthole_contract.lifecycle import Phase
+from porthole_contract.session import Desired
 from porthole_control.errors import Conflict, TooMany
 
 TEMPLATE: Final = "rdp"
@@ -44,8 +45,16 @@ _OF_PHASE: Final[Mapping[str, ServerStatus]] = {
 }
 
 
-def status_of(phase: str | None) -> ServerStatus:
-    """Return what a server is whose newest session is in this phase; None: it has none."""
+def status_of(phase: str | None, desired: str | None = None) -> ServerStatus:
+    """Return what a server is whose newest session is in this phase; None: it has none.
+
+    Args:
+        phase: of that session.
+        desired: what it is to be; one that sleeps and was told to run is being started, however
+            long its agent takes to say so.
+    """
+    if phase == Phase.HIBERNATED and desired == Desired.RUNNING:
+        return ServerStatus.STARTING
     return ServerStatus.STOPPED if phase is None else _OF_PHASE[Phase(phase)]
 
 
@@ -174,6 +183,11 @@ class Sample:
     network_mbps: float
 
 
+_MOST_CORES: Final = 10_000.0
+_MOST_MBPS: Final = 1e7
+"""What an agent says beyond this is no measure of anything, and sums of it are no numbers."""
+
+
 def sampled(used: Used, now: datetime, before: Sample | None, started: datetime) -> Sample:
     """Return the sample that follows from what was used since the one before, or the start."""
     since, cpu, network = started, 0.0, 0
@@ -189,12 +203,12 @@ def sampled(used: Used, now: datetime, before: Sample | None, started: datetime)
         at=now,
         session_id=used.session,
         cpu_seconds=used.cpu_seconds,
-        cpu_percent=round(100 * cpu_used / seconds, 2),
+        cpu_percent=round(100 * min(cpu_used / seconds, _MOST_CORES), 2),
         memory_bytes=used.memory,
         disk_bytes=used.disk,
         network_in=used.received,
         network_out=used.sent,
-        network_mbps=round(carried * 8 / 1e6 / seconds, 3),
+        network_mbps=round(min(carried * 8 / 1e6 / seconds, _MOST_MBPS), 3),
     )
 
 

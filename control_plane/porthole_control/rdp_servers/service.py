@@ -157,6 +157,8 @@ async def change(
 async def start(unit: Unit, principal: Principal, identity: UUID, *, most: int) -> Server:
     """Have a server run: make a session on its home, wake it, or leave it as it runs.
 
+    One that sleeps and was changed meanwhile is begun anew: what it was is not what it is to be.
+
     Args:
         unit: the transaction.
         principal: whose it is.
@@ -171,11 +173,11 @@ async def start(unit: Unit, principal: Principal, identity: UUID, *, most: int) 
     server = await get(unit, principal, identity, locked=True)
     rules.check_startable(server.configuration)
     asleep = server.phase in {Phase.HIBERNATED, Phase.HIBERNATING}
-    if asleep and server.session_id is not None:
+    if asleep and server.session_id is not None and not server.is_changed:
         awake = {"desired": str(Desired.RUNNING)}
         await sessions.patch(unit, principal, server.session_id, awake)
         await repository.change(unit.connection, server, unit.now, last_started_at=unit.now)
-    elif server.phase == Phase.FAILED and server.session_id is not None:
+    elif (asleep or server.phase == Phase.FAILED) and server.session_id is not None:
         await sessions.delete(unit, principal, server.session_id)
         await _begin(unit, principal, server, most)
     elif not server.lives or server.phase == Phase.TERMINATING:
@@ -255,7 +257,8 @@ async def delete(unit: Unit, principal: Principal, identity: UUID, *, force: boo
     """
     server = await get(unit, principal, identity, locked=True)
     if server.lives and server.phase != Phase.TERMINATING:
-        if not force:
+        # One that sleeps is told to be stopped.
+        if not force and server.status is not rules.ServerStatus.STOPPED:
             raise Conflict(
                 "server_running", "The server is not stopped. Stop it first, or delete with force."
             )

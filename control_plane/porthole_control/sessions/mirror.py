@@ -7,7 +7,7 @@ settled first.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from porthole_contract.link.reports import SessionObserved
@@ -15,6 +15,9 @@ from porthole_control.db.database import Unit
 from porthole_control.events import repository as stories
 from porthole_control.sessions import repository
 from porthole_control.sessions.repository import Session
+
+_LINES: Final = 1000
+"""Above so many lines that were told, they are written: an inventory can tell a million."""
 
 
 class Mirror:
@@ -56,7 +59,7 @@ class Mirror:
         self._known[session.id] = changed
         return changed
 
-    def tell(self, session: Session, seen: SessionObserved) -> None:
+    async def tell(self, session: Session, seen: SessionObserved) -> None:
         """Add what a session's runtime told of it to its story, once however often it is told."""
         for event in seen.events:
             line = stories.Line(
@@ -71,6 +74,8 @@ class Mirror:
                 told_at=event.at,
             )
             self._told.append(line)
+        if len(self._told) > _LINES:
+            await self.write()
 
     async def settle(self, identity: UUID) -> None:
         """Write everything; who asks for this session again gets it as it is in its row then."""

@@ -102,7 +102,7 @@ async def _observed(
             await mirror.settle(session.id)
             await _end_again(unit, session, seen.order)
         return
-    mirror.tell(session, seen)
+    await mirror.tell(session, seen)
     if seen.gone:
         await mirror.settle(session.id)
         await _gone(unit, session, reason=seen.status.reason, message=seen.status.message)

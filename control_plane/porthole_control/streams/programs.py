@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.stream import frames
 from porthole_contract.stream.channels import PROTOCOLS, Channel, Mode
-from porthole_control.api import known_callers, parts_of
+from porthole_control.api import known_before, known_callers, parts_of
 from porthole_control.db.database import Unit
 from porthole_control.db.ids import new_id
 from porthole_control.errors import Conflict, Unavailable
@@ -137,19 +137,10 @@ def _said(program: Program) -> Iterator[bytes]:
     yield frames.say("end_input")
 
 
-async def _caller(request: Request) -> Principal:
-    """Return who asks, before anything is made of what they ask."""
-    parts = parts_of(request)
-    async with parts.database.unit() as unit:
-        principal = await parts.guard.identify(request, unit)
-    principal.must(Scope.SESSION_EXEC)
-    return principal
-
-
 @routes.post("/sessions/{session_id:uuid}/exec", summary="Run a program in it")
 async def session_exec(
     request: Request,
-    principal: Annotated[Principal, Depends(_caller)],
+    principal: Annotated[Principal, Depends(known_before(Scope.SESSION_EXEC))],
     session_id: UUID,
     body: Program,
 ) -> ProgramOut:

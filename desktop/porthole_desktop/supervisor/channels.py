@@ -51,7 +51,9 @@ class Channel:
     ) -> None:
         self.number = number
         self.used_at = asyncio.get_running_loop().time()
-        """When something last went over it, by the loop's clock."""
+        """When something last went over it, or was done for it, by the loop's clock."""
+        self.waits = False
+        """Whether it is the other side's turn: what is asked for may take long to be done."""
         self.over = asyncio.Event()
         """Set when nothing more comes and nothing more may be sent."""
         self._send = send
@@ -119,7 +121,12 @@ class Channel:
 
     async def _changed(self) -> None:
         self._change.clear()
-        await self._change.wait()
+        self.used_at = asyncio.get_running_loop().time()
+        self.waits = True
+        try:
+            await self._change.wait()
+        finally:
+            self.waits = False
 
 
 class Channels:

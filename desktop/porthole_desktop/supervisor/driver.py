@@ -236,7 +236,8 @@ class _Desk:
                     self._changed.clear()
                     self.display.send(opcode, 3, struct.pack("<III", self._damaged, 0, 0))
                     try:
-                        await asyncio.wait_for(self._changed.wait(), quiet)
+                        async with asyncio.timeout(quiet):
+                            await self._changed.wait()
                     except TimeoutError:
                         await self.display.sync()
                         if not self._changed.is_set():

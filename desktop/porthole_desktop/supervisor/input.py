@@ -16,7 +16,7 @@ _BREATH: Final = 20
 """Events between two pauses."""
 _LEARN: Final = 0.06
 """Seconds that programs get to learn that a key has another meaning."""
-_READ: Final = 0.3
+_READ: Final = 1.0
 """Seconds that programs get to read a key before it has another meaning: what is on a key they
 look up when they come to read it, and on a machine with much to do that is late."""
 _KEY_DOWN, _KEY_UP, _BUTTON_DOWN, _BUTTON_UP, _MOTION = 2, 3, 4, 5, 6

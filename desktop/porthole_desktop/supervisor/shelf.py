@@ -66,8 +66,10 @@ class Shelf:
         return STOPPED
 
     def _used(self) -> float:
-        """Return when something was last said on a channel."""
-        return max([self._used_at, *(channel.used_at for channel in self._channels)])
+        """Return when something was last said or done on a channel: now, if it still is."""
+        now = asyncio.get_running_loop().time()
+        moments = (channel.used_at if channel.waits else now for channel in self._channels)
+        return max([self._used_at, *moments])
 
     def _serve(self, channel: Channel) -> Work:
         work = serve_files(channel, os.environ.get("HOME", "/"))

@@ -81,7 +81,8 @@ class Display:
         path = Path("/tmp/.X11-unix") / f"X{number}"  # noqa: S108 - where X puts it
         display = cls(*await asyncio.open_unix_connection(path))
         try:
-            await asyncio.wait_for(display._greet(cookie), _TIMEOUT)
+            async with asyncio.timeout(_TIMEOUT):
+                await display._greet(cookie)
         except (asyncio.IncompleteReadError, TimeoutError):
             display.close()
             raise XError("The X server closed the connection.") from None
@@ -271,11 +272,13 @@ class Display:
         if self.lost.is_set():
             raise XError("The X server closed the connection.")
         self.send(opcode, detail, body)
-        answer = self._waiting[self._sent] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         number = self._sent
+        self._waiting[number] = answer
         try:
             await self._writer.drain()
-            return await asyncio.wait_for(answer, _TIMEOUT)
+            async with asyncio.timeout(_TIMEOUT):
+                return await answer
         except (OSError, TimeoutError):
             raise XError("The X server does not answer.") from None
         finally:

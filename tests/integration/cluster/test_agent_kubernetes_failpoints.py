@@ -104,7 +104,8 @@ async def _agent(place, steps, failpoints):
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), 120)
+        async with asyncio.timeout(120):
+            out, _ = await process.communicate()
     except TimeoutError:
         process.kill()
         out, _ = await process.communicate()

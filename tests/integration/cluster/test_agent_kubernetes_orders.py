@@ -177,7 +177,8 @@ async def test_the_end_waits_until_the_session_is_gone(place):
     await place.kubectl(
         "patch", "session", "one", "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
     )
-    await asyncio.wait_for(ending, 30)
+    async with asyncio.timeout(30):
+        await ending
     assert await place.get() is None
     told = await place.told(session, phase=Phase.TERMINATED)
     assert told.status.reason == Reason.REQUESTED
@@ -424,7 +425,8 @@ async def test_homes_are_told_and_deleted_only_when_nobody_holds_them(place):
         *("patch", "pvc", home_object(home), "--type=merge"),
         *("-p", '{"metadata":{"finalizers":null}}'),
     )
-    await asyncio.wait_for(deleting, 30)
+    async with asyncio.timeout(30):
+        await deleting
     assert await place.volume(home) is None
     await place.runtime.delete_home(home)
 

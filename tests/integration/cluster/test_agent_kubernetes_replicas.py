@@ -109,14 +109,16 @@ async def test_a_planned_end_hands_the_link_over_and_no_command_is_lost(control,
     sessions += await created(control, 10, first=10)
     await linked(control, but=[before["linked_at"]])
     took = clock() - begun
-    assert await asyncio.wait_for(first.wait(), 20) == 0
+    async with asyncio.timeout(20):
+        assert await first.wait() == 0
     other = await pair.holder()
     assert other not in {first, None}
     port = free_port()
     waiting = await pair.start(PORTHOLE_AGENT_HEALTH_PORT=str(port))
     await eventually(lambda: probed(port, "/readyz"), 200, within=60)
     waiting.terminate()
-    assert await asyncio.wait_for(waiting.wait(), 20) == 0, "who waits can be told to stop"
+    async with asyncio.timeout(20):
+        assert await waiting.wait() == 0, "who waits can be told to stop"
     assert await pair.holder() is other
     print(f"handed over in {took:.2f} s")
     assert took < 6, f"the hand-over took {took:.1f} s"
@@ -190,7 +192,8 @@ async def test_one_that_wakes_up_after_another_took_over_ends(control, pair):
     first.send_signal(signal.SIGSTOP)
     agent = await linked(control, but=[before["linked_at"]])
     first.send_signal(signal.SIGCONT)
-    assert await asyncio.wait_for(first.wait(), 30) == 75
+    async with asyncio.timeout(30):
+        assert await first.wait() == 75
     assert "Lease is held by" in pair.log(first)
     await asyncio.sleep(1)
     assert (await linked(control))["linked_at"] == agent["linked_at"], "the link was not taken back"
@@ -239,7 +242,8 @@ async def test_who_lost_the_lease_is_told_so(place):
         LEASES, place.system, "porthole-agent", {"spec": {"holderIdentity": "another"}}
     )
     with pytest.raises(LeaseLost, match="another"):
-        await asyncio.wait_for(keeping, 20)
+        async with asyncio.timeout(20):
+            await keeping
     with pytest.raises(LeaseLost):
         await lease.confirm()
     await lease.release()

@@ -113,7 +113,8 @@ async def test_an_order_waits_for_the_line_and_is_done_once(afar, line):
     await asyncio.sleep(1)
     assert not creating.done()
     await line.open()
-    session = await asyncio.wait_for(creating, 60)
+    async with asyncio.timeout(60):
+        session = await creating
     thing = await afar.get()
     assert thing["metadata"]["annotations"]["porthole.dev/session-id"] == str(session)
     assert thing["metadata"]["generation"] == 1

@@ -93,7 +93,8 @@ async def _keep(place, session, finalizers):
 async def _next(place, doomed, faults):
     """Wait until the one that is to be killed is, and start another."""
     try:
-        code = await asyncio.wait_for(doomed.wait(), 60)
+        async with asyncio.timeout(60):
+            code = await doomed.wait()
     except TimeoutError:
         faults.append("the failpoint was not passed")
         return doomed

@@ -56,7 +56,8 @@ async def test_one_that_slept_too_long_ends_instead_of_going_on(place):
     await place.apply_session("one")
     await place.reaches("one", phase="Running")
     first.send_signal(signal.SIGCONT)
-    assert await asyncio.wait_for(first.wait(), 30) == 75
+    async with asyncio.timeout(30):
+        assert await first.wait() == 75
     status = await place.status("one")
     assert (status["phase"], place.nodes.begun["one"]) == ("Running", 1)
 

@@ -5,6 +5,7 @@ import os
 from uuid import uuid4
 
 from porthole_agent.files import is_locked, take_lock, write_whole
+from porthole_agent.runtimes.local import homes as devices
 from porthole_agent.runtimes.local.homes import Homes
 from porthole_agent.runtimes.local.journal import Journal
 from tests.support.local_records import NOW, SESSION
@@ -95,6 +96,20 @@ class TestHomes:
         homes.open()
         home = uuid4()
         assert homes.create("alice", "work", uid=7, size=1, home=home).home == home
+
+    def test_the_device_of_one_that_another_session_holds_is_not_left_over(
+        self, tmp_path, monkeypatch
+    ):
+        image = tmp_path / "image.ext4"
+        image.touch()
+        assert not devices.is_left(image)
+        monkeypatch.setattr(devices, "attached", lambda _: ["/dev/loop7"])
+        assert devices.is_left(image)
+        fd = take_lock(image)
+        assert fd is not None
+        assert not devices.is_left(image)
+        os.close(fd)
+        assert devices.is_left(image)
 
     def test_one_whose_making_was_cut_short_is_cleared_away(self, tmp_path):
         (tmp_path / str(uuid4())).mkdir()

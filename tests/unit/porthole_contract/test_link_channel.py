@@ -13,7 +13,7 @@ from porthole_contract.link.channel import (
     Received,
     Side,
 )
-from porthole_contract.link.commands import WantInventory
+from porthole_contract.link.commands import Command, WantInventory
 from porthole_contract.link.frames import Ack, AgentData, ControlData, Goodbye
 from porthole_contract.link.reports import SessionObserved
 from porthole_contract.session import EnvVar
@@ -119,6 +119,15 @@ def test_room_counts_what_is_queued() -> None:
     assert channel.room == WINDOW - 10
     channel.send(*RESULTS[:WINDOW])
     assert channel.room == 0
+
+
+def test_what_is_owed_is_counted_by_its_type_until_it_is_taken() -> None:
+    joined = Joined()
+    joined.say(joined.control, a_command(1), WantInventory(), a_command(2))
+    assert joined.control.channel.owed(WantInventory) == 1
+    assert joined.control.channel.owed(Command) == 2
+    joined.settle()
+    assert joined.control.channel.owed(Command) == 0
 
 
 def test_one_frame_has_a_batch_of_items_at_the_most() -> None:

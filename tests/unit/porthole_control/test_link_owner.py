@@ -30,6 +30,16 @@ class SlowReports:
         self.done += items
 
 
+class FailingReports(SlowReports):
+    """Fails once, as nobody has foreseen."""
+
+    async def deliver(self, _speaker: Speaker, items: Sequence[Any]) -> None:
+        if not self.may.is_set():
+            self.may.set()
+            raise RuntimeError("unforeseen")
+        self.done += items
+
+
 class Line:
     """A connection whose other end is the test."""
 
@@ -107,6 +117,25 @@ async def test_an_agent_that_does_not_take_the_goodbye_in_is_cut_off(
     await eventually(line.pongs, [7])
     line.heard.put_nowait(None)
     assert await task == "The connection ended (1006)."
+
+
+async def test_what_an_error_has_left_is_dealt_with_on_the_next_link() -> None:
+    reports = FailingReports()
+    link = a_link(reports)
+    line, task = linked(link, an_id(2), 1)
+    line.heard.put_nowait(codec.encode(AgentData(seq=1, items=(a_result(1),))))
+    await task
+    assert reports.done == []
+
+    line = Line()
+    link.attach(conversation=an_id(2), epoch=2, resumed=True, peer_received=0)
+    task = asyncio.create_task(link.converse(line))  # type: ignore[arg-type]
+    await eventually(line.acknowledged, [1])  # though the agent says nothing more
+    assert reports.done == [a_result(1)]
+
+    line.heard.put_nowait(None)
+    await task
+    await link.close()
 
 
 async def test_what_may_not_be_said_ends_it_though_nothing_is_read() -> None:

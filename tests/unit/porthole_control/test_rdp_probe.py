@@ -146,3 +146,29 @@ def test_an_end_and_nonsense_are_no_pictures():
         way.probe.feed(mcs.disconnect())
     with pytest.raises(Refused):
         Way().probe.feed(b"\x03\x00\x00\x02")
+
+
+def drawn(probe: Probe, rectangles: list[tuple[int, int, int, int]], times: int) -> None:
+    for _ in range(times):
+        for part in picture(rectangles, []):
+            probe.feed(part)
+
+
+def test_who_draws_without_end_holds_nobody_up():
+    probe = Way().opened().probe
+    assert probe.size is not None
+    width, height = probe.size
+    half = [(0, 0, width // 2, height)] * 2000
+    with pytest.raises(Refused, match="more than it takes"):
+        drawn(probe, half, 100)
+
+
+def test_the_whole_screen_may_come_again_and_again():
+    probe = Way().opened().probe
+    drawn(probe, [(0, 0, 65535, 65535)], 200)
+    assert probe.drawn_percent == 100
+
+
+def test_an_answer_without_end_is_none():
+    with pytest.raises(Refused):
+        Probe(800, 600).feed(b"\x30\x84\x7f\xff\xff\xff")

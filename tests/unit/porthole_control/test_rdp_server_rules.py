@@ -28,6 +28,12 @@ def test_every_phase_is_a_status():
     assert rules.status_of(None) is ServerStatus.STOPPED
 
 
+def test_one_that_sleeps_and_is_to_run_is_being_started():
+    assert rules.status_of("Hibernated", "Hibernated") is ServerStatus.STOPPED
+    assert rules.status_of("Hibernated", "Running") is ServerStatus.STARTING
+    assert rules.status_of("Running", "Hibernated") is ServerStatus.RUNNING
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -122,6 +128,12 @@ def test_a_desktop_that_was_begun_again_counts_from_nothing():
     assert (again.cpu_percent, again.network_mbps) == (10, 0)
     other = rules.sampled(used(TWO, cpu=1), after(120), before, after(110))
     assert other.cpu_percent == 10
+
+
+def test_what_is_no_measure_is_a_number_nevertheless():
+    most = rules.sampled(used(cpu=1.7e308, carried=2**63 - 1), NOW, None, NOW)
+    assert 0 < 50 * most.cpu_percent < 1e12
+    assert 0 < most.network_mbps < 1e12
 
 
 def sample(**changes: Any) -> Sample:

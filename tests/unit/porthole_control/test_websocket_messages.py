@@ -20,6 +20,8 @@ class Wire:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.reading = True
+        self.closing = False
+        self.aborted = False
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -35,7 +37,10 @@ class Wire:
         return None
 
     def is_closing(self) -> bool:
-        return False
+        return self.closing
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -162,4 +167,13 @@ async def test_a_ping_is_sent_where_one_side_was_silent(
         pair.bring()
     pair.server._look()
     assert [frame.opcode for frame in pair.take()].count(Opcode.PING) == pings
+    pair.server.stop_keepalive()
+
+
+async def test_who_leaves_the_end_unread_is_let_go_of(pair: Pair) -> None:
+    pair.wire.closing = True
+    pair.server._look()
+    assert not pair.wire.aborted  # a slow one may still read what stands before the end
+    pair.server._look()
+    assert pair.wire.aborted
     pair.server.stop_keepalive()

@@ -555,6 +555,21 @@ class TestLent:
         ending = decide(done, seen(done, pod=around), moment)
         assert (ending.action, ending.status.gate) == (EndPod(around.uid), None)
 
+    def test_what_an_earlier_wish_has_left_is_no_answer_to_this_one(self):
+        subject, before = self.asleep(), later(seconds=-600).isoformat()
+        around = self.shelf(over=True, wish=before)
+        assert decide(subject, seen(subject, pod=around), NOON).action == EndPod(around.uid)
+        # One that goes on serves it, whoever had asked for it.
+        around = self.shelf(ready=True, wish=before)
+        assert decide(subject, seen(subject, pod=around), NOON).action is None
+
+    @pytest.mark.parametrize("wish", ["soon", "0001-01-01T00:00:00+23:59", ""])
+    def test_a_wish_that_names_no_moment_is_none(self, wish):
+        subject = a_subject(
+            Phase.HIBERNATED, spec=ASLEEP | HOME, annotations={ANNOTATION_FILES: wish}
+        )
+        assert decide(subject, seen(subject), NOON).action is None
+
     def test_what_cannot_be_served_is_not_wished_for(self):
         homeless = self.asleep(spec=ASLEEP)
         assert decide(homeless, seen(homeless), NOON).action == LetGo()

@@ -20,8 +20,9 @@ from porthole_kube.errors import Conflicted, Missing, Unanswered
 from porthole_kube.kinds import SESSIONS
 from porthole_kube.objects import annotation, is_ending, key_of, uid_of
 
-_WITHIN: Final = 60.0
-"""Seconds until a pod that serves the files must be there."""
+_WITHIN: Final = 50.0
+"""Seconds until a pod that serves the files must be there: whoever asks is told why it is not
+before they give up by themselves."""
 _LOOK_EVERY: Final = 0.1
 
 
@@ -36,23 +37,31 @@ async def lend(api: Cluster, known: Callable[[], Object], put: Callable[[Object]
     Raises:
         Refused: it does not sleep, has no files, or they cannot be served now.
     """
-    thing = known()
-    _check(thing)
-    if annotation(thing, ANNOTATION_FILES) is None:
-        until = (datetime.now(UTC) + FILES_LONGEST).isoformat(timespec="seconds")
-        head = {"uid": uid_of(thing), "annotations": {ANNOTATION_FILES: until}}
-        try:
-            put(await api.merge(SESSIONS, *key_of(thing), {"metadata": head}))
-        except (Conflicted, Missing, Unanswered) as error:
-            raise Refused("gate_not_ready", str(error)) from error
+    asked = False
     try:
         async with asyncio.timeout(_WITHIN):
             while True:
+                thing = known()
+                _check(thing)
+                # The wish of somebody before us may be over at any moment: then it is ours.
+                if not asked and annotation(thing, ANNOTATION_FILES) is None:
+                    asked = True
+                    put(await _ask(api, thing))
                 if (found := fingerprint(known())) is not None:
                     return found
                 await asyncio.sleep(_LOOK_EVERY)
     except TimeoutError:
         raise Refused("gate_not_ready", "Its files cannot be reached now.") from None
+
+
+async def _ask(api: Cluster, thing: Object) -> Object:
+    """Wish for its files; return the session with the wish."""
+    until = (datetime.now(UTC) + FILES_LONGEST).isoformat(timespec="seconds")
+    head = {"uid": uid_of(thing), "annotations": {ANNOTATION_FILES: until}}
+    try:
+        return await api.merge(SESSIONS, *key_of(thing), {"metadata": head})
+    except (Conflicted, Missing, Unanswered) as error:
+        raise Refused("gate_not_ready", str(error)) from error
 
 
 def fingerprint(thing: Object) -> str | None:

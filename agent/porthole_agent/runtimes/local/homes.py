@@ -216,6 +216,14 @@ async def detach(image: Path) -> None:
         pause = min(pause * 2, 0.2)
 
 
+def is_left(image: Path) -> bool:
+    """Whether a loop device has the file and no desktop holds it.
+
+    What is held is somebody's: another session may have the home by now.
+    """
+    return bool(attached(image)) and not is_locked(image)
+
+
 def attached(image: Path) -> list[str]:
     """Return the loop devices that have the file, whatever its name is to whom."""
     try:

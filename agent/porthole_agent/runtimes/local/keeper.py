@@ -173,17 +173,25 @@ class Keeper:
         failpoint("local.delete.recorded")
         self.wake()
 
+    async def check_files(self) -> None:
+        """Check that it sleeps and has files.
+
+        Raises:
+            Refused: it does not, or has none.
+        """
+        self._check_asleep()
+        if not await asyncio.to_thread(self._site.image(self.record).exists):
+            raise Refused("no_files", "The session was never started; it has no files yet.")
+
     async def lend(self) -> None:
         """Have its files served while it sleeps; returns when its gate serves them.
 
+        That it lends is noted before anything is waited for.
+
         Raises:
-            Refused: it does not sleep, has no files, or they cannot be served now.
+            Refused: it does not sleep, or they cannot be served now.
         """
-        if not may_lend(self.record):
-            phase = self.record.phase
-            raise Refused("session_not_asleep", f"The session is {phase}; try again in a moment.")
-        if not await asyncio.to_thread(self._site.image(self.record).exists):
-            raise Refused("no_files", "The session was never started; it has no files yet.")
+        self._check_asleep()
         lending = self._lending
         if lending is None or (lending.done() and not self._stage.desktop_lives()):
             lending = self._lending = asyncio.get_running_loop().create_future()
@@ -194,6 +202,11 @@ class Keeper:
                 await asyncio.shield(lending)
         except TimeoutError:
             raise Refused("gate_not_ready", "Its files cannot be reached now.") from None
+
+    def _check_asleep(self) -> None:
+        if not may_lend(self.record):
+            phase = self.record.phase
+            raise Refused("session_not_asleep", f"The session is {phase}; try again in a moment.")
 
     async def end_windows(self, message: str) -> None:
         """End what runs and note that it is to be begun again; the keeper is stopped."""
@@ -206,6 +219,15 @@ class Keeper:
         record = self.record
         if record.begun_at is not None or record.phase is Phase.HIBERNATING:
             await self._lose(lose(record, Reason.WINDOWS_LOST, message, _now(), counts=False))
+
+    async def end_leftovers(self) -> None:
+        """End what an agent that was killed has left of it; the keeper is stopped.
+
+        Of one that sleeps, whose files it had lent, or of one that it was about to end: whose
+        windows were ended has none.
+        """
+        if self._stage.remains(self._site.image(self.record)):
+            await self._clear(patience=True)
 
     def told(self) -> Observation:
         """Return what others are told about it now."""
@@ -288,6 +310,8 @@ class Keeper:
             obstacle = await self._site.packages.obstacle(template_of(record), install=True)
         # From here to the end of `decide` nothing waits: what is free now is still free then.
         record = self.record
+        if self._lent is not None and not self._lent.begun and not may_lend(record):
+            self._let_go()  # it was to be started or ended before that had begun
         if resting and obstacle is None and effective is not None:
             obstacle = self._site.obstacle(record, effective)
         stage = self._stage
@@ -420,11 +444,15 @@ class Keeper:
             self._lending.set_exception(why_not)
             self._lending.exception()  # there may be nobody left who waits
 
+    def _let_go(self) -> None:
+        """Lend its files no more; those who still wait for them hear it."""
+        why = "The session does something else now; try again in a moment."
+        self._serves(Refused("gate_not_ready", why))
+        self._lent = self._lending = None
+
     async def _clear(self, *, patience: bool) -> None:
         if self._lent is not None and (self._lent.begun or not may_lend(self.record)):
-            why = "The session does something else now; try again in a moment."
-            self._serves(Refused("gate_not_ready", why))
-            self._lent = self._lending = None
+            self._let_go()
         await self._unwatch()
         await self._stage.clear(self._site.image(self.record), patience=patience)
 

@@ -125,7 +125,6 @@ def desktop_container(
     room = min(effective.memory_limit // 2, 1024 * MIB)
     # Where xrdp's programs meet is written into them.
     own = [scratch("/run/xrdp", MIB, "0700", uid=uid, gid=uid)] if _over_rdp(effective) else []
-    keep = [word for fd in range(3, 3 + kept) for word in ("--keep-fd", str(fd))]
     return Container(
         name=container_name(record.session, "desktop"),
         hostname=hostname(record),
@@ -133,10 +132,7 @@ def desktop_container(
         uid=uid,
         gid=uid,
         groups=(record.gate_uid,),
-        args=(
-            *(ourselves.desktop_python, "-I", "-B", SUPERVISOR),
-            *("--config", "/run/porthole-config/config.json", *keep),
-        ),
+        args=_supervisor(ourselves, kept),
         env={
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games",
             "HOME": HOME,
@@ -172,13 +168,18 @@ def desktop_container(
     )
 
 
+def _supervisor(ourselves: Ourselves, kept: int) -> tuple[str, ...]:
+    keep = [word for fd in range(3, 3 + kept) for word in ("--keep-fd", str(fd))]
+    config = ("--config", "/run/porthole-config/config.json")
+    return (ourselves.desktop_python, "-I", "-B", SUPERVISOR, *config, *keep)
+
+
 def shelf_container(record: Record, places: Places, ourselves: Ourselves, kept: int) -> Container:
     """Return what stands in for the desktop while it sleeps and its files are used.
 
     It sees no network and none of the desktop's programs.
     """
     uid = record.desktop_uid
-    keep = [word for fd in range(3, 3 + kept) for word in ("--keep-fd", str(fd))]
     return Container(
         name=container_name(record.session, "desktop"),
         hostname=hostname(record),
@@ -186,10 +187,7 @@ def shelf_container(record: Record, places: Places, ourselves: Ourselves, kept: 
         uid=uid,
         gid=uid,
         groups=(record.gate_uid,),
-        args=(
-            *(ourselves.desktop_python, "-I", "-B", SUPERVISOR),
-            *("--config", "/run/porthole-config/config.json", *keep),
-        ),
+        args=_supervisor(ourselves, kept),
         env={"PATH": "/usr/bin:/bin", "HOME": HOME, "USER": USER, "LANG": "C.UTF-8"},
         cwd="/",
         mounts=(

@@ -150,8 +150,12 @@ class LocalRuntime:
             *(keeper.end_windows(_LOST_TO_A_RESTART) for keeper in keepers),
             return_exceptions=True,
         )
+        # Nobody may come after us who would.
+        left = await asyncio.gather(
+            *(keeper.end_leftovers() for keeper in keepers), return_exceptions=True
+        )
         await self.close()
-        for result in results:
+        for result in (*results, *left):
             if isinstance(result, BaseException):
                 raise result
 
@@ -275,10 +279,12 @@ class LocalRuntime:
     async def lend_files(self, session: UUID) -> str:
         """Have the files of a session that sleeps served; see the port."""
         keeper = self._keeper(session)
+        await keeper.check_files()
+        keeper = self._keeper(session)  # it may have ended meanwhile
         if not keeper.lends and sum(one.lends for one in self._keepers.values()) >= MOST_LENT:
             sentence = f"The files of {MOST_LENT} sleeping sessions are used; try again later."
             raise Refused("too_many_files", sentence)
-        await keeper.lend()
+        await keeper.lend()  # counted at once: nothing waits between that and the look above
         fingerprint = keeper.record.fingerprint
         assert fingerprint is not None, "its gate has answered"
         return fingerprint

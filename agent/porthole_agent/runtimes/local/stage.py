@@ -116,7 +116,7 @@ class Stage:
             or self._network.is_there()
             or is_mounted(self._shared)
             or is_mounted(self._private)
-            or bool(homes.attached(image))
+            or homes.is_left(image)
         )
 
     def trusts(self, record: Record) -> bool:
@@ -349,7 +349,8 @@ class Stage:
         for folder in (self._shared, self._private):
             await _unmount(folder)
         failpoint("local.delete.volumes-removed")
-        await homes.detach(image)
+        if homes.is_left(image):
+            await homes.detach(image)
         failpoint("local.delete.home-detached")
 
     def remove(self) -> None:

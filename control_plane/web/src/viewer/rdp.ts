@@ -170,12 +170,13 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
         settle();
       },
     );
-    try {
-      const ended = await session.run();
-      await broke(endedByServer(ended.reason()));
-    } catch (error) {
-      await broke(failed(kindOf(error)));
-    }
+    const how = await session.run().then(
+      (ended) => endedByServer(ended.reason()),
+      (error: unknown) => failed(kindOf(error)),
+    );
+    // Whoever is still at the keys would be answered with an error.
+    session = null;
+    await broke(how);
   }
 
   function point(style: string, image?: string, x?: number, y?: number): void {
