@@ -122,7 +122,7 @@ async def _serves_two_sizes(me: Console, screen: Screen) -> None:
     await other.page.goto(me.page.url)
     await other.until_state("open", within=15)
     await _is_as_large_as_its_place(other, screen, 1.0)
-    await me.equals(screen)
+    await me.equals(screen, beside=other)
     place = await me.page.get_by_test_id("stage").bounding_box()
     box = await me.canvas.bounding_box()
     assert place is not None
