@@ -17,7 +17,7 @@ async def one(porthole: AsyncPorthole, number: int) -> None:
     """Use one desktop, and end it."""
     async with porthole.sessions.running(TEMPLATE, patience=600) as session:
         desktop = porthole.desktop(session)
-        await desktop.wait_still(quiet=0.5)
+        await desktop.wait_window("user@", within=60)  # the prompt of its terminal
         await desktop.type(f"echo I am number {number}\n")
         await desktop.wait_still(quiet=0.5)
         Path(f"desktop-{number}.png").write_bytes(await desktop.screenshot(width=640))

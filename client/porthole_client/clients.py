@@ -68,6 +68,7 @@ class _Deeds:
     drag = deed(desktops.drag)
     scroll = deed(desktops.scroll)
     wait_still = deed(desktops.wait_still)
+    wait_window = deed(desktops.wait_window)
     clipboard = deed(desktops.clipboard)
     copy = deed(desktops.copy)
     copied_picture = deed(desktops.copied_picture)

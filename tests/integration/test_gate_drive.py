@@ -90,6 +90,18 @@ async def test_any_text_is_typed_as_it_is(pair: DesktopPair):
     assert file.read_text() == f"{STRANGE}\n{ideographs}\n"
 
 
+async def test_a_window_is_waited_for_by_its_title(pair: DesktopPair):
+    client = await focused(pair)
+    titled = drive.TypeText(text="printf '\\033]2;Später da\\007'; sleep 1\n")
+    done = await client.act(titled, drive.AwaitWindow(title="SPÄTER", within=20), QUIET)
+    assert isinstance(done, drive.Done)
+    never = drive.AwaitWindow(title="never", within=0.2)
+    failed = await client.act(drive.Pause(seconds=0), never, drive.TypeText(text="not typed"))
+    assert isinstance(failed, drive.Failed)
+    assert (failed.code, failed.at) == ("no_window", 1)
+    assert "'never'" in failed.message
+
+
 async def test_caps_lock_changes_nothing_of_a_text(pair: DesktopPair):
     client = await focused(pair)
     lock, file = drive.PressKeys(do="tap", keys=(0xFFE5,)), pair.home / "locked"

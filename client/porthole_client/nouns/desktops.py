@@ -7,11 +7,13 @@ names, several held together joined by `+`: `a`, `Return`, `ctrl+shift+t`.
 from typing import Any
 from uuid import UUID
 
+from porthole_client.errors import Conflict, TimedOut
 from porthole_client.models import InputDone
 from porthole_client.nouns.sessions import PATH
 from porthole_client.steps import Send, Steps, call
 
 Place = tuple[int, int]
+NO_WINDOW = "no_window"
 _PATIENCE = 45.0
 """Seconds for what does not wait by itself: opening the way to a desktop may take some."""
 _TYPED_A_SECOND = 250
@@ -109,6 +111,20 @@ def wait_still(session: UUID | str, *, quiet: float = 0.3, within: float = 10.0)
     """
     done = yield from act(session, {"type": "wait_still", "quiet": quiet, "within": within})
     return bool(done.still)
+
+
+def wait_window(session: UUID | str, title: str, *, within: float = 30.0) -> Steps[None]:
+    """Wait until a window has `title` in its title, whatever the case.
+
+    Raises:
+        TimedOut: none has come `within` so many seconds.
+    """
+    try:
+        yield from act(session, {"type": "wait_window", "title": title, "within": within})
+    except Conflict as error:
+        if error.code != NO_WINDOW:
+            raise
+        raise TimedOut(f"No window with {title!r} in its title within {within:g} s.") from None
 
 
 def clipboard(session: UUID | str) -> Steps[str]:

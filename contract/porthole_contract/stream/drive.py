@@ -18,9 +18,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from porthole_contract.errors import LocalProtocolError, RemoteProtocolError
 from porthole_contract.model import Message
 
-VERSION: Final = "1.1"
+VERSION: Final = "1.2"
 """1.0: screenshot, act, read_clipboard, write_clipboard; picture, clipboard, done, failed.
-1.1: read_image, write_image; the action `scale`."""
+1.1: read_image, write_image; the action `scale`. 1.2: the action `window`."""
 LONGEST_LINE: Final = 256 * 1024
 """Bytes, with the line feed."""
 LARGEST_PICTURE: Final = 32 * 2**20
@@ -31,6 +31,8 @@ MOST_ACTIONS: Final = 1000
 """Actions of one request."""
 MOST_TEXT: Final = 10_000
 """Characters that one request types."""
+LONGEST_TITLE: Final = 200
+"""Characters of a window's title that one action looks for."""
 MOST_HELD: Final = 8
 """Keys that one action presses together."""
 LONGEST_ACT: Final = 60.0
@@ -100,8 +102,19 @@ class SetScale(Message):
     percent: Annotated[int, Field(ge=50, le=400)]
 
 
+class AwaitWindow(Message):
+    """Wait until a window has `title` in its title, whatever the case.
+
+    If none has `within` so many seconds, it has failed: what follows would go elsewhere.
+    """
+
+    do: Literal["window"] = "window"
+    title: Annotated[str, Field(min_length=1, max_length=LONGEST_TITLE, pattern=TYPEABLE)]
+    within: Annotated[float, Field(ge=0.05, le=LONGEST_ACT)] = 30.0
+
+
 Action = Annotated[
-    TypeText | PressKeys | MovePointer | PressButton | Pause | AwaitStill | SetScale,
+    TypeText | PressKeys | MovePointer | PressButton | Pause | AwaitStill | AwaitWindow | SetScale,
     Field(discriminator="do"),
 ]
 
@@ -199,7 +212,8 @@ _ANSWERS: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminato
 def waits(actions: tuple[Any, ...]) -> float:
     """Return the seconds that these actions may wait in all."""
     pauses = sum(one.seconds for one in actions if isinstance(one, Pause))
-    return float(pauses + sum(one.within for one in actions if isinstance(one, AwaitStill)))
+    most = sum(one.within for one in actions if isinstance(one, AwaitStill | AwaitWindow))
+    return float(pauses + most)
 
 
 def events(actions: tuple[Any, ...]) -> int:

@@ -43,16 +43,24 @@ def _of(one: schemas.Asked) -> Iterator[drive.Action]:
     match one:
         case schemas.Text() | schemas.Keys() | schemas.HoldKeys():
             return _typed(one)
-        case schemas.Wait():
-            return iter((drive.Pause(seconds=one.seconds),))
-        case schemas.WaitStill():
-            return iter((drive.AwaitStill(quiet=one.quiet, within=one.within),))
+        case schemas.Wait() | schemas.WaitStill() | schemas.WaitWindow():
+            return iter((_waited(one),))
         case schemas.Scale():
             return iter((drive.SetScale(percent=one.percent),))
         case schemas.Drag():
             return _drag(one)
         case _:
             return _pointed(one)
+
+
+def _waited(one: schemas.Wait | schemas.WaitStill | schemas.WaitWindow) -> drive.Action:
+    match one:
+        case schemas.Wait():
+            return drive.Pause(seconds=one.seconds)
+        case schemas.WaitStill():
+            return drive.AwaitStill(quiet=one.quiet, within=one.within)
+        case schemas.WaitWindow():
+            return drive.AwaitWindow(title=one.title, within=one.within)
 
 
 def _typed(one: schemas.Text | schemas.Keys | schemas.HoldKeys) -> Iterator[drive.Action]:

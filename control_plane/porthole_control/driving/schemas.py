@@ -119,8 +119,32 @@ class Scale(_Asked):
     percent: Annotated[int, Field(ge=50, le=400)]
 
 
+class WaitWindow(_Asked):
+    """Wait until a window has `title` in its title, whatever the case, at most `within` seconds.
+
+    If none has by then, it ends with an error, and what follows is not done.
+    """
+
+    type: Literal["wait_window"]
+    title: Annotated[
+        str, Field(min_length=1, max_length=drive.LONGEST_TITLE, pattern=drive.TYPEABLE)
+    ]
+    within: Annotated[float, Field(ge=0.05, le=drive.LONGEST_ACT)] = 30.0
+
+
 Asked = Annotated[
-    Text | Keys | HoldKeys | Move | Click | HoldButton | Drag | Scroll | Wait | WaitStill | Scale,
+    Text
+    | Keys
+    | HoldKeys
+    | Move
+    | Click
+    | HoldButton
+    | Drag
+    | Scroll
+    | Wait
+    | WaitStill
+    | WaitWindow
+    | Scale,
     Field(discriminator="type"),
 ]
 

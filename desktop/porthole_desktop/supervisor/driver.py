@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
-from . import picture
+from . import picture, windows
 from .input import Input, NoSuchKey
 from .selection import LARGEST, Clipboard, TooLong
 from .x11 import Display, XError
@@ -22,6 +22,7 @@ _PART: Final = 32 * 1024
 _DAMAGE_NON_EMPTY: Final = 3
 _ALL_PLANES: Final = 0xFFFFFFFF
 _PIXMAP_FORMAT: Final = 2
+_LOOK_AGAIN: Final = 0.1
 
 
 class Channel(Protocol):
@@ -200,6 +201,9 @@ class _Desk:
                 fault = CannotDo("unknown_key", str(error))
                 fault.at = at  # type: ignore[attr-defined]
                 raise fault from None
+            except CannotDo as fault:
+                fault.at = at  # type: ignore[attr-defined]
+                raise
             still = found if found is not None else still
         return {"type": "done"} if still is None else {"type": "done", "still": still}
 
@@ -220,9 +224,24 @@ class _Desk:
                 await self._rescale(self.display, action["percent"])
             case "still":
                 return await self._still(action["quiet"], action["within"])
+            case "window":
+                await self._window(action["title"], action["within"])
             case _:
                 raise KeyError(action["do"])
         return None
+
+    async def _window(self, title: str, within: float) -> None:
+        """Wait until there is a window with `title` in its title."""
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    there = await windows.titles(self.display)
+                    if any(title.casefold() in one.casefold() for one in there):
+                        return
+                    await asyncio.sleep(_LOOK_AGAIN)
+        except TimeoutError:
+            sentence = f"No window with {title!r} in its title has come within {within:g} s."
+            raise CannotDo("no_window", sentence) from None
 
     async def _still(self, quiet: float, within: float) -> bool:
         """Wait until nothing was drawn for a while; return whether it came to that."""

@@ -54,6 +54,19 @@ async def bring_into_view(display: Display) -> None:
             continue  # it was closed meanwhile
 
 
+async def titles(display: Display) -> list[str]:
+    """Return the titles of all windows that the window manager has taken up."""
+    found: list[str] = []
+    for window in _cardinals(await display.property(display.screen.root, "_NET_CLIENT_LIST")):
+        try:
+            title = await display.property(window, "_NET_WM_NAME")
+            title = title or await display.property(window, "WM_NAME")
+        except XError:
+            continue  # it was closed meanwhile
+        found.append(title.decode(errors="replace"))
+    return found
+
+
 async def _bring(display: Display, window: int, area: Box) -> None:
     states = _cardinals(await display.property(window, "_NET_WM_STATE"))
     if not {await display.atom(name) for name in _HELD}.isdisjoint(states):

@@ -26,6 +26,7 @@ REQUESTS: list[drive.Request] = [
             drive.Pause(seconds=0.5),
             drive.AwaitStill(),
             drive.SetScale(percent=150),
+            drive.AwaitWindow(title="Zürich - Chromium"),
         ),
     ),
 ]
@@ -121,7 +122,7 @@ def test_the_longest_text_fits_into_a_line():
 def test_waits_and_events_are_counted():
     act = REQUESTS[-1]
     assert isinstance(act, drive.Act)
-    assert drive.waits(act.actions) == 10.5
+    assert drive.waits(act.actions) == 40.5
     assert drive.events(act.actions) == 2 * 7 + 4 + 1 + 1
 
 

@@ -40,6 +40,13 @@ def test_a_scale_is_passed_on():
     assert steps({"type": "scale", "percent": 150}) == [{"do": "scale", "percent": 150}]
 
 
+def test_a_window_is_waited_for_as_long_as_one_request_may():
+    wait = {"type": "wait_window", "title": "Hello", "within": 40}
+    assert steps(wait) == [{"do": "window", "title": "Hello", "within": 40.0}]
+    with pytest.raises(Conflict, match="in all"):
+        steps(wait, {"type": "wait_still", "within": 30})
+
+
 def test_a_drag_is_down_on_the_way_and_up_at_the_end():
     made = steps({"type": "drag", "path": [{"x": 0, "y": 0}, {"x": 10, "y": 20}]})
     kinds = [one["do"] for one in made if one["do"] != "pause"]

@@ -1704,7 +1704,7 @@ export interface components {
          */
         Input: {
             /** Actions */
-            actions: (components["schemas"]["Text"] | components["schemas"]["Keys"] | components["schemas"]["HoldKeys"] | components["schemas"]["Move"] | components["schemas"]["Click"] | components["schemas"]["HoldButton"] | components["schemas"]["Drag"] | components["schemas"]["Scroll"] | components["schemas"]["Wait"] | components["schemas"]["WaitStill"] | components["schemas"]["Scale"])[];
+            actions: (components["schemas"]["Text"] | components["schemas"]["Keys"] | components["schemas"]["HoldKeys"] | components["schemas"]["Move"] | components["schemas"]["Click"] | components["schemas"]["HoldButton"] | components["schemas"]["Drag"] | components["schemas"]["Scroll"] | components["schemas"]["Wait"] | components["schemas"]["WaitStill"] | components["schemas"]["WaitWindow"] | components["schemas"]["Scale"])[];
         };
         /**
          * InputDone
@@ -3724,6 +3724,26 @@ export interface components {
             /**
              * Within
              * @default 10
+             */
+            within?: number;
+        };
+        /**
+         * WaitWindow
+         * @description Wait until a window has `title` in its title, whatever the case, at most `within` seconds.
+         *
+         *     If none has by then, it ends with an error, and what follows is not done.
+         */
+        WaitWindow: {
+            /** Title */
+            title: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "wait_window";
+            /**
+             * Within
+             * @default 30
              */
             within?: number;
         };
