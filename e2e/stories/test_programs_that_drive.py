@@ -160,12 +160,18 @@ async def test_an_assistant_opens_sees_types_and_ends(instance: Instance) -> Non
 
         made = await use("create_session", template="desktop", name="assisted")
         assert json.loads(made.content[0].text)["phase"] == "Running"
+        none = await use("create_session", template="none")
+        assert "list_templates" in none.content[0].text
+        there = await use("wait_window", session="assisted", title="user@")
+        assert there.content[0].type == "image"
         clicked = await use("click", session="assisted", x=300, y=200)
         assert clicked.content[0].type == "image"
         typed = await use("type_text", session="assisted", text="echo seen by an assistant\n")
         assert typed.content[0].type == "image"
         wrong = await use("press_keys", session="assisted", keys=["NoSuchKey"])
         assert "no key named" in wrong.content[0].text
+        bell = await use("type_text", session="assisted", text="\x07")
+        assert "press_keys" in bell.content[0].text
         gone = await use("screenshot", session="nobody")
         assert "list_sessions" in gone.content[0].text
         async with AsyncPorthole(instance.url, instance.token("person")) as person:

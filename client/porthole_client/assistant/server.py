@@ -5,8 +5,10 @@ assistant sees and uses what its token may, and nothing else; what it opens is l
 `end_session` ends only that unless the server was started with `end_any`.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
@@ -16,15 +18,18 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from porthole_client.clients import AsyncDesk, AsyncPorthole
-from porthole_client.errors import ClientError, NotFound
+from porthole_client.errors import ClientError, NotFound, NotSignedIn, Unreachable
 from porthole_client.models import Session
+from porthole_contract.stream.drive import LONGEST_TITLE, MOST_TEXT, TYPEABLE
 
 T = TypeVar("T")
 
 INSTRUCTIONS: Final = """Remote desktops. Open one with create_session, look at it with screenshot,
 use it with click, type_text, press_keys, drag and scroll; every one of these answers with a
 picture of the screen as it is afterwards. Coordinates are pixels of the picture that
-you saw last. End what you have created with end_session when you are done."""
+you saw last. A program that starts draws nothing for a while: wait_window waits until it has
+its window. Commands can be typed into a terminal. End what you have created with end_session
+when you are done."""
 LABEL: Final = "made-by"
 MADE_BY: Final = "assistant"
 
@@ -32,6 +37,7 @@ Which = Annotated[str, Field(description="Name or id of the session.")]
 X = Annotated[int, Field(ge=0, description="Pixels from the left edge of the picture.")]
 Y = Annotated[int, Field(ge=0, description="Pixels from the top edge of the picture.")]
 Button = Literal["left", "middle", "right"]
+_BUT_THESE: Final = "but line feed and tab; press_keys has the others"
 _SETTLE: Final = {"type": "wait_still", "quiet": 0.3, "within": 5.0}
 
 
@@ -47,33 +53,38 @@ class Tools:
         self._porthole = porthole
         self._end_any = end_any
 
-    async def list_sessions(self) -> list[dict[str, Any]]:
+    async def list_sessions(self) -> dict[str, Any]:
         """List the desktops that there are."""
         found = await _said(self._porthole.sessions.list())
-        return [_shown(session) for session in found]
+        return {"sessions": [_shown(session) for session in found]}
 
-    async def list_templates(self) -> list[dict[str, Any]]:
+    async def list_templates(self) -> dict[str, Any]:
         """List what desktops can be made from."""
         found = await _said(self._porthole.templates.list())
-        return [
-            {"name": one.name, "title": one.title, "description": one.description}
-            for one in found
-            if one.available
-        ]
+        return {
+            "templates": [
+                {"name": one.name, "title": one.title, "description": one.description}
+                for one in found
+                if one.available
+            ]
+        }
 
     async def create_session(
         self,
-        template: Annotated[str, Field(description="What to make it from: desktop, browser ...")],
+        template: Annotated[str, Field(description="What to make it from, of list_templates.")],
         start: Annotated[
             str | None, Field(description="A URL to open in it, or a command.")
         ] = None,
-        name: Annotated[str | None, Field(description="What to call it.")] = None,
+        name: Annotated[
+            str | None, Field(description="What to call it: lower-case letters, digits and '-'.")
+        ] = None,
     ) -> dict[str, Any]:
         """Open a new desktop and wait until it can be used."""
         spec: dict[str, Any] = {"labels": {LABEL: MADE_BY}}
         if start is not None:
             spec["start"] = start
-        session = await _said(self._porthole.sessions.create(template, name=name, **spec))
+        asked = self._porthole.sessions.create(template, name=name, **spec)
+        session = await _said(asked, "list_templates tells what it can be made from.")
         return _shown(await _said(self._porthole.sessions.wait_ready(session.id)))
 
     async def end_session(self, session: Which) -> str:
@@ -102,8 +113,21 @@ class Tools:
         asked = {"type": "click", "at": {"x": x, "y": y}, "button": button, "count": count}
         return await self._do(found, asked)
 
-    async def type_text(self, session: Which, text: str) -> Image:
+    async def type_text(
+        self,
+        session: Which,
+        text: Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=MOST_TEXT,
+                description=f"No control characters {_BUT_THESE}.",
+            ),
+        ],
+    ) -> Image:
         """Type a text where the focus is, a line feed is Return; returns the screen afterwards."""
+        if re.search(TYPEABLE, text) is None:
+            raise ToolError(f"A text has no control characters {_BUT_THESE}.")
         return await self._do(await self._find(session), {"type": "text", "text": text})
 
     async def press_keys(
@@ -138,6 +162,23 @@ class Tools:
     ) -> Image:
         """Wait, then look."""
         return await self._do(await self._find(session), {"type": "wait", "seconds": seconds})
+
+    async def wait_window(
+        self,
+        session: Which,
+        title: Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=LONGEST_TITLE,
+                description="Words of its title, whatever the case.",
+            ),
+        ],
+        seconds: Annotated[float, Field(ge=0.1, le=50)] = 30.0,
+    ) -> Image:
+        """Wait until a window has this in its title; returns the screen then."""
+        asked = {"type": "wait_window", "title": title, "within": seconds}
+        return await self._do(await self._find(session), asked)
 
     async def read_clipboard(self, session: Which) -> str:
         """Return the text that was copied in a desktop."""
@@ -181,7 +222,11 @@ def server(connect: Callable[[], AsyncPorthole], *, end_any: bool = False) -> MC
             yield
 
     made: MCPServer[None] = MCPServer(
-        "porthole", instructions=INSTRUCTIONS, lifespan=lifespan, log_level="WARNING"
+        "porthole",
+        instructions=INSTRUCTIONS,
+        version=version("porthole"),
+        lifespan=lifespan,
+        log_level="WARNING",
     )
     for tool in (
         tools.list_sessions,
@@ -195,20 +240,34 @@ def server(connect: Callable[[], AsyncPorthole], *, end_any: bool = False) -> MC
         tools.drag,
         tools.scroll,
         tools.wait,
+        tools.wait_window,
         tools.read_clipboard,
     ):
         made.tool()(tool)
     return made
 
 
-async def _said(asked: Awaitable[T]) -> T:
-    """Return what was asked for; what goes wrong is told to the assistant in words."""
+_A_PERSON: Final[tuple[tuple[type[ClientError], str], ...]] = (
+    (Unreachable, "A person has to start it, or to correct this server's PORTHOLE_SERVER."),
+    (NotSignedIn, "A person has to give this server another PORTHOLE_TOKEN."),
+)
+
+
+async def _said(asked: Awaitable[T], missing: str = "list_sessions tells which there are.") -> T:
+    """Return what was asked for; what goes wrong is told to the assistant in words.
+
+    Args:
+        asked: what is awaited.
+        missing: what to do where something is not there.
+    """
     try:
         return await asked
     except NotFound as error:
-        raise ToolError(f"{error} list_sessions tells which there are.") from None
+        raise ToolError(f"{error} {missing}") from None
     except ClientError as error:
-        raise ToolError(str(error)) from None
+        hint = next((hint for kind, hint in _A_PERSON if isinstance(error, kind)), "")
+        sentence = str(error) if str(error).endswith((".", "!", "?")) else f"{error}."
+        raise ToolError(f"{sentence} {hint}".strip()) from None
 
 
 def _shown(session: Session) -> dict[str, Any]:

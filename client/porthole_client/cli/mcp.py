@@ -21,7 +21,7 @@ def mcp(
         typer.Option("--end-any", help="Let the assistant end sessions that it has not made, too."),
     ] = False,
 ) -> None:
-    """Serve desktops to an assistant, on standard input and output (MCP).
+    """Serve desktops to an assistant, by MCP on stdin and stdout.
 
     The assistant can do what the token may: give it one of its own, with the scopes read,
     sessions, connect and session:control.
@@ -30,7 +30,7 @@ def mcp(
         from porthole_client.assistant.server import server  # noqa: PLC0415 - an extra
     except ImportError:
         raise Failure(
-            "This needs the extra `mcp`: install it with `pip install 'porthole[client,mcp]'`."
+            "This needs the extra `mcp`: in a clone, `pip install '.[client,mcp]'` installs it."
         ) from None
     place = desk.place
     served = server(
