@@ -77,7 +77,7 @@ class SyncDriver:
         try:
             return _answer(self._http.request(**_request(wish)))
         except httpx.TransportError as error:
-            return Unanswered(_why(error))
+            return Unanswered(_why(error, self.place))
 
     def close(self) -> None:
         """Close the connections."""
@@ -110,15 +110,15 @@ class AsyncDriver:
         try:
             return _answer(await self._http.request(**_request(wish)))
         except httpx.TransportError as error:
-            return Unanswered(_why(error))
+            return Unanswered(_why(error, self.place))
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
 
-def _why(error: httpx.TransportError) -> str:
-    return str(error) or type(error).__name__
+def _why(error: httpx.TransportError, place: Place) -> str:
+    return f"{str(error) or type(error).__name__} ({place.server})"
 
 
 class SyncNoun:

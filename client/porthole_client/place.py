@@ -30,6 +30,8 @@ class Place:
             raise ValueError(f"{self.server!r} is no address such as https://desktops.example")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("A server's address has a scheme, a host and a port, nothing else")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError("The token has characters that no token has; copy all of it again")
         object.__setattr__(self, "server", self.server.rstrip("/"))
 
     @property
@@ -66,7 +68,8 @@ def find(
         if not isinstance(server, str):
             raise Nowhere(
                 f"No Porthole runs with the home {where.path}. Start one with `porthole up`,"
-                " or say which server with --server or PORTHOLE_SERVER."
+                " name the home of one that runs with --home or PORTHOLE_HOME, or say which"
+                " server with --server or PORTHOLE_SERVER."
             )
         token = token or _first_line(where.admin_token)
     try:

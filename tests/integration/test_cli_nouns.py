@@ -113,6 +113,8 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal) -> None:
     gone = await terminal.type("session", "show", "desk")
     assert (gone.code, gone.out) == (3, "")
     assert "porthole session list" in gone.err
+    told = await terminal.type("session", "events", "desk")
+    assert "Created from the template" in told.out.splitlines()[0]
     orders = await terminal.type("command", "list", "-o", "json")
     kinds = [order["kind"] for order in orders.json["items"]]
     assert kinds == ["DeleteSession", "ApplySession", "ApplySession", "ApplySession"]

@@ -63,7 +63,10 @@ def join_token(
         str | None, typer.Option("--lifetime", help="How long it can be used (an hour).")
     ] = None,
 ) -> None:
-    """Make the right to enrol one agent; the last line is what to type on its machine."""
+    """Make the right to enrol one agent.
+
+    The last line is what to type on its machine.
+    """
     made = desk.porthole.agents.join_token(name, lifetime=lifetime)
     if desk.out.form is Form.JSON:
         desk.out.json(made.model_dump(mode="json"))
@@ -78,7 +81,9 @@ def join(
     token: Annotated[str | None, typer.Argument(help="The join token.")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Make this machine an agent of a Porthole elsewhere; Ctrl-C ends it and its desktops.
+    """Make this machine an agent of a Porthole elsewhere.
+
+    Ctrl-C ends it and its desktops.
 
     Without arguments it goes on as the agent that it has become before.
     """
@@ -111,7 +116,10 @@ def remove(
         bool, typer.Option("--with-sessions", help="End its sessions with it.")
     ] = False,
 ) -> None:
-    """Take away an agent that never comes back; its sessions count as ended, AgentRemoved."""
+    """Take away an agent that never comes back.
+
+    Its sessions count as ended, AgentRemoved.
+    """
     found = _find(desk, agent)
     desk.porthole.agents.revoke(found.id, with_sessions=with_sessions)
     desk.out.done([found.name], "Removed")
@@ -119,7 +127,10 @@ def remove(
 
 @command(app, "revoke")
 def revoke(desk: Desk, agent: Which) -> None:
-    """Take an agent's right to link away; its link and its streams end at once."""
+    """Take an agent's right to link away, and end its link.
+
+    Its streams end at once.
+    """
     found = _find(desk, agent)
     desk.porthole.agents.revoke(found.id)
     desk.out.done([found.name], "Revoked")

@@ -28,7 +28,9 @@ def up(
     ] = None,
     bare: Annotated[bool, typer.Option("--bare", help="Make the cluster alone.")] = False,
 ) -> None:
-    """Make the cluster, unless it is there, with Porthole on it, and print a link to its console.
+    """Make the cluster with Porthole on it, and print a link.
+
+    One that is there is taken as it is.
 
     With Docker and images that can be pulled it is kind as everybody uses it. Where nothing can
     be pulled, engine and node image are built here, once: about ten minutes of two cores.
@@ -40,7 +42,10 @@ def up(
 
 @app.command()
 def install(name: Name = _NAME) -> None:
-    """Put this checkout's Porthole on the cluster, in place of what is there, and print a link."""
+    """Put this checkout's Porthole on the cluster.
+
+    It takes the place of what is there; a link to it is printed.
+    """
     _become("install", "--name", name)
 
 

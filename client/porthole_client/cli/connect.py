@@ -55,7 +55,7 @@ def connect(
         typer.Option("--file", help="Write an .rdp file here, without the password."),
     ] = None,
 ) -> None:
-    """Open a session to an RDP or VNC program on this machine, until Ctrl-C.
+    """Open a session to an RDP or VNC program, until Ctrl-C.
 
     It listens on 127.0.0.1 alone and asks for a password that is shown here and good once; the
     next connection has another. Nothing is opened where the session runs.

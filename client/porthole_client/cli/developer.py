@@ -47,7 +47,7 @@ def _test(
         typer.Argument(help="Stages to run (all, if none); what follows -- goes to pytest."),
     ] = None,
 ) -> None:
-    """Run every check and test of the project, with the time of each stage."""
+    """Run every check and test of the project, stage by stage."""
     del arguments  # they come without the -- that parts them
     _become("test", ("-m", "tests.run"), sys.argv[sys.argv.index("test") + 1 :])
 
@@ -69,7 +69,7 @@ def _chaos(
         list[str] | None, typer.Argument(help="--minutes N, --seed S; --help tells of more.")
     ] = None,
 ) -> None:
-    """Use Porthole while everything breaks that can break, and judge what happened."""
+    """Break what can break while it is used, and judge it."""
     wanted = arguments or []
     if not {"--help", "--sum"} & set(wanted):
         prepare((), print)

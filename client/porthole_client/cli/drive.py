@@ -33,7 +33,7 @@ def screenshot(
         int | None, typer.Option("--width", help="No wider than so many pixels.", min=16)
     ] = None,
 ) -> None:
-    """Save what a session's screen shows, as NAME.png unless a file is named."""
+    """Save what a session's screen shows, as NAME.png."""
     found = find(desk, session)
     png = desk.porthole.desktop(found).screenshot(width=width)
     if str(file) == _STDIN:
@@ -52,7 +52,7 @@ def type_(
     session: Which,
     text: Annotated[str, typer.Argument(help="What to type; - reads it from standard input.")],
 ) -> None:
-    """Type a text in a session, any characters whatever its keyboard."""
+    """Type a text in a session, whatever its keyboard."""
     found = find(desk, session)
     desk.porthole.desktop(found).type(sys.stdin.read() if text == _STDIN else text)
     desk.out.done([found.name], "Typed")
@@ -99,7 +99,7 @@ def clipboard(
         typer.Argument(help="What its programs shall paste; - reads it from standard input."),
     ] = None,
 ) -> None:
-    """Print what was copied in a session; with a text, have its programs paste that."""
+    """Print what was copied in a session, or give it a text."""
     found = find(desk, session)
     desktop = desk.porthole.desktop(found)
     if text is not None:

@@ -110,7 +110,7 @@ def try_(
         bool, typer.Option("--force", help="Take the place of who looks at it.")
     ] = False,
 ) -> None:
-    """Connect to a server over RDP, and see whether its screen is drawn."""
+    """Connect over RDP, and see whether a screen is drawn."""
     found = desk.porthole.rdp_servers.try_connection(_find(desk, which).server_id, force=force)
     rows = {
         "available": found.connection_available,
@@ -140,7 +140,10 @@ def connect(
         typer.Option("--file", help="Write an .rdp file here, without the password."),
     ] = None,
 ) -> None:
-    """Open a server to an RDP program on this machine, on the server's port, until Ctrl-C."""
+    """Open a server to an RDP program, until Ctrl-C.
+
+    It is open on this machine alone, on the server's port.
+    """
     found = _find(desk, which)
     if found.status != "running" or found.session_id is None:
         raise Failure(f"The server is {found.status}; connect once it runs.", Exit.CONFLICT)

@@ -12,7 +12,7 @@ from porthole_client.cli.copying import Copy, ends
 from porthole_client.cli.desk import Desk, command
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.output import Columns, Form, ago, plain
-from porthole_client.errors import NotFound
+from porthole_client.errors import FileFault, NotFound
 from porthole_client.models import Session
 from porthole_contract.lifecycle import Phase
 
@@ -49,8 +49,13 @@ _COLUMNS: Columns[Session] = {
 }
 
 
-def find(desk: Desk, which: str) -> Session:
+def find(desk: Desk, which: str, *, ended: bool = False) -> Session:
     """Return the session that is meant: by its id, else the living one of that name.
+
+    Args:
+        desk: where to look.
+        which: its id or name.
+        ended: whether the last one of that name will do, where none is left.
 
     Raises:
         Failure: there is none, or several (an administrator sees others' as well).
@@ -61,6 +66,8 @@ def find(desk: Desk, which: str) -> Session:
         found = [one for one in desk.porthole.sessions.list() if one.name == which]
     except NotFound:
         found = []
+    if not found and ended:
+        found = [one for one in desk.porthole.sessions.list(ended=True) if one.name == which][:1]
     if not found:
         raise Failure(
             f"There is no session {which!r}. See `porthole session list`.", Exit.NOT_FOUND
@@ -189,7 +196,7 @@ def show(desk: Desk, session: Which) -> None:
 @command(app, "logs")
 def logs(desk: Desk, session: Which) -> None:
     """Print the last lines that a session's programs have said."""
-    text = desk.porthole.sessions.logs(find(desk, session).id)
+    text = desk.porthole.sessions.logs(find(desk, session, ended=True).id)
     if desk.out.form is Form.JSON:
         desk.out.json({"logs": text})
         return
@@ -200,7 +207,7 @@ def logs(desk: Desk, session: Which) -> None:
 @command(app, "events")
 def events(desk: Desk, session: Which) -> None:
     """Print what happened to a session, oldest first."""
-    found = desk.porthole.sessions.events(find(desk, session).id)
+    found = desk.porthole.sessions.events(find(desk, session, ended=True).id)
     if desk.out.form is Form.JSON:
         desk.out.json({"items": [event.model_dump(mode="json") for event in found]})
         return
@@ -245,7 +252,10 @@ def exec_(
         bool, typer.Option("--stdin", "-i", help="Give it what this command is given to read.")
     ] = False,
 ) -> None:
-    """Run a program in a session, and end as it ends: porthole session exec NAME -- ls -l."""
+    """Run a program in a session: exec NAME -- ls -l.
+
+    What it prints comes here as it comes, and its exit code is this command's.
+    """
     given = dict(_variable(one) for one in env or ())
     heard: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
     as_json = desk.out.form is Form.JSON
@@ -292,7 +302,9 @@ def cp(
     source: Annotated[str, typer.Argument(help="What to copy: a path, or SESSION:PATH.")],
     target: Annotated[str, typer.Argument(help="Where to: a path, or SESSION:PATH.")],
 ) -> None:
-    """Copy files and folders into a session's home or out of it, on from where it broke.
+    """Copy files and folders into a session's home or out of it.
+
+    What broke goes on where it was when it is copied again.
 
     Paths in a session are seen from its home: porthole session cp report.pdf work:Documents/
     """
@@ -307,7 +319,12 @@ def cp(
             if up:
                 copy.up(Path(source), there.path)
             else:
-                copy.down(here.path, Path(target))
+                try:
+                    copy.down(here.path, Path(target))
+                except FileFault as fault:
+                    if fault.code != "not_found":
+                        raise
+                    raise Failure(f"There is no {source}.", Exit.NOT_FOUND) from None
     for one in copy.left_out:
         desk.out.note(f"Left out: {one}.")
     if desk.out.form is Form.JSON:

@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _status(desk: Desk) -> None:
-    """Show the instance on this machine: its processes, its address, whether it is ready.
+    """Show what runs on this machine, and whether it is ready.
 
     Exit code 5 says that nothing runs there.
     """

@@ -42,7 +42,10 @@ def map_(
         str, typer.Argument(help="As `kubectl auth whoami` calls them.", metavar="USERNAME")
     ],
 ) -> None:
-    """Say who a user is in clusters; what was made there for that owner is listed as theirs."""
+    """Say who a user is in clusters.
+
+    What was made there for that owner is listed as theirs.
+    """
     _show(desk, desk.porthole.users.call_in_clusters(user, username))
 
 

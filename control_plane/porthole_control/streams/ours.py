@@ -22,9 +22,14 @@ def must_run(session: Session) -> None:
     if session.ended or session.phase == Phase.TERMINATING:
         raise Conflict(SESSION_ENDED.name, SESSION_ENDED.sentence)
     if session.phase != Phase.RUNNING:
-        raise Conflict(
-            "session_not_running", f"The session is {session.phase}; wait until it runs."
-        )
+        raise not_running(session.phase)
+
+
+def not_running(phase: str) -> Conflict:
+    """Return why a session's desktop cannot be used, and what to do about it (pure)."""
+    asleep = phase in {Phase.HIBERNATED, Phase.HIBERNATING}
+    then = "wake it first" if asleep else "wait until it runs"
+    return Conflict("session_not_running", f"The session is {phase}; {then}.")
 
 
 async def must_be_reachable(unit: Unit, session: Session) -> None:

@@ -16,6 +16,7 @@ from porthole_control.people.rules import Principal, Scope
 from porthole_control.people.service import new_secret
 from porthole_control.sessions.repository import Session
 from porthole_control.streams import repository
+from porthole_control.streams.ours import not_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,7 @@ async def issue(
     if session.ended or session.phase == Phase.TERMINATING:
         raise Conflict("session_ended", "The session has ended.")
     if not reachable(what.channel, session.phase):
-        raise Conflict(
-            "session_not_running", f"The session is {session.phase}; look at it once it runs."
-        )
+        raise not_running(session.phase)
     if not linked:
         # An agent that lost its link is back within half a second, or it takes longer.
         raise Unavailable("The session's agent is out of reach.", retry_after=1)

@@ -53,6 +53,12 @@ def test_nothing_runs_there(tmp_path: Path) -> None:
         find(home=tmp_path, environment={})
 
 
+@pytest.mark.parametrize("token", ["pht_…", "pht_a\nb"])
+def test_a_token_that_can_be_none_is_refused_in_words(token: str) -> None:
+    with pytest.raises(Nowhere, match="copy all of it"):
+        find(server=URL, token=token, environment={})
+
+
 @pytest.mark.parametrize(
     "server",
     ["", "desk", "ftp://x", "https://", "https://me:secret@x", "https://x?y", "https://x#y"],

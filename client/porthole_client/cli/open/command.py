@@ -51,7 +51,9 @@ def open_(
         float, typer.Option("--timeout", help="Seconds to wait for it to be ready.", min=0)
     ] = 180,
 ) -> None:
-    """Open a session in the browser; one of a cluster without a control plane, until Ctrl-C.
+    """Open a session in the browser.
+
+    One of a cluster without a control plane is open until Ctrl-C.
 
     In a cluster the kubeconfig is the right to it: Porthole's operator lets in who may own the
     session or create sessions/connect, and the API server carries the picture.

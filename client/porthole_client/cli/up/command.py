@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,10 @@ def _up(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the link.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Start everything on this machine and print a link that signs in; Ctrl-C ends it."""
+    """Start everything on this machine; Ctrl-C ends it.
+
+    It prints a link that signs in, once.
+    """
     need_root()
     where = Home((home or default_home()).absolute())
 
@@ -144,5 +148,7 @@ def _opened(link: SignInLink, home: Home, no_browser: bool) -> None:
     say(f"    {link.url}")
     say("")
     say('Choose a template there and press "New session". Ctrl-C here ends everything.')
+    if home.path != default_home():
+        say(f"For other commands and programs: export PORTHOLE_HOME={shlex.quote(str(home.path))}")
     if not no_browser and sys.stdout.isatty():
         links.open_in_browser(link.url, home.run)
