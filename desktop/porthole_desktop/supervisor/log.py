@@ -5,12 +5,14 @@ programs say have a budget each: a burst, then a trickle. What is over it is cou
 the count is said when there is room again.
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable
 from typing import Final, TextIO
 
 LONGEST_LINE: Final = 1000
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Log:
@@ -46,7 +48,8 @@ class Log:
         now = self._clock()
         self._room = min(self._most, self._room + (now - self._at) * self._trickle)
         self._at = now
-        text = "".join(c if c.isprintable() else "?" for c in line[:LONGEST_LINE])
+        bare = _COLOURS.sub("", line[:LONGEST_LINE])
+        text = "".join(c if c.isprintable() else "?" for c in bare)
         if self._dropped:
             text = f"({self._dropped} lines left out) {text}"
         entry = f"{self._name}: {text}\n"

@@ -172,6 +172,12 @@ def test_a_locale_that_is_missing_does_no_harm() -> None:
     assert usable_locale("C.UTF-8") == "C.UTF-8"
 
 
+def test_colours_of_a_terminal_are_no_part_of_a_log() -> None:
+    stream = io.StringIO()
+    Log("x", stream=stream).say("\x1b[1;32mready\x1b[0m \x1b]2;title\x07")
+    assert stream.getvalue() == "x: ready ?]2;title?\n"
+
+
 def test_a_log_is_bounded() -> None:
     now, stream = 0.0, io.StringIO()
     log = Log("x", burst=100, trickle=10, clock=lambda: now, stream=stream)
