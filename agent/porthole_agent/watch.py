@@ -106,12 +106,16 @@ class Watch:
         """Report capacity and offers soon after they may have changed, many changes at once.
 
         What sessions use is told with them, and again from time to time while any use something.
+        After the last change all is told once more: a runtime may have answered from a look at
+        its machines that is a little older, and what had gone since would count as taken.
         """
+        again = False
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_USES_EVERY if self._in_use else None):
+                async with asyncio.timeout(_USES_EVERY if self._in_use or again else None):
                     await self._agent_changed.wait()
             await asyncio.sleep(_SETTLED_AFTER)
+            again = self._agent_changed.is_set()
             self._agent_changed.clear()
             self._tell_overview(await self._look(self._runtime.overview))
 

@@ -1,4 +1,4 @@
-"""What sessions use is told again and again, while any use something."""
+"""What sessions use is told again and again, while any use something, and what changed twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,8 +10,9 @@ import pytest
 
 from porthole_agent import watch as watching
 from porthole_agent.news import News
-from porthole_agent.runtimes.port import Capacity, Change, Inventory, Overview, Runtime, Use
+from porthole_agent.runtimes.port import Capacity, Change, Inventory, Offer, Overview, Runtime, Use
 from porthole_contract.link.reports import AgentObserved
+from porthole_contract.template import SessionTemplate, SessionTemplateSpec
 
 
 class Place:
@@ -20,18 +21,21 @@ class Place:
     def __init__(self) -> None:
         self.looks = 0
         self.runs = True
+        self.changed = asyncio.Event()
 
     async def overview(self) -> Overview:
         self.looks += 1
         uses = (Use(UUID(int=1), float(self.looks), 1, 1, 1, 1),) if self.runs else ()
-        return Overview(UUID(int=2), (), Capacity(1, 1, 1, 1, 1, 1), draining=False, uses=uses)
+        room = Capacity(9, self.looks, 1, 1, 1, 1)
+        return Overview(UUID(int=2), (), room, draining=False, uses=uses)
 
     async def inventory(self) -> Inventory:
         return Inventory(await self.overview(), (), (), ())
 
     async def observe(self) -> AsyncIterator[Change]:
+        await self.changed.wait()
+        yield Offer(SessionTemplate(name="any", spec=SessionTemplateSpec(title="Any")), True)
         await asyncio.Event().wait()
-        yield cast("Change", None)
 
 
 async def test_uses_are_told_until_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +64,41 @@ async def test_uses_are_told_until_there_are_none(monkeypatch: pytest.MonkeyPatc
             place.runs = False
             await over.wait()
         assert told == sorted(set(told))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_changed_is_told_once_more_when_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("_USES_EVERY", "_SETTLED_AFTER"):
+        monkeypatch.setattr(watching, name, 0.01)
+    place, news = Place(), News()
+    place.runs = False
+    told: list[int] = []
+    first, over = asyncio.Event(), asyncio.Event()
+
+    def owed() -> None:
+        said = [one for one in news.take(10) if isinstance(one, AgentObserved)]
+        told.extend(one.capacity.sessions_used for one in said)
+        if told:
+            first.set()
+        if 3 in told:
+            over.set()
+
+    news.changed = owed
+    watch = watching.Watch(
+        cast("Runtime", place), news, kind="kubernetes", program="test", every=timedelta(hours=1)
+    )
+    task = asyncio.create_task(watch.run())
+    try:
+        async with asyncio.timeout(20):
+            await first.wait()
+            place.changed.set()
+            await over.wait()
+        await asyncio.sleep(0.2)
+        assert place.looks == 3, "once, and not for ever"
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
