@@ -1,6 +1,7 @@
 """A program looks at a desktop in a cluster and uses it."""
 
 import io
+import time
 
 import pytest
 from PIL import Image
@@ -8,16 +9,22 @@ from PIL import Image
 from e2e.support.installed import Installed
 from porthole_client import Porthole
 from porthole_client.models import Session
+from porthole_contract.lifecycle import Phase
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
 TEXT = "Grüße — “日本語”, 5 €"
 
 
-def test_a_desktop_in_the_cluster_is_seen_and_used(installed: Installed):
+def test_a_desktop_in_the_cluster_is_seen_and_used_and_its_files_while_it_sleeps(
+    installed: Installed,
+):
     with installed.client() as porthole:
-        with porthole.sessions.running("desktop", name="driven") as session:
+        with porthole.sessions.running("desktop", name="driven", home="driven") as session:
             _is_seen_and_used(porthole, session)
+            _lends_its_files_while_it_sleeps(porthole, session)
         porthole.sessions.wait_gone(session.id, timeout=60)
+        home = next(home for home in porthole.homes.list() if home.name == "driven")
+        porthole.homes.delete(home.id)
 
 
 def _is_seen_and_used(porthole: Porthole, session: Session) -> None:
@@ -33,3 +40,23 @@ def _is_seen_and_used(porthole: Porthole, session: Session) -> None:
     assert desktop.clipboard() == TEXT
     kinds = {event.kind for event in porthole.sessions.events(session.id)}
     assert {"PictureTaken", "InputSent", "ClipboardRead", "ClipboardWritten"} <= kinds
+
+
+def _lends_its_files_while_it_sleeps(porthole: Porthole, session: Session) -> None:
+    sessions, kept = porthole.sessions, bytes(range(256)) * 4096
+    with sessions.files(session.id) as files:
+        files.write("kept", kept)
+    sessions.hibernate(session.id)
+    sessions.wait_phase(session.id, Phase.HIBERNATED, timeout=60)
+    begun = time.monotonic()
+    with sessions.files(session.id) as files:
+        assert files.read("kept") == kept
+        print(f"files of one that sleeps after {time.monotonic() - begun:.1f} s")
+        files.write("more", b"put in meanwhile")
+    # A start does not wait until nobody uses them.
+    begun = time.monotonic()
+    sessions.wake(session.id)
+    sessions.wait_ready(session.id, timeout=60)
+    print(f"awake {time.monotonic() - begun:.1f} s after it was asked to be")
+    with sessions.files(session.id) as files:
+        assert files.read("more") == b"put in meanwhile"
