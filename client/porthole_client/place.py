@@ -66,10 +66,12 @@ def find(
         found = read_json(where.server)
         server = found.get("url")
         if not isinstance(server, str):
+            ours = os.geteuid() == 0 or home is not None
+            sudo = "" if ours else " What was started with sudo is asked with sudo."
             raise Nowhere(
                 f"No Porthole runs with the home {where.path}. Start one with `porthole up`,"
                 " name the home of one that runs with --home or PORTHOLE_HOME, or say which"
-                " server with --server or PORTHOLE_SERVER."
+                f" server with --server or PORTHOLE_SERVER.{sudo}"
             )
         token = token or _first_line(where.admin_token)
     try:

@@ -137,6 +137,7 @@ async def test_what_cannot_be_is_said_in_a_sentence(terminal: Terminal, tmp_path
         answer = await terminal.type(*words, **options)
         assert (answer.code, answer.out) == (code, ""), (words, answer)
         assert 0 < len(answer.err.splitlines()) < 6, answer.err
+    assert "`porthole template list`" in answer.err
 
 
 async def test_what_does_not_happen_in_time(terminal: Terminal) -> None:

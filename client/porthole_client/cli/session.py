@@ -147,7 +147,11 @@ def create(
     spec: dict[str, Any] = {"home": keep, "start": start, "display": _display(size)}
     if labels:
         spec["agent_labels"] = dict(_label(one) for one in labels)
-    session = desk.porthole.sessions.create(template, name=name, agent=on, **spec)
+    try:
+        session = desk.porthole.sessions.create(template, name=name, agent=on, **spec)
+    except NotFound as error:
+        hint = "`porthole template list` and `porthole agent list` say what there is."
+        raise Failure(f"{error} {hint}", Exit.NOT_FOUND) from None
     if wait:
         session = _wait(desk, session, Phase.RUNNING, timeout)
     _show(desk, session)

@@ -30,7 +30,12 @@ def create(
         str | None, typer.Option("--user", help="Whose it is; made if there is none yet.")
     ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="What it is good for; repeat for several.")
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            help="What it is good for, and for nothing else; repeat for several: read, sessions,"
+            " connect, session:control, session:exec, session:files, templates, agents, tokens.",
+        ),
     ] = None,
     lifetime: Annotated[
         str | None, typer.Option("--lifetime", help="How long it lasts, e.g. 720h.")

@@ -53,6 +53,15 @@ def test_nothing_runs_there(tmp_path: Path) -> None:
         find(home=tmp_path, environment={})
 
 
+def test_who_is_not_root_hears_of_sudo(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTHOLE_HOME", str(home / "none"))
+    for uid, told in ((0, False), (1000, True)):
+        monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
+        with pytest.raises(Nowhere) as caught:
+            find(environment={})
+        assert ("sudo" in str(caught.value)) is told
+
+
 @pytest.mark.parametrize("token", ["pht_…", "pht_a\nb"])
 def test_a_token_that_can_be_none_is_refused_in_words(token: str) -> None:
     with pytest.raises(Nowhere, match="copy all of it"):
