@@ -21,13 +21,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-failpoints", action="store_true", help="tell the story of each failpoint (1 hour)"
     )
+    parser.addoption(
+        "--many-sessions", action="store_true", help="tell what takes many on a cluster (3 minutes)"
+    )
     parser.addoption("--kills-round", default="", help="tell all kills on a cluster; a folder")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave stories about clusters out, unless they are asked for: making one takes minutes."""
-    if "cluster" not in config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker("cluster")]
+    """Leave stories about clusters and those with many sessions out, unless they are asked for."""
+    asked = {
+        "cluster": "cluster" in config.option.markexpr,
+        "many": config.getoption("--many-sessions", default=False),
+    }
+    not_asked = [marker for marker, is_asked in asked.items() if not is_asked]
+    left_out = [item for item in items if any(map(item.get_closest_marker, not_asked))]
+    if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import yaml
 
 from e2e.cluster.installing import CHART, CONSOLE, SESSIONS, SYSTEM
 from e2e.cluster.record import Up
 from e2e.support.outside import Desktop
 from e2e.support.real_cluster import RealCluster, until
+from e2e.support.viewers import api
 from porthole_client import AsyncPorthole, Porthole
 
 RELEASE = "porthole"
@@ -86,6 +88,20 @@ class Installed:
         """Return the same for a story in a loop."""
         token = token or self.secret("porthole-administrator")["token"].decode("ascii")
         return AsyncPorthole(server=self.url, token=token, fingerprint=self.fingerprint)
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """What trusts its certificate, and no other."""
+        shown = self.secret("porthole-tls")["tls.crt"].decode("ascii")
+        trust = ssl.create_default_context(cadata=shown)
+        trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        trust.check_hostname = False
+        return trust
+
+    def api(self) -> httpx.AsyncClient:
+        """Return the administrator's client of the plain API."""
+        token = self.secret("porthole-administrator")["token"].decode("ascii")
+        return api(self.url, token, self.trust)
 
     @property
     def pause(self) -> str:

@@ -11,6 +11,7 @@ import httpx
 
 from e2e.chaos.place import SLEEPER
 from e2e.support.viewers import until_phase
+from porthole_contract.quantities import parse_quantity
 
 _ENDS_WITHIN = 45.0
 _RUNS_WITHIN = 120.0
@@ -23,6 +24,18 @@ async def can_sleep(client: httpx.AsyncClient) -> None:
     end = time.monotonic() + _RUNS_WITHIN
     while not (await client.get("/templates/sleeper")).json()["available"]:
         assert time.monotonic() < end, "no agent offers it"
+        await asyncio.sleep(0.1)
+
+
+async def until_offered(client: httpx.AsyncClient, *agents: str) -> None:
+    """Wait until these agents offer the template of such sessions."""
+    end = time.monotonic() + _RUNS_WITHIN
+    while True:
+        answer = await client.get("/templates/sleeper")
+        offers = answer.json()["offers"] if answer.is_success else []
+        if {one["agent"] for one in offers if one["offered"]} >= {*agents}:
+            return
+        assert time.monotonic() < end, offers
         await asyncio.sleep(0.1)
 
 
@@ -70,6 +83,16 @@ async def until_taken(client: httpx.AsyncClient, name: str, places: int, within:
     """Wait until an agent tells that so many of its places are taken."""
     end = time.monotonic() + within
     while (seen := (await agents_by_name(client))[name]["capacity"])["sessions_used"] != places:
+        assert time.monotonic() < end, seen
+        await asyncio.sleep(0.1)
+
+
+async def until_empty(client: httpx.AsyncClient, name: str, within: float) -> None:
+    """Wait until an agent tells that nothing of it is taken."""
+    end = time.monotonic() + within
+    while (seen := (await agents_by_name(client))[name]["capacity"])["sessions_used"] or any(
+        float(parse_quantity(one)) for one in seen["used"].values()
+    ):
         assert time.monotonic() < end, seen
         await asyncio.sleep(0.1)
 
