@@ -10,12 +10,15 @@ from bench import (
     browser,
     commands,
     desktop,
+    driving,
+    files,
     idle,
     meter,
     page,
     pods,
     relay,
     reports,
+    sound,
     starts,
 )
 from bench.figures import Figure, check, keep, show
@@ -28,6 +31,9 @@ BENCHMARKS: dict[str, Callable[[Instance], Awaitable[list[Figure]]]] = {
     "start": desktop.measure_start,
     "browser": browser.measure,
     "meter": meter.measure,
+    "files": files.measure,
+    "driving": driving.measure,
+    "sound": sound.measure,
     "queue": commands.measure,
     "reports": reports.measure,
     "idle": idle.measure,
@@ -38,8 +44,11 @@ BENCHMARKS: dict[str, Callable[[Instance], Awaitable[list[Figure]]]] = {
 CLUSTERS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "starts": starts.measure,
     "pods": pods.measure,
+    "exec": driving.measure_in_a_pod,
 }
 """What is measured on clusters: one of its own, or that of `porthole cluster up`."""
+ON_THE_CLUSTER = frozenset({"pods", "exec"})
+"""What is measured on the latter."""
 
 
 async def run(names: list[str]) -> list[Figure]:
@@ -70,11 +79,13 @@ def main() -> int:
     if unknown:
         print(f"There is no benchmark {unknown[0]!r}; there are {', '.join(every)}.")
         return 2
-    if "pods" in names and not pods.has_cluster():
-        print("`pods` needs the cluster that `porthole cluster up` makes; it is not there.")
+    lacking = [one for one in names if one in ON_THE_CLUSTER and not pods.has_cluster()]
+    if lacking:
+        words = " and ".join(lacking)
+        print(f"No cluster for {words}: it needs the one that `porthole cluster up` makes.")
         if sys.argv[1:]:
             return 2
-        names.remove("pods")
+        names = [one for one in names if one not in lacking]
     figures = asyncio.run(run(names))
     if len(names) > 1:
         show(figures)

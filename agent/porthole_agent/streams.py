@@ -19,6 +19,7 @@ from porthole_agent.dial import websocket_url
 from porthole_agent.enrolment import Identity
 from porthole_agent.gates import Commander, open_channel
 from porthole_agent.metrics import STREAM_BYTES, STREAMS, STREAMS_ENDED
+from porthole_agent.patience import PatientConnection
 from porthole_agent.runtimes.port import Observation, Runtime
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
@@ -36,7 +37,6 @@ IN_FLIGHT = 256 * 1024
 LOGS = "logs"
 """The channel that the agent serves itself: what a session's programs have said, as text."""
 _CHUNK = 64 * 1024
-_PING_EVERY = 15.0
 _DIAL_WITHIN = 10.0
 _LAST_WORD_WITHIN = 0.3
 """Seconds to wait for the gate's word on why it closed a stream."""
@@ -266,7 +266,7 @@ class Streams:
             max_size=IN_FLIGHT,
             max_queue=2,
             write_limit=_CHUNK,
-            ping_interval=_PING_EVERY,
+            create_connection=PatientConnection,
             open_timeout=_DIAL_WITHIN,
             close_timeout=1.0,
             proxy=True,

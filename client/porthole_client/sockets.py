@@ -13,6 +13,9 @@ from porthole_client.trust import context_for
 
 SUBPROTOCOL = "binary"
 LONGEST = 256 * 1024  # bytes of one message; the same as is in flight on each leg
+_PATIENCE = 120.0
+"""Seconds that a pong may take: it stands behind what a slow desktop, or this program, takes its
+time for."""
 
 
 def _options(place: Place, ticket: Ticket) -> dict[str, Any]:
@@ -21,6 +24,7 @@ def _options(place: Place, ticket: Ticket) -> dict[str, Any]:
         "subprotocols": [SUBPROTOCOL],
         "compression": None,  # the bytes are compressed, or secret, or both
         "max_size": LONGEST,
+        "ping_timeout": _PATIENCE,
         "proxy": None,
         "ssl": context_for(place) if secure else None,
     }

@@ -9,7 +9,8 @@ back-pressure that streams rely on. What is different here, and why:
 * Whether the peer lives is judged by all that it sends or reads, and only while we read.
   uvicorn waits for the pong alone, which stands behind the data that back-pressure holds
   up, and so it would cut a desktop off because its viewer is slow, and the viewer as well.
-* A peer that does not read is answered no pings: the pongs would pile up without end.
+* A peer that does not read is answered its last ping only, and when it reads again: the pongs
+  would pile up without end. None at all would be no answer to a peer that is kept busy reading.
 * The kernel takes only so much that it cannot send yet; the rest waits where it slows the
   sender down, and a slow viewer is not seconds behind.
 * A large message is sent as its header and itself. websockets copies it behind its header,
@@ -91,6 +92,7 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
         self._heard_at = 0.0
         self._has_said = False
         self._was_closing = False
+        self._pong = b""
         self._tick = None
         self._lost = Flag()
         self.queue = _Inbox()  # type: ignore[assignment]
@@ -112,6 +114,9 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """Note that the peer has read what waited for it: slowly, perhaps, but it lives."""
         self._heard_at = self.loop.time()
+        if self._pong:
+            self.transport.write(self._pong)
+            self._pong = b""
         super().resume_writing()
 
     def handle_connect(self, event: Request) -> None:
@@ -137,10 +142,12 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        """Answer a ping, if the peer reads."""
-        output = self.conn.data_to_send()
+        """Answer a ping; of several that wait for the peer to read, the last (RFC 6455, 5.5.3)."""
+        pong = b"".join(self.conn.data_to_send())
         if self.writable.is_set():
-            self.transport.write(b"".join(output))
+            self.transport.write(pong)
+        else:
+            self._pong = pong or self._pong
 
     async def send(self, message: Any) -> None:
         """Send what the application says."""

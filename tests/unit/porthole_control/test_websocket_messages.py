@@ -177,3 +177,16 @@ async def test_who_leaves_the_end_unread_is_let_go_of(pair: Pair) -> None:
     pair.server._look()
     assert pair.wire.aborted
     pair.server.stop_keepalive()
+
+
+async def test_who_is_kept_busy_reading_is_answered_its_ping_in_between(pair: Pair) -> None:
+    pair.server.pause_writing()
+    for payload in (b"first", b"last"):
+        pair.client.send_ping(payload)
+        pair.bring()
+    assert pair.wire.written == []
+    pair.server.resume_writing()
+    assert [(frame.opcode, frame.data) for frame in pair.take()] == [(Opcode.PONG, b"last")]
+    pair.server.pause_writing()
+    pair.server.resume_writing()
+    assert pair.take() == []

@@ -1,0 +1,50 @@
+"""The WebSocket of a stream as this end judges it.
+
+The control plane is judged by all that it says or takes, and only while it is read from, as it
+judges us. A pong alone proves nothing: it stands behind the data that back-pressure holds up, so
+a desktop that takes its time would cost its stream.
+"""
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+PING_EVERY: Final = 15.0
+"""Seconds."""
+DEAD_AFTER: Final = 45.0
+"""Seconds without anything from a peer that is read from."""
+
+
+class PatientConnection(ClientConnection):
+    """One that is not cut because what it waits for is slow."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._heard_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes."""
+        self._heard_at = self.loop.time()
+        super().data_received(data)
+
+    def resume_writing(self) -> None:
+        """Note that the peer has read what waited for it."""
+        self._heard_at = self.loop.time()
+        super().resume_writing()
+
+    async def keepalive(self) -> None:
+        """Ping, and give up a peer that says and takes nothing."""
+        self._heard_at = self.loop.time()
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(PING_EVERY)
+                if self.recv_messages.paused:
+                    self._heard_at = self.loop.time()  # what it says meanwhile is not known
+                elif self.loop.time() - self._heard_at >= DEAD_AFTER:
+                    self.transport.abort()
+                    return
+                if not self.paused:
+                    await self.ping()
