@@ -21,17 +21,10 @@ from e2e.support.fingers import Phone
 from e2e.support.instance import Instance
 from e2e.support.killing import kill
 from e2e.support.outside import Desktop, processes_of
+from e2e.support.window import comes_back
 
 TEXT = "Grüße, 世界 → 'quoted' $HOME"
 ODD = ((1001, 703), (1117, 641), (1278, 799))
-_LISTENS = """() => {
-  window.heard = new Set();
-  const seen = "[data-testid=reconnecting] p, .progress .now p, .progress .now .name";
-  new MutationObserver(() => {
-    for (const one of document.querySelectorAll(seen)) window.heard.add(one.textContent);
-  }).observe(document.body, { subtree: true, childList: true, characterData: true });
-}"""
-"""Keeps all that is said while there is no picture."""
 Screen = Callable[[], Image.Image]
 
 
@@ -78,7 +71,7 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
             await me.page.keyboard.type("after it")
 
         for who in ("xrdp", "gate", "Xorg"):
-            await _comes_back(me, instance, session, who)
+            await comes_back(me, who, partial(_killed, instance, session, who))
             desktop = Desktop.of(session)  # with Xorg, it is another one
             await becomes(me, partial(desktop.screen, tmp_path / "screen.png"))
 
@@ -91,23 +84,13 @@ async def test_rdp_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         assert (me.failures, refused) == ([], [])
 
 
-async def _comes_back(me: Console, instance: Instance, session: str, who: str) -> None:
-    """Kill somebody behind the picture; something is said until it is there again."""
-    await me.page.evaluate(_LISTENS)
+def _killed(instance: Instance, session: str, who: str) -> None:
     if who == "xrdp":  # a process for the viewer, and one that waits for more
         for pid, words in processes_of(session).items():
             if "/usr/sbin/xrdp " in words:
                 os.kill(pid, signal.SIGKILL)
     else:
-        await asyncio.to_thread(kill, instance, who, session)
-
-    async def back() -> bool:
-        heard = await me.page.evaluate("() => window.heard.size")
-        return bool(heard) and await me.state() == "open"
-
-    await eventually(back, 40, f"the picture after the end of {who}")
-    heard = await me.page.evaluate("() => [...window.heard]")
-    print(f"{who} was killed: {' / '.join(heard)}")
+        kill(instance, who, session)
 
 
 async def _watches(me: Console, desktop: Desktop) -> None:

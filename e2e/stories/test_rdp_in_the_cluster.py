@@ -1,16 +1,32 @@
-"""A desktop over RDP in a cluster: a pod that has no right, and its pixels in a browser."""
+"""A desktop over RDP in a cluster: a pod that has no right, its pixels in FreeRDP and a browser.
+
+Who is behind the picture is killed while it is looked at.
+"""
 
 import asyncio
+import os
+import signal
+import tempfile
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from e2e.cluster.installing import SYSTEM
 from e2e.support.alike import becomes
 from e2e.support.console import eventually, until_holds
 from e2e.support.installed import Installed
-from e2e.support.window import a_window, look_at, screen_of
+from e2e.support.instance import Program, until
+from e2e.support.native import Door
+from e2e.support.outside import Desktop, processes_in_pod
+from e2e.support.window import a_window, comes_back, look_at, screen_of
+from tests.support.rdp_client import RdpClient
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
+
+_BEHIND = {"xrdp": "/usr/sbin/xrdp ", "gate": "porthole_desktop.gate"}
+_OPERATORS = ("-l", "app.kubernetes.io/name=porthole-operator")
 
 
 async def test_a_desktop_over_rdp_is_seen_typed_into_and_ended(
@@ -26,9 +42,13 @@ async def test_a_desktop_over_rdp_is_seen_typed_into_and_ended(
         assert rights["capabilities"] == {"drop": ["ALL"]}
         assert (rights["allowPrivilegeEscalation"], rights["runAsNonRoot"]) == (False, True)
 
+        # Sessions are used as before while nobody looks after them.
+        operators = installed.cluster.get("pods", "-n", SYSTEM, *_OPERATORS)
+        _kill([one["metadata"]["uid"] for one in operators], "porthole_operator")
+        desktop = installed.desktop("over-rdp")
+        await asyncio.to_thread(_is_used_by_freerdp, installed, "over-rdp", desktop)
         opened = await look_at(me, installed, made.id, within=20)
         print(f"the picture {opened:.1f} s after its page was asked for")
-        desktop = installed.desktop("over-rdp")
         screen = screen_of(desktop, tmp_path)
         await becomes(me, screen)
         await me.shoot("1-open")
@@ -38,17 +58,57 @@ async def test_a_desktop_over_rdp_is_seen_typed_into_and_ended(
         await until_holds(desktop, "typed", "")
         await becomes(me, screen)
         await me.shoot("2-typed")
-        assert (await porthole.sessions.get(made.id)).viewers == 1
+        pods = [installed.pod("over-rdp")["metadata"]["uid"]]
+        for who, words in _BEHIND.items():
+            await comes_back(me, who, partial(_kill, pods, words))
+            await becomes(me, screen)
+            await me.type(f"touch after-{who}")
+            await until_holds(desktop, f"after-{who}", "")
 
+        async def is_counted() -> bool:
+            return (await porthole.sessions.get(made.id)).viewers == 1
+
+        await eventually(is_counted, 30, "an operator that tells who looks")
         await me.press("end-session", "confirm-end-session")
 
         async def is_over() -> bool:
             return await me.phase() == "Terminated"
 
-        await eventually(is_over, 30, "the end of the session")
+        await eventually(is_over, 60, "the end of the session")
         await me.shoot("3-ended")
 
         async def is_clean() -> bool:
             return await asyncio.to_thread(installed.things) == before
 
         await eventually(is_clean, 20, "nothing is left of it")
+
+
+def _is_used_by_freerdp(installed: Installed, session: str, desktop: Desktop) -> None:
+    """By a door on this machine, through the control plane."""
+    with tempfile.TemporaryDirectory(prefix="ph-") as made, RdpClient(Path(made)) as client:
+        token = Path(made) / "token"
+        token.write_bytes(installed.secret("porthole-administrator")["token"])
+        where = ("--server", installed.url, "--token-file", str(token))
+        trusting = {"PORTHOLE_FINGERPRINT": installed.fingerprint}
+        program = Program("session", "connect", session, "--rdp", *where, environment=trusting)
+        try:
+            door, begun = Door(program), time.monotonic()
+            right = f"deny,fingerprint:sha256:{door.certificate}"
+            client.connect(door.address, "1000x700", password=door.passwords[-1], certificate=right)
+            client.wait_picture()
+            print(f"FreeRDP's picture after {time.monotonic() - begun:.1f} s")
+            client.click(600, 400)
+            client.type("echo from here > by-freerdp\n")
+            until(lambda: desktop.read("by-freerdp") == "from here\n", 15, lambda: "FreeRDP types")
+            client.disconnect()
+        finally:
+            assert program.interrupt() == 0, program.said
+
+
+def _kill(pods: list[str], words: str) -> None:
+    """Kill the processes of pods whose command lines have these words."""
+    running = [one for pod in pods for one in processes_in_pod(pod).items()]
+    found = [pid for pid, said in running if words in said]
+    assert found, words
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)

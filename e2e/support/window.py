@@ -9,12 +9,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from e2e.support.console import Console, chromium, until_holds
+from e2e.support.console import Console, chromium, eventually, until_holds
 from e2e.support.installed import Installed
 from e2e.support.outside import Desktop
 
 _MOST = 30.0
 """Seconds that a line may take while what leads to the desktop is replaced."""
+_LISTENS = """() => {
+  window.heard = new Set();
+  const seen = "[data-testid=reconnecting] p, .progress .now p, .progress .now .name";
+  new MutationObserver(() => {
+    for (const one of document.querySelectorAll(seen)) window.heard.add(one.textContent);
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+"""Keeps all that is said while there is no picture."""
 
 
 @asynccontextmanager
@@ -68,3 +76,17 @@ async def types_while(doing: Awaitable[object], me: Console, desktop: Desktop) -
         waits.append(time.monotonic() - begun)
     await task
     return waits
+
+
+async def comes_back(me: Console, who: str, kill: Callable[[], object]) -> None:
+    """Kill somebody behind the picture; something is said until it is there again."""
+    await me.page.evaluate(_LISTENS)
+    await asyncio.to_thread(kill)
+
+    async def back() -> bool:
+        heard = await me.page.evaluate("() => window.heard.size")
+        return bool(heard) and await me.state() == "open"
+
+    await eventually(back, 40, f"the picture after the end of {who}")
+    heard = await me.page.evaluate("() => [...window.heard]")
+    print(f"{who} was killed: {' / '.join(heard)}")
