@@ -16,6 +16,8 @@ from bench import (
     meter,
     page,
     pods,
+    rdp,
+    rdp_servers,
     relay,
     reports,
     sound,
@@ -37,6 +39,8 @@ BENCHMARKS: dict[str, Callable[[Instance], Awaitable[list[Figure]]]] = {
     "queue": commands.measure,
     "reports": reports.measure,
     "idle": idle.measure,
+    "rdp": rdp.measure,
+    "rdp-servers": rdp_servers.measure,
     "api": api.measure,
 }
 """What is measured on a whole instance."""

@@ -22,7 +22,7 @@ class Figure:
 
     `value` and `baseline` have the same unit; the baseline was measured in the same run, or
     is the promise itself where `against` says so. `better` says in which direction. `goal`
-    is what `judged` (the ratio or the value) has to reach.
+    is what `judged` (the ratio or the value) has to reach; without one nothing was promised.
     """
 
     name: str
@@ -31,8 +31,8 @@ class Figure:
     baseline: float
     against: str
     better: Literal["more", "less"]
-    goal: float
-    judged: Literal["ratio", "value", "difference"]
+    goal: float | None = None
+    judged: Literal["ratio", "value", "difference"] = "ratio"
     note: str = ""
 
     @property
@@ -41,8 +41,10 @@ class Figure:
         return self.value / self.baseline
 
     @property
-    def met(self) -> bool:
-        """Whether the goal is reached."""
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None if there is none."""
+        if self.goal is None:
+            return None
         seen = {
             "ratio": self.ratio,
             "value": self.value,
@@ -76,17 +78,19 @@ def show(figures: Sequence[Figure]) -> None:
     for heading in ("figure", "measured", "baseline", "ratio", "goal", ""):
         table.add_column(heading, justify="left" if heading in {"figure", ""} else "right")
     for one in figures:
-        sign = "≥" if one.better == "more" else "≤"
-        goal = f"{sign} {one.goal:g}" + {"ratio": " times", "value": f" {one.unit}"}.get(
-            one.judged, f" {one.unit} more"
-        )
+        goal = ""
+        if one.goal is not None:
+            sign = "≥" if one.better == "more" else "≤"
+            goal = f"{sign} {one.goal:g}" + {"ratio": " times", "value": f" {one.unit}"}.get(
+                one.judged, f" {one.unit} more"
+            )
         table.add_row(
             one.name,
             f"{one.value:,.1f} {one.unit}",
             f"{one.baseline:,.1f} {one.unit} {one.against}",
             f"{one.ratio:.2f} times",
             goal,
-            "met" if one.met else "NOT MET",
+            {True: "met", False: "NOT MET", None: ""}[one.met],
         )
     Console(width=150).print(table)
 

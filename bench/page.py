@@ -19,10 +19,12 @@ def page(text: str, figures: dict[str, Any]) -> str:
     rows = ["| figure | measured | baseline | goal | |", "|---|---|---|---|---|"]
     for one in figures.values():
         sign = "≥" if one["better"] == "more" else "≤"
-        goal = _GOALS.get(one["judged"], "{sign} {goal:g} {unit} more").format(sign=sign, **one)
+        goal = ""
+        if one["goal"] is not None:
+            goal = _GOALS.get(one["judged"], "{sign} {goal:g} {unit} more").format(sign=sign, **one)
         measured = f"{one['value']:,.1f} {one['unit']}"
         baseline = f"{one['baseline']:,.1f} {one['unit']}: {one['against']}"
-        met = "met" if one["met"] else "**not met**"
+        met = {True: "met", False: "**not met**", None: ""}[one["met"]]
         rows.append(f"| {one['name']} | {measured} | {baseline} | {goal} | {met} |")
     seen = sorted({(one["measured_at"][:10], one["machine"]) for one in figures.values()})
     told = "; ".join(f"{day} on {machine}" for day, machine in seen)

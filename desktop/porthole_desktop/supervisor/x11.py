@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+SOCKETS: Final = Path("/tmp/.X11-unix")  # noqa: S108 - where X puts them
 CARDINAL: Final = 6
 PIXMAP: Final = 20
 STRING: Final = 31
@@ -71,15 +72,14 @@ class Display:
         self.screen = Screen(0, 0, 0, 0)
 
     @classmethod
-    async def connect(cls, number: int, cookie: bytes) -> Self:
+    async def connect(cls, number: int, cookie: bytes, folder: Path = SOCKETS) -> Self:
         """Connect to display `number` on this machine with an MIT-MAGIC-COOKIE-1.
 
         Raises:
             XError: it does not let us in.
             OSError: nobody listens there.
         """
-        path = Path("/tmp/.X11-unix") / f"X{number}"  # noqa: S108 - where X puts it
-        display = cls(*await asyncio.open_unix_connection(path))
+        display = cls(*await asyncio.open_unix_connection(folder / f"X{number}"))
         try:
             async with asyncio.timeout(_TIMEOUT):
                 await display._greet(cookie)
