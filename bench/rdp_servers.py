@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 import httpx
 
@@ -91,15 +90,17 @@ async def _make(api: httpx.AsyncClient, name: str) -> str:
 async def _until_usable(api: httpx.AsyncClient, server: str) -> float:
     """Start a server; return the seconds until its screen was drawn over RDP."""
     begun = time.perf_counter()
-    started = (await api.post(f"{_SERVERS}/{server}/start?wait=60")).raise_for_status().json()
-    if started["status"] != "running":
-        raise RuntimeError(f"The server is {started['status']}: {started}")
-    seen: dict[str, Any] = {}
-    while time.perf_counter() - begun < 90:
-        seen = (await api.post(f"{_SERVERS}/{server}/test-connection")).raise_for_status().json()
+    path = f"{_SERVERS}/{server}"
+    seen = (await api.post(f"{path}/start?wait=60")).raise_for_status().json()
+    while seen["status"] == "starting":
+        await asyncio.sleep(0.2)
+        seen = (await api.get(path)).raise_for_status().json()
+    if seen["status"] != "running":
+        raise RuntimeError(f"The server is {seen['status']}: {seen}")
+    while True:
+        seen = (await api.post(f"{path}/test-connection")).raise_for_status().json()
         if seen["connection_available"]:
             return time.perf_counter() - begun
-    raise RuntimeError(f"Nothing was drawn: {seen}")
 
 
 async def _stop(api: httpx.AsyncClient, servers: Sequence[str]) -> None:
