@@ -86,10 +86,14 @@ async def run_with(argv: Sequence[str], keep: Sequence[int], log: int) -> int:
     What it leaves behind inherits them and `log` as its standard output and error. The
     caller's descriptors stay as they are.
     """
-    return await asyncio.to_thread(_run_with, list(argv), list(keep), log)
+    # Begun here and not in a thread: while uvloop begins a program, that one's ends of its pipes
+    # are inheritable, and whatever inherited them and stays would keep its end from being seen.
+    pid = _spawn(list(argv), list(keep), log)
+    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
-def _run_with(argv: list[str], keep: list[int], log: int) -> int:
+def _spawn(argv: list[str], keep: list[int], log: int) -> int:
     program = find_program(argv[0])
     if program is None:
         raise CommandFailed(argv[0], 127, "it is not installed")
@@ -99,7 +103,7 @@ def _run_with(argv: list[str], keep: list[int], log: int) -> int:
         moved.extend(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for fd in (nothing, log, *keep))
         wanted = [(moved[0], 0), (moved[1], 1), (moved[1], 2)]
         wanted += [(fd, number) for number, fd in enumerate(moved[2:], start=3)]
-        pid = os.posix_spawn(
+        return os.posix_spawn(
             program,
             argv,
             ENVIRONMENT,
@@ -109,5 +113,3 @@ def _run_with(argv: list[str], keep: list[int], log: int) -> int:
     finally:
         for fd in (nothing, *moved):
             os.close(fd)
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status)
