@@ -29,6 +29,7 @@ def test_a_desktop_in_the_cluster_is_seen_and_used_and_its_files_while_it_sleeps
 
 def _is_seen_and_used(porthole: Porthole, session: Session) -> None:
     desktop = porthole.desktop(session)
+    desktop.wait_window("Terminal", within=60)
     desktop.wait_still()
     before = desktop.screenshot()
     assert Image.open(io.BytesIO(before)).width > 640

@@ -84,7 +84,8 @@ async def test_it_sees_nothing_of_porthole_or_of_other_people(two):
         assert "No such file" in two.do(f"ls {path} 2>&1")
     assert two.do("cut -d: -f1 /etc/passwd | sort | xargs").strip() == "nobody root user"
     found = two.do(
-        "find / -xdev -name image.ext4 -o -xdev -name record.json 2>/dev/null; ls -A /home"
+        "find / -xdev -name image.ext4 -o -xdev -name record.json 2>/dev/null; ls -A /home",
+        seconds=90,
     )
     assert found.split() == ["user"]
 
