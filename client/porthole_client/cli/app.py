@@ -33,7 +33,8 @@ app = typer.Typer(
 )
 
 EXIT_CODES = """Exit codes: 0 it is done, 1 it failed, 2 the command line is wrong, 3 not found,
-4 not allowed, 5 nobody answers, 6 not done in time, 7 something is in the way, 130 Ctrl-C."""
+4 not allowed, 5 nobody answers, 6 not done in time, 7 something is in the way,
+126 a program was not run, 130 Ctrl-C."""
 
 
 def _say_version(asked: bool) -> None:

@@ -14,6 +14,7 @@ class Exit(IntEnum):
     UNREACHABLE = 5  # no server answered
     TIMED_OUT = 6  # it was begun, and did not come to its end in time
     CONFLICT = 7  # something else is in the way: a name taken, a home in use
+    NOT_RUN = 126  # a desktop did not run the program that `session exec` named
     INTERRUPTED = 130  # Ctrl-C
 
 

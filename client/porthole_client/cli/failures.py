@@ -19,6 +19,7 @@ _EXITS: tuple[tuple[type[errors.ClientError], Exit], ...] = (
     (errors.Changed, Exit.CONFLICT),
     (errors.Invalid, Exit.USAGE),
     (errors.StreamLost, Exit.UNREACHABLE),
+    (errors.ProgramFault, Exit.NOT_RUN),
 )
 
 _HINTS: tuple[tuple[type[errors.ClientError], str], ...] = (

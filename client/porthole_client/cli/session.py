@@ -258,7 +258,8 @@ def exec_(
 ) -> None:
     """Run a program in a session: exec NAME -- ls -l.
 
-    What it prints comes here as it comes, and its exit code is this command's.
+    What it prints comes here as it comes, and its exit code is this command's; 126 if it was
+    not run.
     """
     given = dict(_variable(one) for one in env or ())
     heard: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
