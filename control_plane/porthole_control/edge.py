@@ -42,7 +42,7 @@ CONSOLE_POLICY = _POLICY.format(scripts="'self' 'wasm-unsafe-eval'")
 """Of the console's page alone: the viewer of RDP is WebAssembly."""
 
 _PERMISSIONS = (
-    "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=(self),"
+    "camera=(), geolocation=(), microphone=(self), payment=(), usb=(), clipboard-read=(self),"
     " clipboard-write=(self), fullscreen=(self)"
 )
 _HEADERS = (

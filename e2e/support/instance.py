@@ -133,8 +133,9 @@ class Instance:
 
     def porthole(self, *words: str, code: int = 0) -> str:
         """Run another command for this home and return what it printed."""
+        end = words.index("--") if "--" in words else len(words)
         done = subprocess.run(
-            [PROGRAM, *words, "--home", str(self.home)],
+            [PROGRAM, *words[:end], "--home", str(self.home), *words[end:]],
             capture_output=True,
             text=True,
             timeout=60,

@@ -1,4 +1,4 @@
-"""What a desktop plays is heard through its gate, and only by those who asked for it."""
+"""What a desktop plays is heard through its gate, and it hears who speaks; both only if asked."""
 
 import array
 import asyncio
@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from porthole_contract.stream.frames import Kind
-from tests.support.desktop_pair import DesktopPair
+from tests.support.desktop_pair import DesktopPair, NotAdmitted
+from tests.support.loudness import loudness
 from tests.support.talking import Fault, Talker
 
 RATE = 48_000
+SPOKEN = 16_000
 TONE = 440.0
 PIECE = 0.02
 
@@ -39,19 +41,10 @@ async def _closed(pair: DesktopPair) -> AsyncIterator[None]:
     await pair.close_streams()
 
 
-def tone(seconds: float) -> bytes:
+def tone(seconds: float, rate: int = RATE) -> bytes:
     """Return samples of a tone, mono."""
-    swing = (math.sin(2 * math.pi * TONE * at / RATE) for at in range(int(RATE * seconds)))
+    swing = (math.sin(2 * math.pi * TONE * at / rate) for at in range(int(rate * seconds)))
     return array.array("h", (int(12_000 * one) for one in swing)).tobytes()
-
-
-def loudness(samples: "array.array[int]", hertz: float) -> float:
-    """Return how much of a frequency is in samples (Goertzel's algorithm)."""
-    factor = 2 * math.cos(2 * math.pi * hertz / RATE)
-    last = before = 0.0
-    for sample in samples:
-        last, before = sample + factor * last - before, last
-    return math.sqrt(max(0.0, last**2 + before**2 - factor * last * before)) / len(samples)
 
 
 async def listen(pair: DesktopPair, *codecs: str, mode: str = "view") -> tuple[Talker, str]:
@@ -91,7 +84,7 @@ async def test_a_tone_is_heard_as_it_is(pair: DesktopPair) -> None:
             heard += piece[::2]
         if len(heard) > RATE:
             break
-    assert loudness(heard[4800:], TONE) > 20 * loudness(heard[4800:], 660)
+    assert loudness(heard[4800:], TONE, RATE) > 20 * loudness(heard[4800:], 660, RATE)
     assert (await playing).end["status"] == 0
 
 
@@ -115,3 +108,50 @@ async def test_a_listener_says_nothing_but_that(pair: DesktopPair) -> None:
     with pytest.raises(Fault) as refused:
         await deaf.answer()
     assert refused.value.code == "unknown_request"
+
+
+async def speak(pair: DesktopPair) -> Talker:
+    """Return a stream on which the desktop hears what is sent."""
+    until = time.monotonic() + 15
+    while True:
+        voice = await Talker.open(pair, "microphone")
+        voice.say("speak")
+        hearing = await voice.answer()
+        assert (hearing["rate"], hearing["channels"]) == (SPOKEN, 1)
+        try:
+            async with asyncio.timeout(1):
+                await voice.hear()
+        except TimeoutError:
+            return voice
+        except EOFError:  # what hears begins once the screen was drawn
+            assert time.monotonic() < until, "nothing hears"
+
+
+async def test_who_speaks_is_heard_by_programs(pair: DesktopPair) -> None:
+    voice = await speak(pair)
+    recorder = await Talker.open(pair, "exec")
+    # No device is named: what programs record by themselves is the microphone.
+    command = ("timeout", "4", "parec", "--raw", "--format=s16le", f"--rate={SPOKEN}")
+    recording = asyncio.create_task(recorder.run(*command, "--channels=1", "--latency-msec=40"))
+    samples, piece = tone(3, SPOKEN), int(SPOKEN * PIECE) * 2
+    begun = time.monotonic()
+    for number, at in enumerate(range(0, len(samples), piece)):
+        await voice.carry(1, samples[at : at + piece])
+        await asyncio.sleep(max(0.0, begun + number * PIECE - time.monotonic()))
+    heard = array.array("h", bytes((await recording).out))
+    loud = next(at for at, sample in enumerate(heard) if abs(sample) > 6_000)
+    part = heard[loud + 800 : loud + 800 + SPOKEN]
+    assert loudness(part, TONE, SPOKEN) > 20 * loudness(part, 660, SPOKEN)
+
+
+async def test_who_only_looks_says_nothing(pair: DesktopPair) -> None:
+    with pytest.raises(NotAdmitted):
+        await Talker.open(pair, "microphone", "view")
+
+
+@pytest.mark.parametrize("noise", [b"odd", bytes(8192)])
+async def test_what_is_no_sound_ends_the_stream(pair: DesktopPair, noise: bytes) -> None:
+    voice = await speak(pair)
+    await voice.carry(1, noise)
+    with pytest.raises(EOFError):
+        await to_the_end(voice)

@@ -62,7 +62,7 @@ class GateIdentity:
     def config(self, sockets: Path, **changes: Any) -> dict[str, Any]:
         """Return a gate's configuration for a desktop whose sockets are in `sockets`."""
         issuer = self.key.issuer(
-            ("vnc", "rdp", "control", "drive", "exec", "files", "audio"),
+            ("vnc", "rdp", "control", "drive", "exec", "files", "audio", "microphone"),
             ("view", "control", "observe", "command"),
         )
         return {

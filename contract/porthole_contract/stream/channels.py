@@ -19,6 +19,7 @@ class Channel(StrEnum):
     CONTROL = "control"  # the gate itself: its state, and orders to it
     RDP = "rdp"  # the desktop, in RDP
     AUDIO = "audio"  # what the desktop plays
+    MICROPHONE = "microphone"  # what the desktop records
     FILES = "files"  # the home: up- and downloads
     EXEC = "exec"  # a program inside the desktop
     DRIVE = "drive"  # pictures of the desktop, keys, pointer and clipboard, for programs
@@ -61,6 +62,7 @@ SERVED: Mapping[Channel, frozenset[Mode]] = MappingProxyType(
         Channel.EXEC: frozenset({Mode.CONTROL}),
         Channel.FILES: frozenset({Mode.VIEW, Mode.CONTROL}),
         Channel.AUDIO: frozenset({Mode.VIEW, Mode.CONTROL}),
+        Channel.MICROPHONE: frozenset({Mode.CONTROL}),
     }
 )
 """The channels that gates of this version know, with the modes of each."""
@@ -74,6 +76,7 @@ PROTOCOLS: Mapping[Channel, tuple[Wire, ...]] = MappingProxyType(
         Channel.EXEC: (Wire.FRAMES,),
         Channel.FILES: (Wire.FRAMES,),
         Channel.AUDIO: (Wire.FRAMES,),
+        Channel.MICROPHONE: (Wire.FRAMES,),
     }
 )
 """What can be spoken on a channel; the first is spoken unless another is asked for."""
@@ -84,7 +87,14 @@ DESKTOPS: Mapping[str, tuple[Channel, ...]] = MappingProxyType(
 """The channels on which a desktop of a session's protocol is seen; the first is the usual one."""
 
 BESIDE: Final = frozenset(
-    {Channel.CONTROL, Channel.DRIVE, Channel.EXEC, Channel.FILES, Channel.AUDIO}
+    {
+        Channel.CONTROL,
+        Channel.DRIVE,
+        Channel.EXEC,
+        Channel.FILES,
+        Channel.AUDIO,
+        Channel.MICROPHONE,
+    }
 )
 """The channels of every desktop, beside those on which it is seen."""
 _VNC_DESKTOP: Final = frozenset({Channel.VNC}) | BESIDE

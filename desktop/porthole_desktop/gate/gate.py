@@ -11,7 +11,7 @@ from uuid import UUID
 
 from porthole_contract.errors import Refused
 from porthole_contract.stream import control
-from porthole_contract.stream.channels import SERVED, Channel, Mode
+from porthole_contract.stream.channels import BESIDE, SERVED, Channel, Mode
 from porthole_contract.stream.closing import CloseReason
 from porthole_contract.stream.preface import Request
 from porthole_desktop.gate.admission import Admission, Admissions
@@ -26,7 +26,7 @@ from porthole_desktop.gate.relay_rfb import RfbStream
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.spans import Spans
 from porthole_desktop.gate.supervisor import Supervisor
-from porthole_desktop.gate.talks import Rules, TalkStream
+from porthole_desktop.gate.talks import TALKS, Rules, TalkStream
 
 AnyStream = Stream | TalkStream | DriveStream
 GATHER: Final = 0.05
@@ -116,9 +116,9 @@ class Gate:
             Channel.FILES: (limits.files, "streams of files"),
             Channel.DRIVE: (limits.drives, "streams of programs that drive it"),
             Channel.AUDIO: (limits.viewers, "listeners"),
+            Channel.MICROPHONE: (limits.viewers, "people who speak"),
         }.get(channel, (limits.viewers, "viewers"))
-        beside = {Channel.EXEC, Channel.FILES, Channel.DRIVE, Channel.AUDIO}
-        same = {channel} if channel in beside else set(Channel) - beside
+        same = {channel} if channel in BESIDE else set(Channel) - BESIDE
         if sum(1 for stream in self._streams.values() if stream.channel in same) >= most:
             code = "too_many_viewers" if what == "viewers" else f"too_many_{channel}"
             raise Refused(code, f"The gate has as many {what} as it may have.")
@@ -146,7 +146,7 @@ class Gate:
         since, around = datetime.now(UTC), self._around
         if admission.channel is Channel.DRIVE:
             return DriveStream(side, admission, since, self._around_drives)
-        if admission.channel in {Channel.EXEC, Channel.FILES, Channel.AUDIO}:
+        if admission.channel in TALKS:
             files = self.config.files
             return TalkStream(
                 side,

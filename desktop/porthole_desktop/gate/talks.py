@@ -1,4 +1,4 @@
-"""Streams that the supervisor serves: programs (`exec`), the home (`files`), sound (`audio`).
+"""Streams that the supervisor serves: programs, the home, sound and voices.
 
     viewer --TLS--> frames, judged one by one --> a channel of supervisor.sock
     viewer <--TLS-- frames, judged one by one <-- the same channel
@@ -31,7 +31,11 @@ READS: Final = frozenset({"read", "archive"})
 CHANGES: Final = frozenset({"make_folder", "rename", "delete", "write"})
 RUNS: Final = frozenset({"run", "end_input", "signal"})
 LISTENS: Final = frozenset({"listen"})
-_SAID: Final = {Channel.EXEC: RUNS, Channel.AUDIO: LISTENS}
+SPEAKS: Final = frozenset({"speak"})
+TALKS: Final = frozenset({Channel.EXEC, Channel.FILES, Channel.AUDIO, Channel.MICROPHONE})
+"""The channels that are served so."""
+_SAID: Final = {Channel.EXEC: RUNS, Channel.AUDIO: LISTENS, Channel.MICROPHONE: SPEAKS}
+_SOUND: Final = frozenset({Channel.AUDIO, Channel.MICROPHONE})
 _COMMIT: Final = "commit"
 _LOOK: Final = 1.0
 """Seconds between two looks at whether a viewer that is not read is still there."""
@@ -47,6 +51,18 @@ class Rules:
     def may_change(self, mode: Mode) -> bool:
         """Return whether a stream in this mode may change files."""
         return self.upload and mode is Mode.CONTROL
+
+    def may_write(self, channel: Channel, mode: Mode) -> bool:
+        """Return whether bytes may go to the desktop on this channel."""
+        match channel:
+            case Channel.EXEC:
+                return True
+            case Channel.MICROPHONE:
+                return mode is Mode.CONTROL
+            case Channel.FILES:
+                return self.may_change(mode)
+            case _:
+                return False
 
     def judge(self, channel: Channel, mode: Mode, kind: str) -> tuple[str, str] | None:
         """Return why a request of this type is not passed on, as code and sentence; or None."""
@@ -71,7 +87,7 @@ _UNKNOWN: Final = ("unknown_request", "This gate knows no such request.")
 
 
 class TalkStream(Viewed):
-    """One open stream on the channel `exec`, `files` or `audio`.
+    """One open stream on one of these channels.
 
     Args:
         viewer: the viewer's side; this becomes its owner.
@@ -101,8 +117,8 @@ class TalkStream(Viewed):
         self._rules = rules
         self._limits = limits
         self._supervisor = supervisor
-        # Who listens does nothing.
-        self._used = used if self.channel is not Channel.AUDIO else _nothing
+        # Who listens does nothing, and a microphone that is on is no use by itself.
+        self._used = used if self.channel not in _SOUND else _nothing
         self._closed = closed
         self._pace = Pace(limits.frames_per_second, loop.time)
         self._from_viewer = Decoder()
@@ -178,10 +194,7 @@ class TalkStream(Viewed):
             Broken: it is nothing that may come on this channel.
         """
         if frame.kind is Kind.BYTES:
-            writes = self.channel is Channel.EXEC or (
-                self.channel is Channel.FILES and self._rules.may_change(self.mode)
-            )
-            if not writes:
+            if not self._rules.may_write(self.channel, self.mode):
                 raise Broken("Bytes came that may not be written.")
         elif frame.channel != protocol.CONVERSATION:
             raise Broken("A message came where bytes belong.")
@@ -202,7 +215,9 @@ class TalkStream(Viewed):
     @property
     def _lets_out(self) -> bool:
         """Whether bytes of the desktop may leave here: what it plays is no file."""
-        return self._rules.download or self.channel is Channel.AUDIO
+        if self.channel in _SOUND:
+            return self.channel is Channel.AUDIO
+        return self._rules.download
 
     # The supervisor's side ----------------------------------------------------------------
 

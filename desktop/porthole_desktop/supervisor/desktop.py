@@ -33,6 +33,7 @@ from .painted import COLOURS, NotRfb
 from .runs import Runs
 from .screen import Screen, Unusable, free_number, missing
 from .server import Server
+from .voices import Voices
 from .x11 import STRING, Display, XError, authority
 from .xorg import Xorg
 from .xvnc import Xvnc
@@ -84,6 +85,7 @@ class Desktop:
         runs = Runs(self._children)
         driver = Driver(self._reach_x, self._rescale)
         listeners = sound.Sound(self._children)
+        voices = Voices(self._children)
         self._x: tuple[int, bytes] | None = None
         self._server = Server(
             config.sockets / "supervisor.sock",
@@ -93,6 +95,9 @@ class Desktop:
             openers={
                 "exec": lambda channel: runs.begin(channel, self._surroundings()),
                 "audio": lambda channel: listeners.begin(channel, self._surroundings()),
+                "microphone": lambda channel: voices.begin(
+                    channel, self._surroundings(), can_hear=sound.available()
+                ),
                 "drive": driver.serve,
                 "files": lambda channel: serve_files(channel, os.environ.get("HOME", "/")),
             },

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from . import voices
 from .channels import Channel, Refusal, Work
 from .children import Children
 from .opus import Encoder, Missing
@@ -54,6 +55,7 @@ def server(runtime: Path) -> list[str]:
         *("--exit-idle-time=-1", "--realtime=no", "--high-priority=no", "--disable-shm=yes"),
         f"--load=module-native-protocol-unix socket={socket(runtime)} auth-anonymous=1",
         f"--load=module-null-sink sink_name={_SINK} rate={RATE} channels={CHANNELS}",
+        *voices.source(),
     ]
 
 

@@ -38,6 +38,8 @@ export interface Way {
   pictures?: Pictures;
   /** Whether what the desktop plays can be heard that way. */
   sound?: boolean;
+  /** Whether one can speak into the desktop that way. */
+  microphone?: boolean;
   /** Has its things so large, in percent; left out where that cannot be done from here. */
   scale?(percent: number): Promise<void>;
   /** A stream has ended by itself: the session's phase may say why. */
