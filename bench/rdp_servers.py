@@ -55,7 +55,9 @@ async def measure(instance: Instance) -> list[Figure]:
                 seen.bare_single += took
         async with bare_starts(_COUNT) as took:
             seen.bare = took
-    print(f"  usable after {_said(seen.each)} s; by hand {_said(seen.bare)} s")
+    print(f"  usable after {_said(seen.each)} s; by hand {_said(seen.bare)} s", flush=True)
+    if len(seen.bare) < _COUNT:
+        print(f"  by hand {_COUNT - len(seen.bare)} never painted anything")
     return _figures(seen)
 
 
