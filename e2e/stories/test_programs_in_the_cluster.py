@@ -47,6 +47,8 @@ def _lends_its_files_while_it_sleeps(porthole: Porthole, session: Session) -> No
     sessions, kept = porthole.sessions, bytes(range(256)) * 4096
     with sessions.files(session.id) as files:
         files.write("kept", kept)
+    ran = sessions.exec(session.id, ["sh", "-c", "cksum < kept; id -u; exit 3"])
+    assert (ran.exit_code, ran.stdout.split()[1:]) == (3, [b"1048576", b"1000"])
     sessions.hibernate(session.id)
     sessions.wait_phase(session.id, Phase.HIBERNATED, timeout=60)
     begun = time.monotonic()
