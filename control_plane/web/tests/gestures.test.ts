@@ -80,6 +80,13 @@ describe("two fingers", () => {
     expect(acts.map((act) => act.do)).toEqual(["scroll", "scroll"]);
     expect(acts.reduce((sum, act) => sum + ("dy" in act ? act.dy : 0), 0)).toBe(-60);
   });
+  it("scroll what they came down on, though they leave it", () => {
+    const acts = told([0, ...two(100, 100, 80)], [20, ...two(100, 240, 80)], [40, ...two(100, 400, 80)], [60]);
+    expect(acts).toEqual([
+      { do: "scroll", x: 100, y: 100, dx: 0, dy: 140 },
+      { do: "scroll", x: 100, y: 100, dx: 0, dy: 160 },
+    ]);
+  });
   it("pinch by as much as they spread", () => {
     const acts = told([0, ...two(100, 100, 50)], [20, ...two(100, 100, 100)], [40, ...two(110, 100, 150)], [60]);
     expect(acts.map((act) => act.do)).toEqual(["pinch", "pinch"]);

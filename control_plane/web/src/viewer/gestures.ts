@@ -17,6 +17,7 @@ export type Act =
   | { do: "press"; x: number; y: number }
   | { do: "move"; x: number; y: number }
   | { do: "release"; x: number; y: number }
+  /** What lay under the fingers when they came is scrolled, wherever they have gone since. */
   | { do: "scroll"; x: number; y: number; dx: number; dy: number }
   | { do: "pinch"; x: number; y: number; dx: number; dy: number; ratio: number };
 
@@ -39,7 +40,7 @@ type State =
   | { is: "one"; at: number; x: number; y: number }
   | { is: "drag"; x: number; y: number }
   | { is: "two"; at: number; from: Two }
-  | { is: "scroll" | "pinch"; last: Two };
+  | { is: "scroll" | "pinch"; from: Two; last: Two };
 
 export class Gestures {
   #state: State = { is: "none" };
@@ -83,7 +84,8 @@ export class Gestures {
         const wide = Math.abs(now.apart - state.from.apart);
         const far = Math.hypot(now.x - state.from.x, now.y - state.from.y);
         if (wide < SPREAD && far < STILL) return [];
-        this.#state = { is: wide >= SPREAD && wide > far ? "pinch" : "scroll", last: state.from };
+        const { from } = state;
+        this.#state = { is: wide >= SPREAD && wide > far ? "pinch" : "scroll", from, last: from };
         return this.take(fingers, at);
       }
       case "scroll":
@@ -92,12 +94,12 @@ export class Gestures {
           this.#state = { is: "over" };
           return [];
         }
-        const { last } = state;
+        const { from, last } = state;
         const now = between(first, second);
-        this.#state = { is: state.is, last: now };
-        const moved = { x: now.x, y: now.y, dx: now.x - last.x, dy: now.y - last.y };
-        if (state.is === "scroll") return [{ do: "scroll", ...moved }];
-        return [{ do: "pinch", ...moved, ratio: now.apart / last.apart }];
+        this.#state = { is: state.is, from, last: now };
+        const moved = { dx: now.x - last.x, dy: now.y - last.y };
+        if (state.is === "scroll") return [{ do: "scroll", x: from.x, y: from.y, ...moved }];
+        return [{ do: "pinch", x: now.x, y: now.y, ...moved, ratio: now.apart / last.apart }];
       }
       case "over":
         return [];
