@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.figures import Figure, percentile
+from bench.figures import Figure, at_percentiles
 from bench.instance import Instance
 from tests.support.rfb_client import RfbClient
 
@@ -56,19 +56,14 @@ async def measure_latency(instance: Instance) -> list[Figure]:
             await far.settle(0.1)
             straight += await _key_to_pixel(near, _KEYS // _ROUNDS)
             await near.settle(0.1)
-    return [
-        Figure(
-            name=f"key to pixel, whole path, p{percent}",
-            value=percentile(through, percent) * 1000,
-            unit="ms",
-            baseline=percentile(straight, percent) * 1000,
-            against="at the desktop's socket",
-            better="less",
-            goal=5.0,
-            judged="difference",
-        )
-        for percent in (50, 99)
-    ]
+    return at_percentiles(
+        "key to pixel, whole path",
+        through,
+        straight,
+        against="at the desktop's socket",
+        goal=5.0,
+        judged="difference",
+    )
 
 
 async def _frames(client: RfbClient, mover: RfbClient) -> float:

@@ -4,12 +4,14 @@ import asyncio
 import os
 import subprocess
 import time
+from collections.abc import Awaitable
 from io import BytesIO
+from unittest.mock import patch
 from uuid import UUID
 
 from PIL import ImageGrab
 
-from bench.figures import Figure, percentile
+from bench.figures import Figure, at_percentiles, percentile
 from bench.instance import Instance
 from e2e.cluster.config import DEFAULT_NAME
 from e2e.cluster.installing import SESSIONS
@@ -26,30 +28,21 @@ _RUNS_IN_A_POD = 30
 async def measure(instance: Instance) -> list[Figure]:
     """Measure screenshots beside another program's, and `exec` beside a process begun here."""
     session = await instance.session(template="desktop")
-    token = (instance.home / "secrets" / "admin-token").read_text(encoding="utf-8").strip()
-    async with AsyncPorthole(instance.url, token) as porthole:
-        pictures = []
-        for _ in range(_PICTURES):
-            begun = time.perf_counter()
-            await porthole.desktop(session).screenshot()
-            pictures.append(time.perf_counter() - begun)
-        runs = [await _time_exec(porthole, session) for _ in range(_RUNS)]
+    async with instance.porthole() as porthole:
+        desktop = porthole.desktop(session)
+        pictures = [await _timed(desktop.screenshot()) for _ in range(_PICTURES)]
+        runs = [await _timed(_exec(porthole, session)) for _ in range(_RUNS)]
     grabs = await asyncio.to_thread(_grabs, Desktop.of(session))
     bare = await asyncio.to_thread(_bare)
-    figures = [
-        Figure(
-            name=f"screenshot, p{percent}",
-            value=percentile(pictures, percent) * 1000,
-            unit="ms",
-            baseline=percentile(grabs, percent) * 1000,
+    return [
+        *at_percentiles(
+            "screenshot",
+            pictures,
+            grabs,
             against="the same picture taken by Pillow at the X server",
-            better="less",
-            goal=goal,
+            goal=1.5,
             judged="ratio",
-        )
-        for percent, goal in ((50, 1.5), (99, 1.5))
-    ]
-    figures.append(
+        ),
         Figure(
             name="exec round trip, one machine, p50",
             value=percentile(runs, 50) * 1000,
@@ -59,18 +52,17 @@ async def measure(instance: Instance) -> list[Figure]:
             better="less",
             goal=50.0,
             judged="difference",
-        )
-    )
-    return figures
+        ),
+    ]
 
 
 def _grabs(desktop: Desktop) -> list[float]:
-    os.environ["XAUTHORITY"] = str(desktop.authority)
     found = []
-    for _ in range(_PICTURES):
-        begun = time.perf_counter()
-        ImageGrab.grab(xdisplay=desktop.display).save(BytesIO(), "PNG")
-        found.append(time.perf_counter() - begun)
+    with patch.dict(os.environ, XAUTHORITY=str(desktop.authority)):
+        for _ in range(_PICTURES):
+            begun = time.perf_counter()
+            ImageGrab.grab(xdisplay=desktop.display).save(BytesIO(), "PNG")
+            found.append(time.perf_counter() - begun)
     return found
 
 
@@ -95,27 +87,25 @@ async def measure_in_a_pod() -> list[Figure]:
     ):
         words = ("exec", session.name, "-n", SESSIONS, "-c", "desktop", "--", "true")
         for _ in range(_RUNS_IN_A_POD):
-            ours.append(await _time_exec(porthole, session.id))
-            begun = time.perf_counter()
-            await asyncio.to_thread(cluster.kubectl, *words)
-            theirs.append(time.perf_counter() - begun)
-    return [
-        Figure(
-            name=f"exec round trip, in a cluster, p{percent}",
-            value=percentile(ours, percent) * 1000,
-            unit="ms",
-            baseline=percentile(theirs, percent) * 1000,
-            against="`kubectl exec` into the same container",
-            better="less",
-            goal=1.0,
-            judged="ratio",
-        )
-        for percent in (50, 99)
-    ]
+            ours.append(await _timed(_exec(porthole, session.id)))
+            theirs.append(await _timed(asyncio.to_thread(cluster.kubectl, *words)))
+    return at_percentiles(
+        "exec round trip, in a cluster",
+        ours,
+        theirs,
+        against="`kubectl exec` into the same container",
+        goal=1.0,
+        judged="ratio",
+    )
 
 
-async def _time_exec(porthole: AsyncPorthole, session: UUID | str) -> float:
-    """Return the seconds from asking for a program to its exit status."""
-    begun = time.perf_counter()
+async def _exec(porthole: AsyncPorthole, session: UUID | str) -> None:
+    """Run a program that does nothing to its end."""
     assert (await porthole.sessions.exec(session, ["true"])).status == 0
+
+
+async def _timed(work: Awaitable[object]) -> float:
+    """Return the seconds that something takes."""
+    begun = time.perf_counter()
+    await work
     return time.perf_counter() - begun

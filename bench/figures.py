@@ -59,6 +59,33 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
+def at_percentiles(
+    name: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    *,
+    against: str,
+    goal: float | None = None,
+    judged: Literal["ratio", "difference"] = "ratio",
+    note: str = "",
+) -> list[Figure]:
+    """Return the median and the 99th percentile of seconds, in milliseconds; less is better."""
+    return [
+        Figure(
+            name=f"{name}, p{percent}",
+            value=percentile(ours, percent) * 1000,
+            unit="ms",
+            baseline=percentile(theirs, percent) * 1000,
+            against=against,
+            better="less",
+            goal=goal,
+            judged=judged,
+            note=note,
+        )
+        for percent in (50, 99)
+    ]
+
+
 def check(figures: Sequence[Figure]) -> None:
     """Refuse figures whose baseline is missing.
 

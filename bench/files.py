@@ -15,7 +15,6 @@ from statistics import median
 
 from bench.figures import Figure
 from bench.instance import Instance
-from porthole_client import AsyncPorthole
 from tests.support.ports import free_port
 
 _SIZE = 512 * 2**20
@@ -37,14 +36,13 @@ async def measure(instance: Instance) -> list[Figure]:
         raise FileNotFoundError(f"There is no {_SSHD}: install openssh-server.")
     session = await instance.session(template="desktop")
     rates: dict[str, list[float]] = {}
-    token = (instance.home / "secrets" / "admin-token").read_text(encoding="utf-8").strip()
     with tempfile.TemporaryDirectory(prefix="porthole-bench-", dir="/var/tmp") as name:
         folder = Path(name)
         source, copy = folder / "source", folder / "copy"
         await asyncio.to_thread(_fill, source)
         async with (
             _sftp(folder) as sftp,
-            AsyncPorthole(instance.url, token) as porthole,
+            instance.porthole() as porthole,
             porthole.sessions.files(session) as files,
         ):
 

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import connect
 
+from porthole_client import AsyncPorthole
 from tests.support.ports import free_port
 from tests.support.rfb_client import RfbClient, WebSocketStream
 
@@ -31,12 +32,17 @@ ENCODINGS = (_COPY, _RAW)
 
 @dataclass
 class Instance:
-    """One running instance; `api` speaks as its administrator."""
+    """One running instance; `api` and `token` are its administrator's."""
 
     home: Path
     url: str
     sign_in: str
     api: httpx.AsyncClient
+    token: str
+
+    def porthole(self) -> AsyncPorthole:
+        """Return the SDK's client, as its administrator."""
+        return AsyncPorthole(self.url, self.token)
 
     async def part(self, name: str) -> int:
         """Return the process id of a part."""
@@ -121,7 +127,7 @@ async def an_instance() -> AsyncIterator[Instance]:
         url = f"http://127.0.0.1:{port}"
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as api:
-            yield Instance(home, url, link, api)
+            yield Instance(home, url, link, api, token)
     finally:
         with contextlib.suppress(ProcessLookupError):
             up.send_signal(signal.SIGINT)

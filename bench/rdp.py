@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from uuid import UUID
 
-from bench.figures import Figure, percentile
+from bench.figures import Figure, at_percentiles
 from bench.instance import Instance
 from bench.onlookers import Chromium, InFreeRdp, Onlooker
 from bench.screens import across, first_lines, moving
@@ -103,21 +103,19 @@ def _use(session: str) -> Use:
 
 def _latency(keys: dict[str, list[float]]) -> list[Figure]:
     return [
-        Figure(
-            name=f"key to pixel, RDP in Chromium beside {beside}, p{percent}",
-            value=percentile(keys[_RDP], percent) * 1000,
-            unit="ms",
-            baseline=percentile(keys[name], percent) * 1000,
-            against=against,
-            better="less",
-            note=f"{len(keys[name])} keys each; medians {median(keys[_RDP]) * 1000:.1f} and"
-            f" {median(keys[name]) * 1000:.1f} ms",
-        )
+        figure
         for name, beside, against in (
             (_VNC, "VNC", "VNC in Chromium"),
             (_DIRECT, "FreeRDP", "FreeRDP at the desktop's socket"),
         )
-        for percent in (50, 99)
+        for figure in at_percentiles(
+            f"key to pixel, RDP in Chromium beside {beside}",
+            keys[_RDP],
+            keys[name],
+            against=against,
+            note=f"{len(keys[name])} keys each; medians {median(keys[_RDP]) * 1000:.1f} and"
+            f" {median(keys[name]) * 1000:.1f} ms",
+        )
     ]
 
 

@@ -84,9 +84,8 @@ AudioNode.prototype.connect = function (to, ...more) {
 async def measure(instance: Instance) -> list[Figure]:
     """Measure from a sample that a program plays to the speaker, in the browser."""
     session = await instance.session(template="desktop", name="bench")
-    token = (instance.home / "secrets" / "admin-token").read_text(encoding="utf-8").strip()
     async with (
-        AsyncPorthole(instance.url, token) as porthole,
+        instance.porthole() as porthole,
         async_playwright() as playwright,
     ):
         arguments = [*CHROMIUM["args"], "--autoplay-policy=no-user-gesture-required"]
