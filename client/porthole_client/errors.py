@@ -31,6 +31,12 @@ from porthole_contract.errors import PortholeError
 class ClientError(PortholeError):
     """The root of what this package raises."""
 
+    @property
+    def sentence(self) -> str:
+        """What it says, with an end: servers' and systems' own words may have none."""
+        said = str(self)
+        return said if said.endswith((".", "!", "?")) else f"{said}."
+
 
 class Nowhere(ClientError):
     """Nobody said which server, or what was said is none."""

@@ -266,8 +266,7 @@ async def _said(asked: Awaitable[T], missing: str = "list_sessions tells which t
         raise ToolError(f"{error} {missing}") from None
     except ClientError as error:
         hint = next((hint for kind, hint in _A_PERSON if isinstance(error, kind)), "")
-        sentence = str(error) if str(error).endswith((".", "!", "?")) else f"{error}."
-        raise ToolError(f"{sentence} {hint}".strip()) from None
+        raise ToolError(f"{error.sentence} {hint}".strip()) from None
 
 
 def _shown(session: Session) -> dict[str, Any]:

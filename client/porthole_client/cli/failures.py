@@ -33,8 +33,7 @@ def failure_of(error: errors.ClientError) -> Failure:
     """Return how a command ends after `error`."""
     code = next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.FAILED)
     hint = next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
-    sentence = str(error) if str(error).endswith((".", "!", "?")) else f"{error}."
-    return Failure(f"{sentence} {hint}".strip(), code)
+    return Failure(f"{error.sentence} {hint}".strip(), code)
 
 
 @contextmanager
