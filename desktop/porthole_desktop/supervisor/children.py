@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from .log import Log
@@ -20,6 +20,8 @@ LONGEST_PAUSE: Final = 30.0
 STEADY: Final = 30.0
 """Seconds after which a program counts as well again, and the pause starts over."""
 _OUTPUT_CHUNK: Final = 8192
+_POLITE: Final = 0.5
+"""Seconds that a program with nothing to put away has to end by itself."""
 
 
 class Process:
@@ -94,6 +96,35 @@ class Children:
             os.close(write)
         _Output(name, read, self._log)
         return process
+
+    @contextlib.asynccontextmanager
+    async def piped(
+        self, command: Sequence[str], env: Mapping[str, str], *, reads: bool
+    ) -> AsyncIterator[int]:
+        """Run `command` with one pipe to us while the block runs; yield our end of it.
+
+        It `reads` what is written there, or what it writes is read there. The end is the
+        block's to close.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        nothing = os.open(os.devnull, os.O_RDWR)
+        read, write = os.pipe()
+        ours, theirs = (write, read) if reads else (read, write)
+        stdio = (theirs, nothing, nothing) if reads else (nothing, theirs, nothing)
+        try:
+            process = self.spawn(command[0], command, env, stdio=stdio)
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+            os.close(nothing)
+        try:
+            yield ours
+        finally:
+            await self.end([process], _POLITE)
 
     def _begin(
         self,

@@ -39,11 +39,16 @@ class Channel(Protocol):
 
 
 class CannotDo(Exception):
-    """A request is not done: `code` for programs, a sentence for people."""
+    """A request is not done: `code` for programs, a sentence for people.
 
-    def __init__(self, code: str, sentence: str) -> None:
+    Attributes:
+        at: the number of the action that it was about, if it was about one.
+    """
+
+    def __init__(self, code: str, sentence: str, at: int | None = None) -> None:
         super().__init__(sentence)
         self.code = code
+        self.at = at
 
 
 class Driver:
@@ -99,8 +104,7 @@ class Driver:
         try:
             fields, data = await self._do(channel, request, raw)
         except CannotDo as fault:
-            at = getattr(fault, "at", None)
-            where = {} if at is None else {"at": at}
+            where = {} if fault.at is None else {"at": fault.at}
             answer = {"type": "failed", "id": number, "code": fault.code, "message": str(fault)}
             return answer | where, b""
         except (XError, OSError) as error:
@@ -194,15 +198,12 @@ class _Desk:
             try:
                 found = await self._act(action)
             except (KeyError, TypeError, AttributeError, struct.error) as error:
-                fault = CannotDo("unknown_action", f"This action cannot be: {error!r}"[:300])
-                fault.at = at  # type: ignore[attr-defined]
-                raise fault from None
+                sentence = f"This action cannot be: {error!r}"[:300]
+                raise CannotDo("unknown_action", sentence, at) from None
             except NoSuchKey as error:
-                fault = CannotDo("unknown_key", str(error))
-                fault.at = at  # type: ignore[attr-defined]
-                raise fault from None
+                raise CannotDo("unknown_key", str(error), at) from None
             except CannotDo as fault:
-                fault.at = at  # type: ignore[attr-defined]
+                fault.at = at
                 raise
             still = found if found is not None else still
         return {"type": "done"} if still is None else {"type": "done", "still": still}

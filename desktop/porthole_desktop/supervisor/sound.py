@@ -35,7 +35,6 @@ _WAITING: Final = 15
 _SINK: Final = "desktop"
 _BITS: Final = 96_000
 """Bits a second that Opus takes."""
-_POLITE: Final = 0.5
 
 
 def available() -> bool:
@@ -112,29 +111,16 @@ class Sound:
     @contextlib.asynccontextmanager
     async def _recording(self, env: Mapping[str, str]) -> AsyncIterator[asyncio.StreamReader]:
         """Record what is played; yield where it comes out."""
-        nothing = os.open(os.devnull, os.O_RDWR)
-        read, write = os.pipe()
-        try:
-            command = _recorder()
-            process = self._children.spawn(
-                command[0], command, env, stdio=(nothing, write, nothing)
+        async with self._children.piped(_recorder(), env, reads=False) as end:
+            loop = asyncio.get_running_loop()
+            reader = asyncio.StreamReader(limit=_SAMPLES * 4)
+            transport, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(end, "rb", 0)
             )
-        except OSError:
-            os.close(read)
-            raise
-        finally:
-            os.close(write)
-            os.close(nothing)
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_SAMPLES * 4)
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", 0)
-        )
-        try:
-            yield reader
-        finally:
-            transport.close()
-            await self._children.end([process], _POLITE)
+            try:
+                yield reader
+            finally:
+                transport.close()
 
 
 def _encoder(stack: contextlib.ExitStack) -> Callable[[bytes], bytes] | None:

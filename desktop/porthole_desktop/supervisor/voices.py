@@ -10,10 +10,9 @@ voice that is late is worse than one with a gap.
 """
 
 import asyncio
-import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from .channels import Channel, Refusal, Work
@@ -32,7 +31,6 @@ _SINK: Final = "voices"
 _SOURCE: Final = "microphone"
 _SAMPLE: Final = 2
 _LATENCY_MS: Final = 40
-_POLITE: Final = 0.5
 
 
 def source() -> list[str]:
@@ -83,35 +81,18 @@ class Voices:
                 sentence = "The first message says that somebody wants to speak."
                 await talk.say("failed", code="unknown_request", message=sentence)
                 return
-            async with self._playing(env) as pipe:
-                await talk.say("hearing", rate=RATE, channels=CHANNELS)
-                await _carry(talk, pipe)
-                await talk.say("failed", code="no_sound", message="What heard you has ended.")
+            async with self._children.piped(_player(), env, reads=True) as pipe:
+                try:
+                    os.set_blocking(pipe, False)
+                    # One page, the least that there is: what waits in a pipe is late.
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, LARGEST)
+                    await talk.say("hearing", rate=RATE, channels=CHANNELS)
+                    await _carry(talk, pipe)
+                finally:
+                    os.close(pipe)
+            await talk.say("failed", code="no_sound", message="What heard you has ended.")
         finally:
             self._speaking -= 1
-
-    @contextlib.asynccontextmanager
-    async def _playing(self, env: Mapping[str, str]) -> AsyncIterator[int]:
-        """Play what is written to the pipe that is yielded."""
-        nothing = os.open(os.devnull, os.O_RDWR)
-        read, write = os.pipe()
-        try:
-            os.set_blocking(write, False)
-            # One page, the least that there is: what waits in a pipe is late.
-            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, LARGEST)
-            command = _player()
-            process = self._children.spawn(command[0], command, env, stdio=(read, nothing, nothing))
-        except OSError:
-            os.close(write)
-            raise
-        finally:
-            os.close(read)
-            os.close(nothing)
-        try:
-            yield write
-        finally:
-            os.close(write)
-            await self._children.end([process], _POLITE)
 
 
 async def _carry(talk: Talk, pipe: int) -> None:
