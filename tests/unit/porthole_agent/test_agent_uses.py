@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -38,9 +39,26 @@ class Place:
         await asyncio.Event().wait()
 
 
-async def test_uses_are_told_until_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_USES_EVERY", "_SETTLED_AFTER"):
         monkeypatch.setattr(watching, name, 0.01)
+
+
+@asynccontextmanager
+async def watched(place: Place, news: News) -> AsyncIterator[None]:
+    watch = watching.Watch(
+        cast("Runtime", place), news, kind="local", program="test", every=timedelta(hours=1)
+    )
+    task = asyncio.create_task(watch.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_uses_are_told_until_there_are_none() -> None:
     place, news = Place(), News()
     told: list[float] = []
     twice, over = asyncio.Event(), asyncio.Event()
@@ -54,26 +72,14 @@ async def test_uses_are_told_until_there_are_none(monkeypatch: pytest.MonkeyPatc
             over.set()
 
     news.changed = owed
-    watch = watching.Watch(
-        cast("Runtime", place), news, kind="local", program="test", every=timedelta(hours=1)
-    )
-    task = asyncio.create_task(watch.run())
-    try:
-        async with asyncio.timeout(20):
-            await twice.wait()
-            place.runs = False
-            await over.wait()
-        assert told == sorted(set(told))
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async with watched(place, news), asyncio.timeout(20):
+        await twice.wait()
+        place.runs = False
+        await over.wait()
+    assert told == sorted(set(told))
 
 
-async def test_what_changed_is_told_once_more_when_nothing_changes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("_USES_EVERY", "_SETTLED_AFTER"):
-        monkeypatch.setattr(watching, name, 0.01)
+async def test_what_changed_is_told_once_more_when_nothing_changes() -> None:
     place, news = Place(), News()
     place.runs = False
     told: list[int] = []
@@ -88,17 +94,10 @@ async def test_what_changed_is_told_once_more_when_nothing_changes(
             over.set()
 
     news.changed = owed
-    watch = watching.Watch(
-        cast("Runtime", place), news, kind="kubernetes", program="test", every=timedelta(hours=1)
-    )
-    task = asyncio.create_task(watch.run())
-    try:
+    async with watched(place, news):
         async with asyncio.timeout(20):
             await first.wait()
             place.changed.set()
             await over.wait()
         await asyncio.sleep(0.2)
         assert place.looks == 3, "once, and not for ever"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
