@@ -9,6 +9,7 @@ import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from porthole_client.errors import ClientError, Unreachable, error_of
 
@@ -104,11 +105,20 @@ def call(request: Send) -> Steps[Answer]:
     return answer
 
 
+def keyed(key: str | None = None) -> dict[str, str]:
+    """Return the header by which a request is done once, however often and late it arrives.
+
+    A change that says what should be needs it, too: what was thought lost may come after the
+    change that followed it, and would undo that.
+    """
+    return {"Idempotency-Key": key or str(uuid4())}
+
+
 def persist(steps: Steps[T], retry: Retry) -> Steps[T]:
     """Do `steps` with every request sent again as `retry` says.
 
-    Any request of ours may be repeated: creating ones carry an Idempotency-Key, changing
-    ones say what should be; those that may not say `once`. A request that fails for good
+    Any request of ours may be repeated: those that make or change something carry an
+    Idempotency-Key (`keyed`), and those that may not say `once`. A request that fails for good
     raises inside `steps`.
     """
     try:

@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql
@@ -20,6 +21,8 @@ from porthole_control.db.database import Unit
 from porthole_control.db.tables import idempotency_keys
 from porthole_control.errors import Conflict
 from porthole_control.people.rules import Principal
+
+Out = TypeVar("Out", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,23 @@ async def once(
         .values(status=answer.status, body=None if secret else answer.body)
     )
     return answer
+
+
+async def shown_once(
+    unit: Unit,
+    principal: Principal,
+    key: str | None,
+    question: object,
+    make: Callable[[], Awaitable[Out]],
+    *,
+    kind: type[Out],
+) -> Out:
+    """Do `make` once per key, as `once` does, and return the `kind` that it answered."""
+
+    async def answer() -> Answer:
+        return Answer(200, (await make()).model_dump(mode="json"))
+
+    return kind.model_validate((await once(unit, principal, key, question, answer)).body)
 
 
 async def prune(connection: AsyncConnection, *, before: datetime) -> int:

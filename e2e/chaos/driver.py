@@ -230,7 +230,9 @@ class Driver:
     ) -> httpx.Response | None:
         """Call until there is an answer, and write it down."""
         begun = time.monotonic()
-        answer = await self._call(method, path, body, mine.key if verb == "create" else "")
+        # What is sent again has the same key: a replica that stood still may do it late.
+        key = mine.key if verb == "create" else uuid4().hex
+        answer = await self._call(method, path, body, key)
         outcome = "unknown"
         if answer is not None:
             outcome = "accepted" if answer.status_code == httpx.codes.ACCEPTED else "refused"
@@ -244,7 +246,7 @@ class Driver:
         return answer
 
     async def _call(self, method: str, path: str, body: Any, key: str) -> httpx.Response | None:
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {"Idempotency-Key": key}
         begun = time.monotonic()
         pause = 0.1
         while time.monotonic() < begun + _PATIENCE:

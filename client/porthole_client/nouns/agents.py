@@ -1,10 +1,10 @@
 """Agents: the places where sessions run, and the right to become one."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from porthole_client.models import Agent, JoinToken
 from porthole_client.nouns.lists import everything
-from porthole_client.steps import Send, Steps, call
+from porthole_client.steps import Send, Steps, call, keyed
 
 PATH = "/api/v1/agents"
 
@@ -28,14 +28,14 @@ def join_token(name: str, *, lifetime: str | None = None) -> Steps[JoinToken]:
         lifetime: how long it can be used, e.g. `24h`; None is an hour.
     """
     body = {"name": name} if lifetime is None else {"name": name, "lifetime": lifetime}
-    key = {"Idempotency-Key": str(uuid4())}
-    answer = yield from call(Send("POST", f"{PATH}/join-tokens", body=body, headers=key))
+    answer = yield from call(Send("POST", f"{PATH}/join-tokens", body=body, headers=keyed()))
     return JoinToken.model_validate_json(answer.body)
 
 
 def drain(agent: UUID | str, *, draining: bool = True) -> Steps[Agent]:
     """Give an agent no new sessions, or give it some again; what runs there goes on."""
-    answer = yield from call(Send("PATCH", f"{PATH}/{agent}", body={"draining": draining}))
+    body = {"draining": draining}
+    answer = yield from call(Send("PATCH", f"{PATH}/{agent}", body=body, headers=keyed()))
     return Agent.model_validate_json(answer.body)
 
 

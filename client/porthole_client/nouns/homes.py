@@ -4,7 +4,7 @@ from uuid import UUID
 
 from porthole_client.models import Home
 from porthole_client.nouns.lists import everything
-from porthole_client.steps import Send, Steps, call
+from porthole_client.steps import Send, Steps, call, keyed
 
 PATH = "/api/v1/homes"
 
@@ -16,7 +16,8 @@ def list_() -> Steps[list[Home]]:
 
 def rename(home: UUID | str, name: str) -> Steps[Home]:
     """Give a home another name; its files stay where they are."""
-    answer = yield from call(Send("PATCH", f"{PATH}/{home}", body={"name": name}))
+    send = Send("PATCH", f"{PATH}/{home}", body={"name": name}, headers=keyed())
+    answer = yield from call(send)
     return Home.model_validate_json(answer.body)
 
 

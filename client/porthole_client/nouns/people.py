@@ -1,10 +1,10 @@
 """People: who is asking, tokens, and links that sign a browser in."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from porthole_client.models import Me, NewToken, SignInLink, Token
 from porthole_client.nouns.lists import everything
-from porthole_client.steps import Send, Steps, call
+from porthole_client.steps import Send, Steps, call, keyed
 
 TOKENS = "/api/v1/tokens"
 
@@ -42,7 +42,7 @@ def create_token(
             "POST",
             TOKENS,
             body={key: value for key, value in body.items() if value is not None},
-            headers={"Idempotency-Key": str(uuid4())},
+            headers=keyed(),
         )
     )
     return NewToken.model_validate_json(answer.body)

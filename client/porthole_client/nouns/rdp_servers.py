@@ -1,10 +1,10 @@
 """RDP servers: rows that outlive the sessions which they are started as."""
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from porthole_client.models import RdpAction, RdpConnection, RdpServer, RdpServers
-from porthole_client.steps import Send, Steps, call
+from porthole_client.steps import Send, Steps, call, keyed
 
 PATH = "/api/v1/rdp/servers"
 _PAGE = 100
@@ -29,7 +29,7 @@ def create(
             "POST",
             PATH,
             body={key: value for key, value in body.items() if value is not None},
-            headers={"Idempotency-Key": idempotency_key or str(uuid4())},
+            headers=keyed(idempotency_key),
         )
     )
     return RdpServer.model_validate_json(answer.body)
@@ -56,7 +56,7 @@ def get(server: UUID | str) -> Steps[RdpServer]:
 
 def change(server: UUID | str, **fields: Any) -> Steps[RdpServer]:
     """Change a server: `name`, `description`, parts of `configuration` and `resources`."""
-    answer = yield from call(Send("PUT", f"{PATH}/{server}", body=fields))
+    answer = yield from call(Send("PUT", f"{PATH}/{server}", body=fields, headers=keyed()))
     return RdpServer.model_validate_json(answer.body)
 
 
@@ -72,7 +72,7 @@ def stop(server: UUID | str) -> Steps[RdpAction]:
 
 def restart(server: UUID | str) -> Steps[RdpAction]:
     """End what a server runs as and start it anew, as it is configured now."""
-    return (yield from _act(server, "restart", once=True))
+    return (yield from _act(server, "restart"))
 
 
 def delete(server: UUID | str, *, force: bool = False) -> Steps[None]:
@@ -90,12 +90,12 @@ def try_connection(server: UUID | str, *, force: bool = False) -> Steps[RdpConne
     return RdpConnection.model_validate_json(answer.body)
 
 
-def _act(server: UUID | str, action: str, *, once: bool = False) -> Steps[RdpAction]:
+def _act(server: UUID | str, action: str) -> Steps[RdpAction]:
     send = Send(
         "POST",
         f"{PATH}/{server}/{action}",
         query={"wait": str(_WAITED)},
-        once=once,
+        headers=keyed(),
         timeout=_WAITED + _BEYOND,
     )
     answer = yield from call(send)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from porthole_client.errors import NotFound, SessionEnded, TimedOut
 from porthole_client.models import Session, SessionEvent, Ticket
 from porthole_client.nouns.lists import everything
-from porthole_client.steps import Send, Steps, call, pause
+from porthole_client.steps import Send, Steps, call, keyed, pause
 from porthole_contract.lifecycle import Phase
 
 PATH = "/api/v1/sessions"
@@ -39,7 +39,7 @@ def create(
             "POST",
             PATH,
             body={key: value for key, value in body.items() if value is not None},
-            headers={"Idempotency-Key": idempotency_key or str(uuid4())},
+            headers=keyed(idempotency_key),
         )
     )
     return Session.model_validate_json(answer.body)
@@ -59,7 +59,8 @@ def get(session: UUID | str) -> Steps[Session]:
 
 def change(session: UUID | str, **fields: Any) -> Steps[Session]:
     """Change what a session should be: `desired`, `display`, `labels`, `idle`, `lifetime`."""
-    answer = yield from call(Send("PATCH", f"{PATH}/{session}", body=fields, headers=MERGE))
+    send = Send("PATCH", f"{PATH}/{session}", body=fields, headers=MERGE | keyed())
+    answer = yield from call(send)
     return Session.model_validate_json(answer.body)
 
 

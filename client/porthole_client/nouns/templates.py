@@ -1,11 +1,10 @@
 """Templates: what sessions are made from."""
 
 from typing import Any
-from uuid import uuid4
 
 from porthole_client.models import Template
 from porthole_client.nouns.lists import everything
-from porthole_client.steps import Send, Steps, call
+from porthole_client.steps import Send, Steps, call, keyed
 from porthole_contract.template import SessionTemplate
 
 PATH = "/api/v1/templates"
@@ -25,9 +24,7 @@ def get(name: str) -> Steps[Template]:
 def create(name: str, spec: dict[str, Any]) -> Steps[Template]:
     """Make a template. `spec` is that of a SessionTemplate manifest."""
     wanted = SessionTemplate.model_validate({"name": name, "spec": spec})
-    answer = yield from call(
-        Send("POST", PATH, body=wanted.to_dict(), headers={"Idempotency-Key": str(uuid4())})
-    )
+    answer = yield from call(Send("POST", PATH, body=wanted.to_dict(), headers=keyed()))
     return Template.model_validate_json(answer.body)
 
 
@@ -35,7 +32,7 @@ def replace(name: str, spec: dict[str, Any]) -> Steps[Template]:
     """Give a template a new revision; sessions keep the one that they started with."""
     wanted = SessionTemplate.model_validate({"name": name, "spec": spec})
     body = {"spec": wanted.to_dict()["spec"]}
-    answer = yield from call(Send("PUT", f"{PATH}/{name}", body=body))
+    answer = yield from call(Send("PUT", f"{PATH}/{name}", body=body, headers=keyed()))
     return Template.model_validate_json(answer.body)
 
 

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from porthole_client.models import User
 from porthole_client.nouns.lists import everything
-from porthole_client.steps import Send, Steps, call
+from porthole_client.steps import Send, Steps, call, keyed
 
 PATH = "/api/v1/users"
 
@@ -20,5 +20,6 @@ def call_in_clusters(user: str, kubernetes_username: str | None) -> Steps[User]:
     Sessions and homes that were made there for that owner are listed under them.
     """
     body = {"kubernetes_username": kubernetes_username}
-    answer = yield from call(Send("PATCH", f"{PATH}/{quote(user, safe='')}", body=body))
+    place = f"{PATH}/{quote(user, safe='')}"
+    answer = yield from call(Send("PATCH", place, body=body, headers=keyed()))
     return User.model_validate_json(answer.body)

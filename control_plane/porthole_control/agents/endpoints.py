@@ -21,7 +21,7 @@ from porthole_control.agents.schemas import (
 )
 from porthole_control.api import AgentKeeper, IdempotencyKey, PartsDep, Reader, UnitDep, router
 from porthole_control.errors import NotFound
-from porthole_control.idempotency import Answer, once
+from porthole_control.idempotency import Answer, once, shown_once
 from porthole_control.paging import CursorParam, LimitParam, Page, decode_moment, page
 from porthole_control.problems import responses
 
@@ -133,14 +133,22 @@ async def show_agent(_principal: Reader, unit: UnitDep, agent_id: UUID) -> Agent
     responses=responses(404, 409),
 )
 async def change_agent(
-    _principal: AgentKeeper, unit: UnitDep, agent_id: UUID, body: AgentPatch
+    principal: AgentKeeper,
+    unit: UnitDep,
+    agent_id: UUID,
+    body: AgentPatch,
+    key: IdempotencyKey = None,
 ) -> AgentOut:
     """Drain an agent, or have it take sessions again; rename or label it."""
-    return AgentOut.of(
-        await service.change(
+
+    async def make() -> AgentOut:
+        changed = await service.change(
             unit, agent_id, name=body.name, draining=body.draining, labels=body.labels
         )
-    )
+        return AgentOut.of(changed)
+
+    question = ["agents", str(agent_id), body.model_dump(mode="json")]
+    return await shown_once(unit, principal, key, question, make, kind=AgentOut)
 
 
 @routes.delete(

@@ -4,9 +4,10 @@ from uuid import UUID
 
 from fastapi import Response
 
-from porthole_control.api import Reader, SessionWriter, UnitDep, router
+from porthole_control.api import IdempotencyKey, Reader, SessionWriter, UnitDep, router
 from porthole_control.homes import repository, service
 from porthole_control.homes.schemas import HomeOut, HomePatch
+from porthole_control.idempotency import shown_once
 from porthole_control.paging import CursorParam, LimitParam, Page, decode_moment, page
 from porthole_control.problems import responses
 
@@ -33,10 +34,19 @@ async def show_home(principal: Reader, unit: UnitDep, home_id: UUID) -> HomeOut:
 
 @routes.patch("/homes/{home_id:uuid}", summary="Rename a home", responses=responses(404, 409))
 async def rename_home(
-    principal: SessionWriter, unit: UnitDep, home_id: UUID, body: HomePatch
+    principal: SessionWriter,
+    unit: UnitDep,
+    home_id: UUID,
+    body: HomePatch,
+    key: IdempotencyKey = None,
 ) -> HomeOut:
     """Call a home something else; its files stay where they are."""
-    return HomeOut.of(await service.rename(unit, principal, home_id, body.name))
+
+    async def make() -> HomeOut:
+        return HomeOut.of(await service.rename(unit, principal, home_id, body.name))
+
+    question = ["homes", str(home_id), body.name]
+    return await shown_once(unit, principal, key, question, make, kind=HomeOut)
 
 
 @routes.delete(

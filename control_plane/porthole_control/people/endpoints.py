@@ -20,7 +20,7 @@ from porthole_control.api import (
     unit_of,
 )
 from porthole_control.errors import Forbidden
-from porthole_control.idempotency import Answer, once
+from porthole_control.idempotency import Answer, once, shown_once
 from porthole_control.paging import CursorParam, LimitParam, Page, decode, decode_moment, page
 from porthole_control.people import repository, service
 from porthole_control.people.schemas import (
@@ -111,16 +111,25 @@ async def list_users(
 
 @routes.patch("/users/{name}", summary="Change a user", responses=responses(403, 404, 409))
 async def change_user(
-    principal: TokenMaker, unit: UnitDep, name: Owner, body: UserPatch
+    principal: TokenMaker,
+    unit: UnitDep,
+    name: Owner,
+    body: UserPatch,
+    key: IdempotencyKey = None,
 ) -> UserOut:
     """Say who a user is in clusters (administrators).
 
     What was made there for that owner, with kubectl, is listed under them from then on.
     """
-    if "kubernetes_username" in body.model_fields_set:
-        called = body.kubernetes_username
-        return UserOut.of(await service.call_in_clusters(unit, principal, name, called))
-    return UserOut.of(await service.user(unit, principal, name))
+
+    async def make() -> UserOut:
+        if "kubernetes_username" in body.model_fields_set:
+            called = body.kubernetes_username
+            return UserOut.of(await service.call_in_clusters(unit, principal, name, called))
+        return UserOut.of(await service.user(unit, principal, name))
+
+    question = ["users", name, body.model_dump(mode="json", exclude_unset=True)]
+    return await shown_once(unit, principal, key, question, make, kind=UserOut)
 
 
 @routes.get("/tokens", summary="List tokens", responses=responses(404))

@@ -4,6 +4,7 @@ Transactions are over before anything is waited for.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -11,10 +12,12 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from porthole_control.api import known_before, parts_of
+from porthole_control.api import IdempotencyKey, known_before, parts_of
+from porthole_control.db.database import Unit
 from porthole_control.db.doorbell import Bell
 from porthole_control.driving.drives import Right, checked
 from porthole_control.errors import Conflict
+from porthole_control.idempotency import Answer, once
 from porthole_control.parts import Parts
 from porthole_control.people.rules import Principal, Scope
 from porthole_control.rdp_servers import repository, schemas, service
@@ -42,6 +45,25 @@ Wait = Annotated[
 
 Writer = Annotated[Principal, Depends(known_before(Scope.SESSIONS))]
 Looker = Annotated[Principal, Depends(known_before(Scope.CONNECT))]
+
+
+async def _once(
+    parts: Parts,
+    principal: Principal,
+    key: str | None,
+    question: tuple[str, UUID],
+    act: Callable[[Unit], Awaitable[Server]],
+) -> tuple[Server, datetime]:
+    """Do something with a server, once per key; return the server then, and when that was."""
+    action, server_id = question
+    async with parts.database.unit() as unit:
+
+        async def make() -> Answer:
+            await act(unit)
+            return Answer(202, {})
+
+        await once(unit, principal, key, ["rdp/servers", str(server_id), action], make)
+        return await service.get(unit, principal, server_id), unit.now
 
 
 async def _settled(parts: Parts, principal: Principal, server: Server, *, seconds: float) -> Server:
@@ -87,15 +109,22 @@ _ACTION: Final[dict[int | str, dict[str, Any]]] = {
     summary="Start an RDP server",
 )
 async def start_rdp_server(
-    request: Request, principal: Writer, server_id: UUID, wait: Wait = 25
+    request: Request,
+    principal: Writer,
+    server_id: UUID,
+    wait: Wait = 25,
+    key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Have a server run, as a session on its home; one that runs is left as it is."""
     parts = parts_of(request)
-    async with parts.database.unit() as unit:
+
+    async def start(unit: Unit) -> Server:
         most = parts.settings.sessions_per_owner
-        server = await service.start(unit, principal, server_id, most=most)
+        return await service.start(unit, principal, server_id, most=most)
+
+    server, now = await _once(parts, principal, key, ("start", server_id), start)
     server = await _settled(parts, principal, server, seconds=wait)
-    return _done(_running(server), "start", unit.now)
+    return _done(_running(server), "start", now)
 
 
 @waiting.post(
@@ -105,14 +134,21 @@ async def start_rdp_server(
     summary="Stop an RDP server",
 )
 async def stop_rdp_server(
-    request: Request, principal: Writer, server_id: UUID, wait: Wait = 25
+    request: Request,
+    principal: Writer,
+    server_id: UUID,
+    wait: Wait = 25,
+    key: IdempotencyKey = None,
 ) -> JSONResponse:
     """End what a server runs as; its row and its home stay."""
     parts = parts_of(request)
-    async with parts.database.unit() as unit:
-        server = await service.stop(unit, principal, server_id)
+
+    async def stop(unit: Unit) -> Server:
+        return await service.stop(unit, principal, server_id)
+
+    server, now = await _once(parts, principal, key, ("stop", server_id), stop)
     server = await _settled(parts, principal, server, seconds=wait)
-    return _done(server, "stop", unit.now)
+    return _done(server, "stop", now)
 
 
 @waiting.post(
@@ -122,15 +158,22 @@ async def stop_rdp_server(
     summary="Restart an RDP server",
 )
 async def restart_rdp_server(
-    request: Request, principal: Writer, server_id: UUID, wait: Wait = 25
+    request: Request,
+    principal: Writer,
+    server_id: UUID,
+    wait: Wait = 25,
+    key: IdempotencyKey = None,
 ) -> JSONResponse:
     """End what a server runs as, and start it anew on its home, as it is configured now."""
     parts = parts_of(request)
-    async with parts.database.unit() as unit:
+
+    async def restart(unit: Unit) -> Server:
         most = parts.settings.sessions_per_owner
-        server = await service.restart(unit, principal, server_id, most=most)
+        return await service.restart(unit, principal, server_id, most=most)
+
+    server, now = await _once(parts, principal, key, ("restart", server_id), restart)
     server = await _settled(parts, principal, server, seconds=wait)
-    return _done(_running(server), "restart", unit.now)
+    return _done(_running(server), "restart", now)
 
 
 @waiting.post(f"{PATH}/test-connection", summary="Connect to it, and see whether it draws")

@@ -16,6 +16,7 @@ from porthole_control.api import (
     check_match,
     etag,
 )
+from porthole_control.db.database import Unit
 from porthole_control.idempotency import Answer, once
 from porthole_control.people.rules import Principal
 from porthole_control.problems import responses
@@ -108,6 +109,7 @@ async def change_rdp_server(
     unit: UnitDep,
     server_id: UUID,
     body: schemas.RdpServerPatch,
+    key: IdempotencyKey = None,
     if_match: IfMatch = None,
 ) -> JSONResponse:
     """Change a server; what is left out stays. It is made so at its next start.
@@ -115,18 +117,31 @@ async def change_rdp_server(
     With `If-Match` and its ETag, only if it has not changed since (412).
     """
     changes = body.model_dump(mode="json", exclude_none=True)
-    return _answer(await _changed(unit, principal, server_id, changes, if_match))
+    changed = await _changed(unit, principal, server_id, changes, key, if_match)
+    return JSONResponse(changed, 200, {"ETag": etag(changed["version"])})
 
 
 async def _changed(
-    unit: Any, principal: Principal, server_id: UUID, changes: dict[str, Any], if_match: str | None
-) -> Server:
-    expected = None
-    if if_match not in {None, "*"}:
-        seen = await service.get(unit, principal, server_id)
-        check_match(if_match, seen.version)
-        expected = seen.version
-    return await service.change(unit, principal, server_id, changes, expected_version=expected)
+    unit: Unit,
+    principal: Principal,
+    server_id: UUID,
+    changes: dict[str, Any],
+    key: str | None,
+    if_match: str | None,
+) -> dict[str, Any]:
+    async def make() -> Answer:
+        expected = None
+        if if_match not in {None, "*"}:
+            seen = await service.get(unit, principal, server_id)
+            check_match(if_match, seen.version)
+            expected = seen.version
+        changed = await service.change(
+            unit, principal, server_id, changes, expected_version=expected
+        )
+        return Answer(200, schemas.RdpServerOut.of(changed).model_dump(mode="json"))
+
+    question = ["rdp/servers", str(server_id), changes]
+    return (await once(unit, principal, key, question, make)).body
 
 
 @routes.delete(PATH, status_code=204, summary="Delete an RDP server", responses=responses(404, 409))
@@ -160,12 +175,13 @@ async def change_rdp_configuration(
     unit: UnitDep,
     server_id: UUID,
     body: schemas.RdpConfigurationPatch,
+    key: IdempotencyKey = None,
     if_match: IfMatch = None,
 ) -> schemas.RdpConfiguration:
     """Change a server's configuration; what is left out stays. It holds from the next start on."""
     changes = {"configuration": body.model_dump(mode="json", exclude_none=True)}
-    changed = await _changed(unit, principal, server_id, changes, if_match)
-    return schemas.RdpConfiguration.model_validate(changed.configuration)
+    changed = await _changed(unit, principal, server_id, changes, key, if_match)
+    return schemas.RdpConfiguration.model_validate(changed["configuration"])
 
 
 @routes.get(f"{PATH}/resources", summary="What it may use", responses=responses(404))
@@ -181,9 +197,10 @@ async def change_rdp_resources(
     unit: UnitDep,
     server_id: UUID,
     body: schemas.RdpResourcesPatch,
+    key: IdempotencyKey = None,
     if_match: IfMatch = None,
 ) -> schemas.RdpResources:
     """Change the limits of a server; what is left out stays. They hold from the next start on."""
     changes = {"resources": body.model_dump(mode="json", exclude_none=True)}
-    changed = await _changed(unit, principal, server_id, changes, if_match)
-    return schemas.RdpResources.model_validate(changed.resources)
+    changed = await _changed(unit, principal, server_id, changes, key, if_match)
+    return schemas.RdpResources.model_validate(changed["resources"])

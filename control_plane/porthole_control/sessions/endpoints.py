@@ -157,21 +157,30 @@ async def change_session(
     unit: UnitDep,
     session_id: UUID,
     body: SessionPatch,
+    key: IdempotencyKey = None,
     if_match: IfMatch = None,
 ) -> Response:
     """Change what a session should be, by a merge patch.
 
-    With `If-Match` and its ETag, only if it has not changed since (412).
+    With `If-Match` and its ETag, only if it has not changed since (412). With an
+    `Idempotency-Key`, a change that arrives once more, late, does not undo what came after it.
     """
-    expected = None
-    if if_match not in {None, "*"}:
-        seen = await service.get(unit, principal, session_id)
-        check_match(if_match, seen.version)
-        expected = seen.version
     change = body.model_dump(mode="json", exclude_unset=True)
-    return _answer(
-        await service.patch(unit, principal, session_id, change, expected_version=expected), 202
-    )
+
+    async def make() -> Answer:
+        expected = None
+        if if_match not in {None, "*"}:
+            seen = await service.get(unit, principal, session_id)
+            check_match(if_match, seen.version)
+            expected = seen.version
+        changed = await service.patch(
+            unit, principal, session_id, change, expected_version=expected
+        )
+        return Answer(202, to_jsonable_python(session_json(changed)))
+
+    question = ["sessions", str(session_id), change]
+    answer = await once(unit, principal, key, question, make)
+    return _json(answer.body, answer.status, {"ETag": etag(answer.body["version"])})
 
 
 @routes.delete(

@@ -76,6 +76,7 @@ async def create_template(
 
 @routes.put(
     "/templates/{name}",
+    response_model=TemplateOut,
     summary="Change a template",
     responses={
         201: {"model": TemplateOut, "description": "Created"},
@@ -87,23 +88,28 @@ async def put_template(
     unit: UnitDep,
     name: TemplateName,
     body: TemplateContent,
-    response: Response,
+    key: IdempotencyKey = None,
     if_match: IfMatch = None,
-) -> TemplateOut:
+) -> JSONResponse:
     """Give a template a new revision, or make it. Sessions keep the one they have.
 
     With `If-Match` and its ETag, only if it has not changed since (412).
     """
-    if if_match not in {None, "*"}:
-        newest = (await service.known(unit, name)).newest
-        check_match(if_match, newest.revision)
-        only_if = newest.revision
-    else:
+
+    async def make() -> Answer:
         only_if = None
-    made, new = await service.put(unit, principal, name, body.spec, only_if_revision=only_if)
-    response.status_code = 201 if new else 200
-    response.headers["ETag"] = etag(made.revision)
-    return TemplateOut.of(await service.known(unit, name))
+        if if_match not in {None, "*"}:
+            newest = (await service.known(unit, name)).newest
+            check_match(if_match, newest.revision)
+            only_if = newest.revision
+        _, new = await service.put(unit, principal, name, body.spec, only_if_revision=only_if)
+        out = TemplateOut.of(await service.known(unit, name))
+        return Answer(201 if new else 200, out.model_dump(mode="json"))
+
+    question = ["templates", name, body.model_dump(mode="json")]
+    answer = await once(unit, principal, key, question, make)
+    headers = {"ETag": etag(answer.body["revision"])}
+    return JSONResponse(answer.body, answer.status, headers)
 
 
 @routes.delete(

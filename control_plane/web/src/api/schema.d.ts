@@ -603,7 +603,8 @@ export interface paths {
          * Change a session
          * @description Change what a session should be, by a merge patch.
          *
-         *     With `If-Match` and its ETag, only if it has not changed since (412).
+         *     With `If-Match` and its ETag, only if it has not changed since (412). With an
+         *     `Idempotency-Key`, a change that arrives once more, late, does not undo what came after it.
          */
         patch: operations["change_session_api_v1_sessions__session_id__patch"];
         trace?: never;
@@ -4423,7 +4424,10 @@ export interface operations {
     change_agent_api_v1_agents__agent_id__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 agent_id: string;
             };
@@ -4973,7 +4977,10 @@ export interface operations {
     rename_home_api_v1_homes__home_id__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 home_id: string;
             };
@@ -5491,7 +5498,10 @@ export interface operations {
     change_rdp_server_api_v1_rdp_servers__server_id__put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 server_id: string;
             };
@@ -5854,7 +5864,10 @@ export interface operations {
     change_rdp_configuration_api_v1_rdp_servers__server_id__configuration_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 server_id: string;
             };
@@ -6037,7 +6050,10 @@ export interface operations {
     change_rdp_resources_api_v1_rdp_servers__server_id__resources_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 server_id: string;
             };
@@ -6138,7 +6154,10 @@ export interface operations {
                 /** @description Seconds to wait until it is done; after that the answer is 202. */
                 wait?: number;
             };
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 server_id: string;
             };
@@ -6432,7 +6451,10 @@ export interface operations {
                 /** @description Seconds to wait until it is done; after that the answer is 202. */
                 wait?: number;
             };
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 server_id: string;
             };
@@ -6641,7 +6663,10 @@ export interface operations {
                 /** @description Seconds to wait until it is done; after that the answer is 202. */
                 wait?: number;
             };
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 server_id: string;
             };
@@ -7431,7 +7456,10 @@ export interface operations {
     change_session_api_v1_sessions__session_id__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 session_id: string;
             };
@@ -9019,7 +9047,10 @@ export interface operations {
     put_template_api_v1_templates__name__put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 name: string;
             };
@@ -9560,7 +9591,10 @@ export interface operations {
     change_user_api_v1_users__name__patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 name: string;
             };
