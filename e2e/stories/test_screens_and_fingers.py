@@ -69,18 +69,21 @@ async def _is_sharp(me: Console, desktop: Desktop, screen: Screen) -> None:
 
 
 async def _is_as_large_as_its_place(me: Console, screen: Screen, grain: float) -> None:
-    place = await me.page.get_by_test_id("stage").bounding_box()
-    assert place is not None
-    wanted = int(place["width"] * grain), int(place["height"] * grain)
+    seen = ""
 
     async def is_so() -> bool:
-        return (await asyncio.to_thread(screen)).size == wanted
+        nonlocal seen
+        place = await me.page.get_by_test_id("stage").bounding_box()
+        box = await me.canvas.bounding_box()
+        size = (await asyncio.to_thread(screen)).size
+        seen = f"a screen of {size}, shown in {box}, within {place}"
+        if place is None or box is None:
+            return False
+        sides = ("width", "height")
+        fills = all(abs(box[side] - place[side]) < 1.5 for side in sides)
+        return fills and size == tuple(int(place[side] * grain) for side in sides)
 
-    await eventually(is_so, 10, f"a screen of {wanted}")
-    box = await me.canvas.bounding_box()
-    assert box is not None
-    assert abs(box["width"] - place["width"]) < 1.5
-    assert abs(box["height"] - place["height"]) < 1.5
+    await eventually(is_so, 10, lambda: seen)
 
 
 async def _shows_how_the_line_is(me: Console, desktop: Desktop) -> None:
