@@ -14,6 +14,7 @@ from PIL import Image, ImageChops
 from playwright.async_api import Browser, Locator, Page, async_playwright
 
 from e2e.support.outside import Desktop
+from tests.support.own_screen import OwnScreen
 
 CHROMIUM = "/usr/bin/chromium"
 OUT = Path(__file__).resolve().parents[1] / "out"
@@ -78,11 +79,12 @@ def caret(screen: Callable[[], Image.Image]) -> tuple[int, int]:
 
 
 @asynccontextmanager
-async def chromium(*more: str) -> AsyncIterator[Browser]:
-    """Run the browser."""
+async def chromium(*more: str, on: OwnScreen | None = None) -> AsyncIterator[Browser]:
+    """Run the browser: with a window on a screen, or with none."""
+    where: dict[str, Any] = {} if on is None else {"headless": False, "env": on.env}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*_ARGUMENTS, *more]
+            executable_path=CHROMIUM, args=[*_ARGUMENTS, *more], **where
         )
         try:
             yield browser

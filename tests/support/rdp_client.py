@@ -6,53 +6,31 @@ with RdpClient(Path(folder)) as client:
 """
 
 import contextlib
-import itertools
-import os
-import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
 
 from PIL import Image, ImageGrab
 
-_NUMBERS = itertools.count()
+from tests.support.own_screen import OwnScreen
+
 USUAL = ("/sec:tls", "/bpp:32", "/rfx", "/network:lan", "+clipboard")
 
 
-class RdpClient:
-    """FreeRDP under Xvfb; `folder` becomes its home."""
+class RdpClient(OwnScreen):
+    """FreeRDP on a screen of its own; `folder` becomes its home."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._log = (folder / "client.log").open("ab")
-        # Desktops take the first number and ask nobody; a screen beside them takes a high one.
-        self.display = f":{1000 + os.getpid() % 25000 * 2 + next(_NUMBERS) % 2}"
-        self._xvfb = subprocess.Popen(
-            [
-                "Xvfb",
-                self.display,
-                *("-screen", "0", "1400x1000x24", "-noreset", "-nolisten", "tcp"),
-            ],
-            stderr=self._log,
-        )
-        until = time.monotonic() + 15
-        while not _answers(Path("/tmp/.X11-unix") / f"X{self.display[1:]}"):
-            assert time.monotonic() < until, self.log()
-            time.sleep(0.02)
-        self._env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DISPLAY": self.display}
+        super().__init__(folder)
         self._client: subprocess.Popen[bytes] | None = None
         self._clipboard: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.disconnect()
-        for process in (*self._clipboard, self._xvfb):
-            process.terminate()  # one that is killed leaves its socket and its lock
+        for process in self._clipboard:
+            process.terminate()
             process.wait(10)
-        self._log.close()
+        super().__exit__(*error)
 
     def connect(
         self,
@@ -70,10 +48,10 @@ class RdpClient:
                 *("xfreerdp", f"/v:{server}", f"/u:{user}", f"/p:{password}", f"/size:{size}"),
                 *(f"/cert:{certificate}", *USUAL, *options),
             ],
-            env=self._env,
+            env=self.env,
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=self.output,
+            stderr=self.output,
         )
 
     def disconnect(self) -> None:
@@ -108,25 +86,17 @@ class RdpClient:
 
     def click(self, x: int, y: int) -> None:
         """Click somewhere."""
-        self._xdotool("mousemove", str(x), str(y), "click", "1")
+        self.xdotool("mousemove", str(x), str(y), "click", "1")
         time.sleep(0.2)
-
-    def type(self, text: str) -> None:
-        """Type a text; `\\n` is the return key."""
-        for at, line in enumerate(text.split("\n")):
-            if at:
-                self._xdotool("key", "Return")
-            if line:
-                self._xdotool("type", "--delay", "15", line)
 
     def copy(self, text: str) -> None:
         """Put a text into the clipboard of the person's own screen."""
         process = subprocess.Popen(
             ["xclip", "-selection", "clipboard", "-i", "-quiet"],
-            env=self._env,
+            env=self.env,
             stdin=subprocess.PIPE,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=self.output,
+            stderr=self.output,
         )
         assert process.stdin is not None
         process.stdin.write(text.encode())
@@ -135,14 +105,7 @@ class RdpClient:
 
     def pasted(self) -> str:
         """Return what is in that clipboard."""
-        return paste(self._env)
-
-    def log(self) -> str:
-        """Return what the programs said."""
-        return (self._folder / "client.log").read_text(errors="replace")
-
-    def _xdotool(self, *words: str) -> None:
-        subprocess.run(["xdotool", *words], env=self._env, check=True, timeout=30)
+        return paste(self.env)
 
 
 def paste(env: dict[str, str]) -> str:
@@ -152,13 +115,3 @@ def paste(env: dict[str, str]) -> str:
         done = subprocess.run(command, env=env, check=False, capture_output=True, timeout=3)
         return done.stdout.decode()
     return ""
-
-
-def _answers(path: Path) -> bool:
-    """Whether an X server listens there."""
-    with socket.socket(socket.AF_UNIX) as end:
-        try:
-            end.connect(str(path))
-        except OSError:
-            return False
-    return True

@@ -17,21 +17,21 @@ class VncClient(RdpClient):
     def begin(self, server: str, password: str, *options: str) -> None:
         """Begin to connect to `host::port` or the path of a socket."""
         self.size = (1280, 720)
-        kept = self._folder / "password"
+        kept = self.folder / "password"
         kept.write_bytes(answer(password.encode().ljust(8, b"\0"), _KEPT_BY))
         self._client = subprocess.Popen(
             ["xtigervncviewer", "-passwd", kept, "-AlertOnFatalError=0", *options, server],
-            env=self._env,
+            env=self.env,
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=self.output,
+            stderr=self.output,
         )
 
     def picture(self) -> Image.Image:
         """Return what it shows: its window leaves room for a frame that nobody draws here."""
         words = ("search", "--onlyvisible", "--name", "TigerVNC", "getwindowgeometry", "--shell")
         said = subprocess.run(
-            ["xdotool", *words], env=self._env, check=False, capture_output=True, text=True
+            ["xdotool", *words], env=self.env, check=False, capture_output=True, text=True
         )
         place = dict(line.partition("=")[::2] for line in said.stdout.splitlines())
         x, y = int(place.get("X", 0)), int(place.get("Y", 0))
@@ -40,5 +40,5 @@ class VncClient(RdpClient):
 
     def click(self, x: int, y: int) -> None:
         """Click somewhere; nobody manages windows here, so it is given the focus as well."""
-        self._xdotool("search", "--onlyvisible", "--name", "TigerVNC", "windowfocus")
+        self.xdotool("search", "--onlyvisible", "--name", "TigerVNC", "windowfocus")
         super().click(x, y)

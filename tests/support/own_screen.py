@@ -1,0 +1,86 @@
+"""A person's own screen and keyboard: an X server that nobody else uses."""
+
+import itertools
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import IO, Self
+
+_NUMBERS = itertools.count()
+
+
+class OwnScreen:
+    """Xvfb; `folder` becomes the person's home, and `client.log` in it what programs say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output: IO[bytes] = (folder / "client.log").open("ab")
+        # Desktops take the first number and ask nobody; a screen beside them takes a high one.
+        self.display = f":{1000 + os.getpid() % 25000 * 2 + next(_NUMBERS) % 2}"
+        self._xvfb = self._begin(
+            *("Xvfb", self.display),
+            *("-screen", "0", "1400x1000x24", "-noreset", "-nolisten", "tcp"),
+            env=dict(os.environ),
+        )
+        self._begun = [self._xvfb]
+        until = time.monotonic() + 15
+        while not _answers(Path("/tmp/.X11-unix") / f"X{self.display[1:]}"):
+            assert time.monotonic() < until, self.log()
+            time.sleep(0.02)
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DISPLAY": self.display}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._begun):
+            process.terminate()  # one that is killed leaves its socket and its lock
+            process.wait(10)
+        self.output.close()
+
+    def begin(self, *command: str) -> None:
+        """Begin a program of the person's; it ends with the screen."""
+        self._begun.append(self._begin(*command, env=self.env))
+
+    def press(self, *keys: str) -> None:
+        """Press one key, or several together (`alt+Tab`), after the other."""
+        self.xdotool("key", *keys)
+
+    def type(self, text: str) -> None:
+        """Type a text; `\\n` is the return key."""
+        for at, line in enumerate(text.split("\n")):
+            if at:
+                self.press("Return")
+            if line:
+                self.xdotool("type", "--delay", "15", line)
+
+    def active(self) -> str:
+        """Return the title of the window that has the keyboard."""
+        asked = ["xdotool", "getactivewindow", "getwindowname"]
+        done = subprocess.run(asked, env=self.env, check=False, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def xdotool(self, *words: str) -> None:
+        """Do something with keys, pointer or windows."""
+        subprocess.run(["xdotool", *words], env=self.env, check=True, timeout=30)
+
+    def log(self) -> str:
+        """Return what the programs said."""
+        return (self.folder / "client.log").read_text(errors="replace")
+
+    def _begin(self, *command: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output
+        )
+
+
+def _answers(path: Path) -> bool:
+    """Whether an X server listens there."""
+    with socket.socket(socket.AF_UNIX) as end:
+        try:
+            end.connect(str(path))
+        except OSError:
+            return False
+    return True
