@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import os
 import zipfile
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -137,35 +138,58 @@ async def only_watched(me: Console) -> None:
     assert await page.get_by_test_id("files-upload").is_disabled()
 
 
+@asynccontextmanager
+async def opened(
+    instance: Instance, template: str, *switches: str
+) -> AsyncIterator[tuple[Console, str]]:
+    """Have a desktop open in a browser; yield it and its session."""
+    async with chromium(*switches) as browser:
+        me = await Console.open(browser, f"files-{template}")
+        async with me.shot_if_it_fails():
+            await me.sign_in(instance.another_link())
+            session = await me.new_session(template)
+            await me.until_state("open", within=60)
+            yield me, session
+            assert me.failures == []
+
+
 @pytest.mark.timeout(240)
 async def test_files_in_the_browser(instance: Instance, tmp_path: Path) -> None:
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        line = await enter(Line.open(instance.port))
+    big = tmp_path / "big.bin"
+    big.write_bytes(os.urandom(40 * MEGABYTE))
+    (tmp_path / "inside.txt").write_text("inside")
+    async with Line.open(instance.port) as line:
         to_line = f"MAP 127.0.0.1:{instance.port} 127.0.0.1:{line.port}"
-        browser = await enter(chromium(f"--host-resolver-rules={to_line}"))
-        me = await Console.open(browser, "files")
-        await enter(me.shot_if_it_fails())
-        await me.sign_in(instance.another_link())
-        session = await me.new_session("desktop")
-        await me.until_state("open", within=60)
-        home = Desktop.of(session).root / "home/user"
+        by_line = f"--host-resolver-rules={to_line}"
+        async with opened(instance, "desktop", by_line) as (me, session):
+            home = Desktop.of(session).root / "home/user"
+            await dropped_on_the_desktop(me, home)
+            await chosen_while_the_line_breaks(me, home, line, big)
+            await folders(me, home, tmp_path / "inside.txt")
+            await taken_out(me, home, big)
+            await while_it_sleeps(me, session, tmp_path / "inside.txt")
+            await only_watched(me)
+            await me.page.emulate_media(color_scheme="dark")
+            await me.page.set_viewport_size({"width": 390, "height": 800})
+            await asyncio.sleep(0.5)  # colours change gently
+            await me.shoot("5-phone-dark")
 
-        big = tmp_path / "big.bin"
-        big.write_bytes(os.urandom(40 * MEGABYTE))
-        (tmp_path / "inside.txt").write_text("inside")
+
+@pytest.mark.timeout(240)
+async def test_files_over_rdp(instance: Instance, tmp_path: Path) -> None:
+    big = tmp_path / "big.bin"
+    big.write_bytes(os.urandom(MEGABYTE))
+    (tmp_path / "inside.txt").write_text("inside")
+    async with opened(instance, "rdp") as (me, session):
+        home = Desktop.of(session).root / "home/user"
         await dropped_on_the_desktop(me, home)
-        await chosen_while_the_line_breaks(me, home, line, big)
         await folders(me, home, tmp_path / "inside.txt")
+        await me.page.get_by_test_id("files-picker").set_input_files(str(big))
+        await moved(me, "big.bin", "done")
         await taken_out(me, home, big)
         await while_it_sleeps(me, session, tmp_path / "inside.txt")
         await only_watched(me)
-        page = me.page
-        await page.emulate_media(color_scheme="dark")
-        await page.set_viewport_size({"width": 390, "height": 800})
-        await asyncio.sleep(0.5)  # colours change gently
-        await me.shoot("5-phone-dark")
-        assert me.failures == []
+        instance.porthole("session", "delete", session)
 
 
 def unfinished(home: Path) -> list[Path]:
