@@ -112,6 +112,20 @@ async def test_a_server_outlives_the_sessions_that_it_is(control_plane: ControlP
     assert [home["name"] for home in homes] == [server["home"]]
 
 
+async def test_one_who_may_have_no_more_sessions_may_restart(
+    test_database: TestDatabase, tmp_path: Path
+):
+    async with a_control_plane(test_database, tmp_path / "home", sessions_per_owner=1) as running:
+        agent = await running.agent(templates=[RDP], protocols=("vnc", "rdp"))
+        server, other = [await made(running.admin, name=name) for name in ("one", "other")]
+        first = await acted(running, agent, server["server_id"], "start")
+        anew = await acted(running, agent, server["server_id"], "restart")
+        assert anew["status"] == "running"
+        assert anew["session_id"] != first["session_id"]
+        refused = await running.admin.post(f"{SERVERS}/{other['server_id']}/start")
+        assert (refused.status_code, refused.json()["code"]) == (409, "too_many_sessions")
+
+
 async def test_ports_and_pages_are_each_owners(control_plane: ControlPlane, agent: Agent):
     del agent
     admin = control_plane.admin

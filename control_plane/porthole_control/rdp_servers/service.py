@@ -179,7 +179,7 @@ async def start(unit: Unit, principal: Principal, identity: UUID, *, most: int) 
         await repository.change(unit.connection, server, unit.now, last_started_at=unit.now)
     elif (asleep or server.phase == Phase.FAILED) and server.session_id is not None:
         await sessions.delete(unit, principal, server.session_id)
-        await _begin(unit, principal, server, most)
+        await _begin(unit, principal, await get(unit, principal, identity, locked=True), most)
     elif not server.lives or server.phase == Phase.TERMINATING:
         await _begin(unit, principal, server, most)
     return await get(unit, principal, identity)
@@ -196,7 +196,8 @@ async def _begin(unit: Unit, principal: Principal, server: Server, most: int) ->
         spec=rules.spec_of(server.configuration, server.resources, server.home),
         agent=server.agent,
     )
-    session = await sessions.create(unit, principal, wanted, most=most)
+    # What takes the place of a session that ends is none more.
+    session = await sessions.create(unit, principal, wanted, most=most + server.lives)
     events.happened(
         unit,
         session=session.id,
