@@ -112,6 +112,30 @@ async def test_a_server_outlives_the_sessions_that_it_is(control_plane: ControlP
     assert [home["name"] for home in homes] == [server["home"]]
 
 
+async def test_its_home_stays_its_home_whatever_it_is_called(
+    control_plane: ControlPlane, agent: Agent
+):
+    admin = control_plane.admin
+    server = await made(admin)
+    path = f"{SERVERS}/{server['server_id']}"
+    first = await acted(control_plane, agent, server["server_id"], "start")
+    home = (await admin.get(f"/api/v1/sessions/{first['session_id']}")).json()["home_id"]
+    renamed = await admin.patch(f"/api/v1/homes/{home}", json={"name": "office"})
+    assert renamed.status_code == 200, renamed.text
+    assert (await admin.get(path)).json()["home"] == "office"
+    anew = await acted(control_plane, agent, server["server_id"], "restart")
+    session = (await admin.get(f"/api/v1/sessions/{anew['session_id']}")).json()
+    assert (session["home_id"], session["home"]) == (home, "office")
+    # Once its owner has deleted it, it gets another one.
+    await acted(control_plane, agent, server["server_id"], "stop")
+    assert (await admin.delete(f"/api/v1/homes/{home}")).is_success
+    await agent.obey()
+    assert (await admin.get(path)).json()["home"] == server["home"]
+    third = await acted(control_plane, agent, server["server_id"], "start")
+    session = (await admin.get(f"/api/v1/sessions/{third['session_id']}")).json()
+    assert session["home_id"] != home
+
+
 async def test_one_who_may_have_no_more_sessions_may_restart(
     test_database: TestDatabase, tmp_path: Path
 ):

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_control.agents.tables import agents
 from porthole_control.db.rows import columns_of
+from porthole_control.homes.tables import homes
 from porthole_control.rdp_servers import rules
 from porthole_control.rdp_servers.rules import Raised, Sample, ServerStatus
 from porthole_control.rdp_servers.tables import rdp_alerts, rdp_servers, rdp_usage
@@ -76,11 +77,14 @@ _SERVERS = (
             started_at=sessions.c.started_at,
             observed_at=sessions.c.observed_at,
             viewers=sessions.c.viewers,
+            # As its owner calls it now.
+            home=func.coalesce(homes.c.name, rdp_servers.c.home),
         )
     )
     .select_from(rdp_servers)
     .join(agents, agents.c.id == rdp_servers.c.agent_id)
     .outerjoin(sessions, sessions.c.id == rdp_servers.c.session_id)
+    .outerjoin(homes, and_(homes.c.id == rdp_servers.c.home_id, homes.c.deleted_at.is_(None)))
 )
 
 

@@ -208,7 +208,12 @@ async def _begin(unit: Unit, principal: Principal, server: Server, most: int) ->
     )
     await repository.resolve_alerts(unit.connection, server.id, unit.now)
     await repository.change(
-        unit.connection, server, unit.now, session_id=session.id, last_started_at=unit.now
+        unit.connection,
+        server,
+        unit.now,
+        session_id=session.id,
+        home_id=session.home_id,
+        last_started_at=unit.now,
     )
 
 

@@ -26,7 +26,9 @@ rdp_servers = Table(
     # Where its home is, and whose port it has; a server never moves.
     Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
     Column("port", Integer, nullable=False),
-    # The name of its home among those of its owner.
+    # The home that its sessions have, once it was started; and what the next one is called, if
+    # there is none yet, or its owner has deleted it.
+    Column("home_id", Id, ForeignKey("homes.id", ondelete="SET NULL")),
     Column("home", Text, nullable=False),
     Column("configuration", Json, nullable=False),
     Column("resources", Json, nullable=False),
