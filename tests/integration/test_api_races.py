@@ -4,9 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
 
 from porthole_control.commands import repository as commands
 from porthole_control.commands.repository import Claimed
+from porthole_control.commands.tables import agent_commands
+from porthole_control.sessions import repository as sessions
 from porthole_control.sessions import scheduling
 from tests.support.control_plane import Agent, ControlPlane
 
@@ -64,3 +69,23 @@ async def test_a_session_that_is_being_sent_is_not_given_to_another_agent(
     await giving
     assert (await show(control_plane, session))["agent"] == "one"
     assert await second.claim() == []
+
+
+async def test_results_wait_for_whoever_has_their_session_before_they_touch_a_command(
+    control_plane: ControlPlane,
+):
+    """Who orders something has the session, and takes its older commands back: never crosswise."""
+    agent = await control_plane.agent()
+    session = await create(control_plane)
+    (claimed,) = await agent.claim()
+    async with control_plane.database.unit() as unit:
+        mine = await sessions.locked(unit.connection, UUID(session["id"]))
+        assert mine is not None
+        finishing = asyncio.create_task(agent.finish(claimed))
+        await asyncio.sleep(0.3)
+        assert not finishing.done()
+        free = select(agent_commands.c.id).where(agent_commands.c.id == claimed.id)
+        found = await unit.connection.execute(free.with_for_update(nowait=True))
+        assert found.scalar_one() == claimed.id
+    await finishing
+    assert await agent.claim() == []

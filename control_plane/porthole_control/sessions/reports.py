@@ -318,6 +318,8 @@ def _had_it_since(session: Session) -> datetime | None:
 
 async def command_results(unit: Unit, agent_id: UUID, results: Sequence[CommandResult]) -> None:
     """Note how commands ended, and what follows for their subjects."""
+    ordered = [result.command for result in results]
+    await repository.lock_subjects(unit.connection, agent_id, ordered)
     retried = await _retried(unit, agent_id, results)
     told = {result.command: result for result in results}
     finished = await commands.finish(

@@ -605,6 +605,27 @@ async def count_adopted(connection: AsyncConnection, agent: UUID) -> int:
     return (await connection.execute(query)).scalar_one()
 
 
+_LOCK_SUBJECTS = text(
+    """
+    SELECT id FROM sessions WHERE id IN (
+        SELECT subject_id FROM agent_commands
+        WHERE id = ANY(CAST(:commands AS uuid[])) AND agent_id = :agent
+          AND subject_kind = 'session'
+    )
+    ORDER BY id FOR UPDATE
+    """
+)
+
+
+async def lock_subjects(connection: AsyncConnection, agent: UUID, ordered: Sequence[UUID]) -> None:
+    """Lock the sessions that these commands of an agent are about, before the commands are.
+
+    Whoever orders something has its session locked and then comes to the commands before it; who
+    went the other way would wait for them while they wait for it.
+    """
+    await connection.execute(_LOCK_SUBJECTS, {"commands": list(ordered), "agent": agent})
+
+
 _APPLIED = text(
     """
     UPDATE sessions s SET applied_order = r.order_no, applied_at = :now
