@@ -101,3 +101,13 @@ def test_an_old_python_is_refused_in_words(
     monkeypatch.setattr(script.sys, "version_info", (3, 9))
     with pytest.raises(SystemExit, match=r"Python 3\.11 or newer is needed"):
         script.main()
+
+
+def test_a_clone_of_somebody_else_is_refused_in_words(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken = tmp_path / ".cache"
+    taken.touch()  # who runs the tests may write anywhere
+    monkeypatch.setattr(script, "CACHE", taken)
+    with pytest.raises(SystemExit, match="in a clone of your own"):
+        script.locked()
