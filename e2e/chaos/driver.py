@@ -149,7 +149,9 @@ class Driver:
                 # Who is impatient gives the next order while the one before is on its way.
                 if self._chance.random() < 0.7:
                     await self.effect(mine)
-            if not self.stopping.is_set() or self._chance.random() < 0.5:
+            # What no place has had yet is left to the judge: its end would hide that it was lost.
+            is_there = mine.held is not None
+            if is_there and (not self.stopping.is_set() or self._chance.random() < 0.5):
                 await self.do(mine, "delete")
                 await self.effect(mine)
 
