@@ -59,10 +59,13 @@ class Pace:
 
     def event(self) -> None:
         """Count one."""
-        now = self._clock()
-        self._room = min(self._rate * _BURST, self._room + (now - self._at) * self._rate) - 1
-        self._at = now
+        self._room = self._room_now() - 1
+        self._at = self._clock()
 
     def debt(self) -> float:
         """Return for how many seconds nothing more should be read; 0 if it may."""
-        return max(0.0, -self._room / self._rate)
+        return max(0.0, -self._room_now() / self._rate)
+
+    def _room_now(self) -> float:
+        gained = (self._clock() - self._at) * self._rate
+        return min(self._rate * _BURST, self._room + gained)

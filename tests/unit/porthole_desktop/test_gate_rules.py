@@ -111,6 +111,8 @@ def test_who_is_too_fast_is_read_more_slowly() -> None:
     for _ in range(20):
         subject.event()
     assert subject.debt() == pytest.approx(2)
+    now = 1.5
+    assert subject.debt() == pytest.approx(0.5)
     now = 2.0
     subject.event()
     assert subject.debt() == pytest.approx(0.1)
