@@ -61,7 +61,7 @@ async def appears(path: Path, seconds: float = 10) -> str:
 
 
 def _read(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 async def until_closed(step: Callable[[], Awaitable[object]]) -> None:
@@ -82,6 +82,44 @@ async def test_a_person_sees_and_uses_the_desktop(pair: DesktopPair) -> None:
     await client.settle(0.3)
     assert client.image() != before
     client.close()
+
+
+async def test_any_script_is_written_for_as_long_as_somebody_likes(pair: DesktopPair) -> None:
+    client = await pair.view()
+    await focus(client)
+    for number in range(5):
+        text = "".join(chr(0x4E00 + 40 * number + at) for at in range(40))
+        until = time.monotonic() + 20
+        # Once half of the keys for it are taken, a moment without new ones frees them.
+        while (written := await _written(client, pair.home / "script", text)) != text:
+            assert number > 1, written
+            assert time.monotonic() < until, f"{written} of {text}"
+
+
+async def test_keys_that_do_not_exist_disturb_nobody(pair: DesktopPair) -> None:
+    client, other = await pair.view(), await pair.view()
+    await focus(client)
+    none = (0, 1, 0x00FFFFFF, 0x0100D800, 0x01FFFFFF, 0x1FFFFFFF, 0xFFFFFFFF)
+    written = await _written(client, pair.home / "none", "plain", *none)
+    assert written.endswith("plain")
+    assert await _written(other, pair.home / "other", "plain") == "plain"
+
+
+async def _written(client: RfbClient, path: Path, text: str, *keysyms: int) -> str:
+    """Press keys and type a line into a new file; return what is in it then."""
+    path.unlink(missing_ok=True)
+    client.type(f"cat > ~/{path.name}\n")
+    async with asyncio.timeout(10):
+        while not path.exists():
+            await asyncio.sleep(0.05)
+    points = (ord(character) for character in text)
+    for keysym in (*keysyms, *(one if one < 0x100 else 0x1000000 + one for one in points)):
+        client.press(keysym)
+    client.type("\n")
+    client.key(0xFFE3, down=True)
+    client.press(ord("d"))
+    client.key(0xFFE3, down=False)
+    return (await appears(path)).rstrip("\n")
 
 
 async def test_clipboard_goes_both_ways(pair: DesktopPair) -> None:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from . import look, programs, sound, wallpaper, windows
+from . import look, programs, sound, spare, wallpaper, windows
 from .both import Both
 from .channels import Refusal
 from .children import Children, Process, keep
@@ -83,7 +83,7 @@ class Desktop:
         self._size: dict[str, int] | None = None
         self._failed = False
         runs = Runs(self._children)
-        driver = Driver(self._reach_x, self._rescale)
+        driver = self._driver = Driver(self._reach_x, self._rescale)
         listeners = sound.Sound(self._children)
         voices = Voices(self._children)
         self._x: tuple[int, bytes] | None = None
@@ -194,6 +194,8 @@ class Desktop:
         with contextlib.closing(display):
             await self._screen.settle(display)
             await self._tell_resources(display)
+            if "vnc" in self._config.protocols:
+                self._task(self._keep_keys_spare())
             self._fixture("openbox", ["openbox"])
             display.sized = self._sized
             await display.watch_size()
@@ -215,6 +217,13 @@ class Desktop:
             await display.paint_root(width, height, rows)
             await asyncio.sleep(_PANEL_MOVES)
             await windows.bring_into_view(display)
+
+    async def _keep_keys_spare(self) -> None:
+        try:
+            with contextlib.closing(await self._reach_x()) as display:
+                await spare.keep(display, self._driver.turn)
+        except (XError, OSError) as error:
+            self._log.say(f"The keys are not looked after any more: {error}")
 
     def _dress_up(self) -> None:
         """Start what the window manager does not wait for: message bus, keyboard."""

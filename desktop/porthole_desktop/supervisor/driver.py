@@ -70,7 +70,8 @@ class Driver:
         self._connect = connect
         self._rescale = rescale
         self._desk: _Desk | None = None
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held by who is at the keys and the clipboard."""
 
     async def serve(self, channel: Channel) -> None:
         """Serve one channel until it is over; what it still holds is let go of."""
@@ -88,13 +89,13 @@ class Driver:
                     await channel.write(data[at : at + _PART])
         finally:
             if self._desk is not None and not self._desk.display.lost.is_set():
-                async with self._turn:
+                async with self.turn:
                     await self._desk.input.let_go(channel)
 
     async def _in_turn(
         self, channel: Channel, request: dict[str, Any], raw: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        async with self._turn:
+        async with self.turn:
             return await self._answer(channel, request, raw)
 
     async def _answer(

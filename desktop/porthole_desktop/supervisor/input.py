@@ -55,13 +55,7 @@ class Input:
     async def look(self) -> None:
         """Learn what is on the keys now: layouts change, and so does Caps Lock."""
         display = self._display
-        lowest, highest = display.keycodes
-        count = highest - lowest + 1
-        reply = await display.ask(101, 0, struct.pack("<BBxx", lowest, count))
-        width = reply[1]
-        flat = struct.unpack_from(f"<{count * width}I", reply, 32)
-        table = [flat[at : at + width] for at in range(0, len(flat), width)]
-        self._keyboard = Keyboard(lowest, table, self._taken)
+        self._keyboard = Keyboard(display.keycodes[0], await display.keysyms(), self._taken)
         pointer = await display.ask(38, 0, struct.pack("<I", display.screen.root))
         self._state = struct.unpack_from("<H", pointer, 24)[0]
 

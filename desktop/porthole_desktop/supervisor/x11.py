@@ -136,6 +136,14 @@ class Display:
         body = struct.pack("<IhhHHI", window, x, y, width, height, 0xFFFFFFFF)
         return (await self.ask(73, 2, body))[32 : 32 + width * height * 4]
 
+    async def keysyms(self) -> list[tuple[int, ...]]:
+        """Return what is on each key, from the lowest code on."""
+        lowest, highest = self.keycodes
+        reply = await self.ask(101, 0, struct.pack("<BBxx", lowest, highest - lowest + 1))
+        width = reply[1]
+        flat = struct.unpack_from(f"<{(highest - lowest + 1) * width}I", reply, 32)
+        return [flat[at : at + width] for at in range(0, len(flat), width)]
+
     async def tell_window_manager(self, window: int, name: str, values: tuple[int, ...]) -> None:
         """Send the window manager a client message of up to five 32-bit values."""
         event = struct.pack("<BBHII5i", 33, 32, 0, window, await self.atom(name), *_five(values))
