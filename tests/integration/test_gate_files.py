@@ -231,6 +231,18 @@ async def test_a_name_that_is_too_long_is_said(files: Talker) -> None:
     assert await refused(files.ask("make_folder", path="y/" * 3000)) == "name_too_long"
 
 
+async def test_an_archive_is_a_file_like_any_other(files: Talker, home: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in ("zeros", "../out"):
+            bomb.writestr(name, bytes(64 * MIB))
+    assert len(packed.getvalue()) < MIB
+    before = {one.name for one in home.iterdir()}
+    await files.write("bomb.zip", packed.getvalue())
+    assert {one.name for one in home.iterdir()} - before == {"bomb.zip"}
+    assert await files.read("bomb.zip") == packed.getvalue()
+
+
 async def test_folders_are_made_renamed_and_deleted(files: Talker, home: Path) -> None:
     await files.ask("make_folder", path="a/b/c", parents=True)
     await files.ask("make_folder", path="a/b/c", parents=True)
