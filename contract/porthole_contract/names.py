@@ -55,6 +55,9 @@ _LONGEST_OWNER = 253
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _HASHED = re.compile(r".*-[0-9a-f]{8}")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9]+")
+# Control, format (they turn or hide what stands beside them), separators, halves of characters.
+# Not `isprintable`: what is printable to one Python is unassigned to an older one.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 _USER = re.compile(r"[^\x00-\x20\x7f/\\]+")
 
 
@@ -76,7 +79,7 @@ def check_name(name: str, *, field: str = "name", longest: int = LONGEST_SESSION
 
 
 def check_owner(owner: str, *, field: str = "owner") -> str:
-    """Return `owner` if it can be a user's name: 1-253 printable characters, no slash.
+    """Return `owner` if it can be a user's name: 1-253 characters that are seen, no slash.
 
     Kubernetes usernames such as `system:serviceaccount:ns:name` and mail addresses pass.
 
@@ -85,7 +88,8 @@ def check_owner(owner: str, *, field: str = "owner") -> str:
     """
     if not 1 <= len(owner) <= _LONGEST_OWNER:
         raise Invalid(field, "must be between 1 and 253 characters long")
-    if not _USER.fullmatch(owner) or not owner.isprintable():
+    unseen = any(unicodedata.category(character) in _UNSEEN for character in owner)
+    if unseen or not _USER.fullmatch(owner):
         raise Invalid(field, "must not contain spaces, slashes or control characters")
     return owner
 

@@ -102,7 +102,7 @@ async def show_rdp_server(principal: Reader, unit: UnitDep, server_id: UUID) -> 
     PATH,
     response_model=schemas.RdpServerOut,
     summary="Change an RDP server",
-    responses=responses(404, 412),
+    responses=responses(404, 409, 412),
 )
 async def change_rdp_server(
     principal: SessionWriter,
@@ -168,7 +168,7 @@ async def rdp_configuration(
 @routes.put(
     f"{PATH}/configuration",
     summary="Change how its desktop is made",
-    responses=responses(404, 412),
+    responses=responses(404, 409, 412),
 )
 async def change_rdp_configuration(
     principal: SessionWriter,
@@ -191,7 +191,11 @@ async def rdp_resources(principal: Reader, unit: UnitDep, server_id: UUID) -> sc
     return schemas.RdpResources.model_validate(server.resources)
 
 
-@routes.put(f"{PATH}/resources", summary="Change what it may use", responses=responses(404, 412))
+@routes.put(
+    f"{PATH}/resources",
+    summary="Change what it may use",
+    responses=responses(404, 409, 412),
+)
 async def change_rdp_resources(
     principal: SessionWriter,
     unit: UnitDep,

@@ -80,7 +80,7 @@ async def create_template(
     summary="Change a template",
     responses={
         201: {"model": TemplateOut, "description": "Created"},
-        **responses(404, 412),
+        **responses(404, 409, 412),
     },
 )
 async def put_template(

@@ -86,6 +86,8 @@ def test_the_field_that_is_wrong_is_named() -> None:
         "andré",
         "x" * 253,
         "oidc:1|2",
+        "ada\U0001fae9",  # younger than this Python's Unicode
+        "ada\uf8ff",
     ],
 )
 def test_people_and_service_accounts_can_own(owner: str) -> None:
