@@ -17,7 +17,8 @@ from e2e.support.line import Line
 from e2e.support.outside import Desktop
 
 ALT_GR = {"key": "AltGraph", "code": "AltRight", "location": 2}
-JAPANESE = "日本語の文です。"
+JAPANESE = "日本語の文です。いろはにほへとちりぬるをわかよたれそつねならむ"
+"""More characters than a keyboard has keys without a meaning."""
 
 
 @asynccontextmanager
@@ -71,6 +72,30 @@ async def test_typing_in_the_browser(instance: Instance) -> None:
             await _compose(keys, JAPANESE, JAPANESE)
             await me.page.keyboard.type(" ok")
         await me.shoot("2-typed")
+
+        # What the browser or its system would take for itself is in a menu.
+        async with a_file(me, desktop, "menu", "kept "):
+            await me.page.keyboard.type("kept gone")
+            await me.press("keys")
+            await me.shoot("3-keys")
+            await me.page.get_by_role("menuitem", name="Ctrl + W").click()
+
+        # A modifier that is let go of elsewhere is not held when somebody is back.
+        await me.canvas.focus()
+        await me.page.keyboard.down("Control")
+        await me.page.get_by_test_id("clipboard").focus()
+        await me.page.keyboard.up("Control")
+        async with a_file(me, desktop, "left", "ef"):
+            await me.page.keyboard.type("ef")
+
+        # Nor one that is held while the window is left.
+        await me.canvas.focus()
+        await me.page.keyboard.down("Control")
+        await me.page.evaluate("window.dispatchEvent(new Event('blur'))")
+        await me.page.evaluate("document.activeElement.blur()")
+        await me.page.keyboard.up("Control")
+        async with a_file(me, desktop, "away", "gh"):
+            await me.page.keyboard.type("gh")
 
         # A modifier that is held while the line breaks is not held when it is back.
         await me.canvas.focus()
