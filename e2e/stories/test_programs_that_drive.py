@@ -22,6 +22,13 @@ from porthole_client.models import Session
 
 pytestmark = pytest.mark.timeout(300)
 EXAMPLES = Path(__file__).parents[2] / "examples"
+AS_ASKED: dict[str, Any] = {
+    "display": {"width": 1024, "height": 640},
+    "env": [{"name": "WORD", "value": "häß"}],
+    "locale": "C.UTF-8",
+    "timezone": "Asia/Tokyo",
+    "keyboard": "de",
+}
 TEXT = "Grüße an alle — “日本語”, ñandú, 5 €"
 
 
@@ -40,8 +47,9 @@ def kept(name: str, png: bytes) -> None:
 def test_a_desktop_is_seen_and_used(instance: Instance) -> None:
     with (
         Porthole(instance.url, instance.token("driver")) as porthole,
-        porthole.sessions.running("desktop", display={"width": 1024, "height": 640}) as session,
+        porthole.sessions.running("desktop", **AS_ASKED) as session,
     ):
+        _is_as_asked(porthole, session)
         desktop = porthole.desktop(session)
         desktop.wait_still()
         assert picture(desktop.screenshot()).size == (1024, 640)
@@ -69,6 +77,14 @@ def test_a_desktop_is_seen_and_used(instance: Instance) -> None:
         porthole.sessions.wait_gone(session.id)
         with pytest.raises(Conflict, match="ended"):
             porthole.desktop(session).screenshot()
+
+
+def _is_as_asked(porthole: Porthole, session: Session) -> None:
+    looked = 'date +%Z; echo "$WORD $LANG"; setxkbmap -query'
+    ran = porthole.sessions.exec(session.id, ["sh", "-c", looked])
+    zone, words, *keyboard = ran.stdout.decode().splitlines()
+    assert (zone, words) == ("JST", "häß C.UTF-8")
+    assert ["layout:", "de"] in [line.split() for line in keyboard]
 
 
 def _type_into_a_terminal(desktop: Any) -> None:

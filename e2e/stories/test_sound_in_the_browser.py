@@ -67,6 +67,8 @@ async def test_tones_are_heard_both_ways(instance: Instance, tmp_path: Path) -> 
             # However it is seen, it is heard in the same way.
             for template in ("desktop", "rdp"):
                 await me.page.goto(f"{instance.url}/#/")
+                if template == "rdp":  # a browser that cannot decode Opus has samples
+                    await me.page.evaluate("delete window.AudioDecoder")
                 session = await me.new_session(template)
                 await me.until_state("open", within=60)
                 run = partial(_run, instance, session)
@@ -93,9 +95,7 @@ async def _is_heard(me: Console, mine: httpx.AsyncClient, session: str, run: Run
     heard: list[float] = [0.0, -999.0]
 
     async def is_on() -> bool:
-        nonlocal heard
-        heard = await me.page.evaluate(_LOUDEST)
-        return heard[1] > -999
+        return bool(await me.page.evaluate("() => window.ears !== null"))
 
     await eventually(is_on, 20, "something that plays")
     await run(f"setsid -f pacat {SAMPLES} tone")

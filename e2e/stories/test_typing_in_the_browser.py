@@ -73,29 +73,8 @@ async def test_typing_in_the_browser(instance: Instance) -> None:
             await me.page.keyboard.type(" ok")
         await me.shoot("2-typed")
 
-        # What the browser or its system would take for itself is in a menu.
-        async with a_file(me, desktop, "menu", "kept "):
-            await me.page.keyboard.type("kept gone")
-            await me.press("keys")
-            await me.shoot("3-keys")
-            await me.page.get_by_role("menuitem", name="Ctrl + W").click()
-
-        # A modifier that is let go of elsewhere is not held when somebody is back.
-        await me.canvas.focus()
-        await me.page.keyboard.down("Control")
-        await me.page.get_by_test_id("clipboard").focus()
-        await me.page.keyboard.up("Control")
-        async with a_file(me, desktop, "left", "ef"):
-            await me.page.keyboard.type("ef")
-
-        # Nor one that is held while the window is left.
-        await me.canvas.focus()
-        await me.page.keyboard.down("Control")
-        await me.page.evaluate("window.dispatchEvent(new Event('blur'))")
-        await me.page.evaluate("document.activeElement.blur()")
-        await me.page.keyboard.up("Control")
-        async with a_file(me, desktop, "away", "gh"):
-            await me.page.keyboard.type("gh")
+        await _keys_of_the_menu(me, desktop)
+        await _keys_let_go_of_elsewhere(me, desktop)
 
         # A modifier that is held while the line breaks is not held when it is back.
         await me.canvas.focus()
@@ -108,6 +87,34 @@ async def test_typing_in_the_browser(instance: Instance) -> None:
         async with a_file(me, desktop, "released", "cd"):
             await me.page.keyboard.type("cd")
         assert me.failures == []
+
+
+async def _keys_of_the_menu(me: Console, desktop: Desktop) -> None:
+    """What the browser or its system would take for itself is in a menu."""
+    async with a_file(me, desktop, "menu", "kept "):
+        await me.page.keyboard.type("kept gone")
+        await me.press("keys")
+        await me.shoot("3-keys")
+        await me.page.get_by_role("menuitem", name="Ctrl + W").click()
+
+
+async def _keys_let_go_of_elsewhere(me: Console, desktop: Desktop) -> None:
+    """A modifier that is let go of elsewhere is not held when somebody is back."""
+    await me.canvas.focus()
+    await me.page.keyboard.down("Control")
+    await me.page.get_by_test_id("clipboard").focus()
+    await me.page.keyboard.up("Control")
+    async with a_file(me, desktop, "left", "ef"):
+        await me.page.keyboard.type("ef")
+
+    # Nor is one that is held while the window is left.
+    await me.canvas.focus()
+    await me.page.keyboard.down("Control")
+    await me.page.evaluate("window.dispatchEvent(new Event('blur'))")
+    await me.page.evaluate("document.activeElement.blur()")
+    await me.page.keyboard.up("Control")
+    async with a_file(me, desktop, "away", "gh"):
+        await me.page.keyboard.type("gh")
 
 
 async def _key(keys: CDPSession, kind: str, key: str, code: str, **more: Any) -> None:
