@@ -40,6 +40,8 @@ async def test_the_pages(instance: Instance) -> None:
                 await me.sign_in(link.url)
                 for page in PAGES:
                     await me.page.goto(f"{instance.url}/#/{page}")
+                    if (page, size) == ("sessions", "wide"):
+                        await me.page.locator(f"[data-session='{running}'] img").wait_for()
                     await _is_whole(me, page)
                 await me.page.goto(f"{instance.url}/#/sessions/{running}")
                 await me.until_state("open", within=15)
