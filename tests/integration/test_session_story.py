@@ -139,3 +139,33 @@ async def test_the_queue_is_filtered_by_agent_state_and_subject(one: Served):
     assert await found(agent="another") == 0
     assert await found(subject=session["id"], state="succeeded", agent="one") == 1
     assert await found(subject=session["id"], state="pending") == 0
+
+
+@pytest.mark.parametrize(
+    ("channel", "mode", "said"),
+    [
+        ("files", "control", "admin reaches its files."),
+        ("files", "view", "admin reaches its files, without touching them."),
+        ("audio", "view", "admin hears it."),
+        ("microphone", "control", "admin speaks into it."),
+    ],
+)
+async def test_each_use_of_a_session_is_told(one: Served, channel: str, mode: str, said: str):
+    agent = await ScriptedAgent.enrol(one.control_plane)
+    async with agent.linked(one.ws):
+        agent.describe()
+        agent.on_stream = echo
+        session = await running_session(one, agent)
+        async with view(await ticket(one, session, channel=channel, mode=mode)) as socket:
+            await socket.send(b"hello")
+            await socket.recv()
+        await ended_stream(one, session)
+
+        async def kinds() -> dict[str, str]:
+            return dict(await story(one, session))
+
+        async def is_over() -> bool:
+            return "StreamClosed" in await kinds()
+
+        await eventually(is_over, True)
+    assert (await kinds())["StreamOpened"] == said

@@ -22,6 +22,8 @@ _WORDS: Final = {
         "runs that program no more",
     ),
     "files": ("reaches its files", "was not let reach its files", "reaches its files no more"),
+    "audio": ("hears it", "was not let hear it", "hears it no more"),
+    "microphone": ("speaks into it", "was not let speak into it", "speaks into it no more"),
 }
 """What somebody does, was not let do, and does no more; on other channels they look."""
 
@@ -64,7 +66,8 @@ class Story:
         if told is None or told.channel in _UNTOLD:
             return
         it = "them" if told.channel == "files" else "it"
-        how = "" if told.mode == "control" else f", without touching {it}"
+        touches = told.mode == "control" or told.channel == "audio"
+        how = "" if touches else f", without touching {it}"
         does = _WORDS.get(told.channel, _LOOKS)[did]
         message = f"{told.viewer} {does}{rest.replace('{how}', how, 1)}"
         await events.remark(self._database, Remark(told.session, kind, message))
