@@ -10,7 +10,7 @@ from uuid import UUID
 
 from porthole_contract.effective import Effective
 from porthole_contract.names import slug
-from porthole_contract.session import Protocol, SessionSpec
+from porthole_contract.session import DEFAULT_KEYBOARD, Protocol, SessionSpec
 from porthole_contract.stream.channels import DESKTOPS, Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.template import ClipboardRules, FileRules
@@ -73,13 +73,15 @@ def gate_config(
     protocols: Iterable[str] = (Protocol.VNC,),
     files: FileRules | None = None,
     clipboard: ClipboardRules | None = None,
+    keyboard: str = DEFAULT_KEYBOARD,
     traceparent: str | None = None,
 ) -> dict[str, Any]:
     """Return the gate's `config.json`.
 
     `desktop_uid` must own the desktop's sockets; `protocols` is what it speaks (nothing: it does
     not run, and only its files are served); `files` and
-    `clipboard` are which way those may go; `traceparent` is what its start is a part of.
+    `clipboard` are which way those may go; `keyboard` is the desktop's layout; `traceparent` is
+    what its start is a part of.
     """
     config: dict[str, Any] = {
         "version": 1,
@@ -107,4 +109,6 @@ def gate_config(
             "download": clipboard.download,
             "most": clipboard.most,
         }
+    if Channel.RDP in screens and keyboard != DEFAULT_KEYBOARD:
+        config["keyboard"] = keyboard
     return config if traceparent is None else {**config, "traceparent": traceparent}

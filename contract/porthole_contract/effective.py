@@ -16,7 +16,14 @@ from porthole_contract.quantities import (
     format_duration,
     parse_quantity,
 )
-from porthole_contract.session import Display, EnvVar, Protocol, ResourceList, SessionSpec
+from porthole_contract.session import (
+    DEFAULT_KEYBOARD,
+    Display,
+    EnvVar,
+    Protocol,
+    ResourceList,
+    SessionSpec,
+)
 from porthole_contract.template import (
     ClipboardRules,
     Egress,
@@ -88,7 +95,7 @@ def resolve(spec: SessionSpec, template: SessionTemplateSpec) -> Effective:
     return Effective(
         protocols=template.protocols,
         display=_first(spec.display, defaults.display, Display()),
-        keyboard=_first(spec.keyboard, defaults.keyboard, "us"),
+        keyboard=keyboard_of(spec, template),
         locale=_first(spec.locale, defaults.locale, "C.UTF-8"),
         timezone=_first(spec.timezone, defaults.timezone, "Etc/UTC"),
         env=_environment(defaults.env or (), spec.env or ()),
@@ -119,6 +126,11 @@ def set_aside(cpu: str | None, memory: str | None) -> tuple[float, int]:
         _CPU.request if cpu is None else float(parse_quantity(cpu)),
         int(_MEMORY.request if memory is None else parse_quantity(memory)),
     )
+
+
+def keyboard_of(spec: SessionSpec, template: SessionTemplateSpec) -> str:
+    """Return the keyboard layout of a session, as X knows it."""
+    return _first(spec.keyboard, template.defaults.keyboard, DEFAULT_KEYBOARD)
 
 
 def _first(*values: T | None) -> T:

@@ -5,14 +5,12 @@ and a keyboard: what is pressed goes through all of them, as it does at a desk.
 """
 
 import asyncio
-import tempfile
-from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from e2e.support.console import Console, chromium, eventually, until_holds
+from e2e.support.console import Console, eventually, until_holds
+from e2e.support.desk import at_a_desk
 from e2e.support.instance import Instance
 from e2e.support.outside import Desktop
 from tests.support.own_screen import OwnScreen
@@ -24,15 +22,8 @@ LONG = "3"
 
 @pytest.mark.timeout(240)
 async def test_keys_of_the_system(instance: Instance) -> None:
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ph-")))
-        mine = stack.enter_context(OwnScreen(folder))
-        mine.begin("openbox")
+    async with at_a_desk("keys") as (me, mine):
         mine.begin("xev", "-name", OTHER)
-        browser = await stack.enter_async_context(chromium(on=mine))
-        context = await browser.new_context(no_viewport=True)
-        me = Console(await context.new_page(), "keys")
-        await stack.enter_async_context(me.shot_if_it_fails())
         await me.sign_in(instance.another_link())
         session = await me.new_session("desktop")
         await me.until_state("open", within=60)
@@ -69,7 +60,6 @@ async def test_keys_of_the_system(instance: Instance) -> None:
         await eventually(partial(_is_a_window, me), 5, "the desktop fills the screen no more")
         await press("alt+Tab")
         await eventually(partial(uses, OTHER), 5, "Alt+Tab is the person's own again")
-        assert me.failures == []
 
 
 async def _press(screen: OwnScreen, *keys: str) -> None:

@@ -44,6 +44,10 @@ class OwnScreen:
         """Begin a program of the person's; it ends with the screen."""
         self._begun.append(self._begin(*command, env=self.env))
 
+    def run(self, *command: str) -> None:
+        """Run a program of the person's to its end."""
+        subprocess.run(command, env=self.env, check=True, timeout=30)
+
     def press(self, *keys: str) -> None:
         """Press one key, or several together (`alt+Tab`), after the other."""
         self.xdotool("key", *keys)
@@ -64,7 +68,7 @@ class OwnScreen:
 
     def xdotool(self, *words: str) -> None:
         """Do something with keys, pointer or windows."""
-        subprocess.run(["xdotool", *words], env=self.env, check=True, timeout=30)
+        self.run("xdotool", *words)
 
     def log(self) -> str:
         """Return what the programs said."""

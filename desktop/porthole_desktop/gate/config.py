@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from porthole_contract.errors import Invalid
+from porthole_contract.session import DEFAULT_KEYBOARD, Keyboard
 from porthole_contract.stream.channels import Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.trace import TraceparentText
@@ -102,6 +103,8 @@ class Config(_Settings):
     limits: Limits = Limits()
     files: Files = Files()
     clipboard: Clipboard = Clipboard()
+    keyboard: Keyboard = DEFAULT_KEYBOARD
+    """The desktop's layout, for viewers that do not say what theirs is."""
     traceparent: TraceparentText | None = None
     """What its start is a part of, for whoever collects traces; None: nobody does."""
 

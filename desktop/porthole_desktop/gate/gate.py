@@ -66,7 +66,7 @@ class Gate:
         self._commander: Controller | None = None
         self._epoch = -1
         self._telling: asyncio.TimerHandle | None = None
-        self._door = Door.read(config.rdp, config.certificate, config.key, self.supervisor)
+        self._door = Door.of(config, self.supervisor)
         self._around_drives = AroundDrives(
             supervisor=self.supervisor,
             limits=config.limits,

@@ -17,12 +17,14 @@ from porthole_contract.stream.channels import Mode, Wire
 from porthole_contract.stream.closing import CloseReason
 from porthole_contract.stream.pinning import pinned_tls
 from porthole_desktop.gate.admission import Admission
+from porthole_desktop.gate.config import Config
 from porthole_desktop.gate.rdp import share
 from porthole_desktop.gate.rdp.agreed import Agreed, Stage
 from porthole_desktop.gate.rdp.clipboard import Clipboard
 from porthole_desktop.gate.rdp.connect import Size
 from porthole_desktop.gate.rdp.desktop import DesktopParser
 from porthole_desktop.gate.rdp.dynamic import Dynamic
+from porthole_desktop.gate.rdp.layouts import number_of
 from porthole_desktop.gate.rdp.opening import Browser, DesktopOpening, Native
 from porthole_desktop.gate.rdp.tls import native_tls
 from porthole_desktop.gate.rdp.viewer import Terms, ViewerParser
@@ -46,25 +48,27 @@ class Door:
     """What all streams in RDP of one gate have in common.
 
     `path` is the desktop's socket; `supervisor` has told of the certificate behind it, and how
-    large the screen is.
+    large the screen is. `layout` is the number of the desktop's own keyboard.
     """
 
     path: Path
     native: ssl.SSLContext
     certificate: bytes
     supervisor: Supervisor
+    layout: int
     pinned: ssl.SSLContext = field(default_factory=pinned_tls)
 
     @classmethod
-    def read(cls, path: Path, certificate: Path, key: Path, supervisor: Supervisor) -> Self:
+    def of(cls, config: Config, supervisor: Supervisor) -> Self:
         """Read the gate's certificate and key.
 
         Raises:
             OSError: a file cannot be read.
             ssl.SSLError: they are no certificate and key.
         """
-        der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
-        return cls(path, native_tls(certificate, key), der, supervisor)
+        der = ssl.PEM_cert_to_DER_cert(config.certificate.read_text())
+        native, layout = native_tls(config.certificate, config.key), number_of(config.keyboard)
+        return cls(config.rdp, native, der, supervisor, layout)
 
 
 class RdpStream(Stream):
@@ -168,7 +172,7 @@ class RdpStream(Stream):
         clipboard, dynamic = Clipboard(agreed, self._around.ways), Dynamic(agreed, most)
         screen = self._door.supervisor.screen
         assert screen is not None  # or it would not have been greeted
-        terms = Terms(most, screen, password=self._password)
+        terms = Terms(most, screen, password=self._password, layout=self._door.layout)
         self._parsers = (
             ViewerParser(agreed, terms, clipboard=clipboard, dynamic=dynamic, people=self),
             DesktopParser(agreed, clipboard=clipboard, dynamic=dynamic),

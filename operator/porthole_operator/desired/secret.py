@@ -142,6 +142,7 @@ def secret(recipe: Recipe, keys: Keys, start: Traceparent | None = None) -> dict
         protocols=recipe.effective.protocols,
         files=recipe.effective.files,
         clipboard=recipe.effective.clipboard,
+        keyboard=recipe.effective.keyboard,
         traceparent=None if start is None else str(start),
     )
     data = {

@@ -49,3 +49,9 @@ def test_what_a_template_forbids_is_said_to_its_gate() -> None:
         "upload": False,
         "download": True,
     }
+
+
+def test_the_keyboard_is_said_to_a_gate_that_speaks_rdp_if_it_is_not_the_usual_one() -> None:
+    assert told(protocols=("rdp",), keyboard="de")["keyboard"] == "de"
+    assert "keyboard" not in told(protocols=("rdp",), keyboard="us")
+    assert "keyboard" not in told(protocols=("vnc",), keyboard="de")

@@ -9,8 +9,8 @@ from porthole_agent.runtimes.local.ourselves import SUPERVISOR, Ourselves
 from porthole_agent.runtimes.local.record import Record
 from porthole_agent.runtimes.local.rootfs import HOME, USER, Identity
 from porthole_contract import configuration
-from porthole_contract.effective import Effective
-from porthole_contract.session import Protocol
+from porthole_contract.effective import Effective, keyboard_of
+from porthole_contract.session import DEFAULT_KEYBOARD, Protocol
 from porthole_contract.stream.channels import SERVED
 from porthole_contract.stream.grant import SigningKey
 
@@ -112,6 +112,7 @@ def gate_config(record: Record, key: SigningKey, *, asleep: bool = False) -> dic
         protocols=() if asleep else protocols,
         files=None if template is None else template.files,
         clipboard=None if template is None else template.clipboard,
+        keyboard=DEFAULT_KEYBOARD if template is None else keyboard_of(record.spec, template),
         traceparent=None if record.start is None else str(record.start),
     )
 

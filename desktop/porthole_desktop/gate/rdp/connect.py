@@ -12,6 +12,7 @@ from porthole_desktop.gate.faults import DesktopFault, ViewerFault
 from porthole_desktop.gate.rdp import ber
 from porthole_desktop.gate.rdp.agreed import SERVED, Agreed
 from porthole_desktop.gate.rdp.framing import HEADER, tpkt
+from porthole_desktop.gate.rdp.layouts import US
 from porthole_desktop.gate.rdp.reader import Reader
 from porthole_desktop.gate.rdp.x224 import DATA, TLS
 
@@ -35,7 +36,6 @@ _SERVER_CORE, _SERVER_SECURITY, _SERVER_CHANNELS = 0x0C01, 0x0C02, 0x0C03
 _CORE: Final = struct.Struct("<IHHHHII32sIII64sHHIHHH64sBBI")
 """The fields of Client Core Data up to the protocol that the server has selected."""
 _RGB: Final = 0xCA01, 0xAA03
-_US: Final = 0x409
 _COLOURS_8, _COLOURS_24, _ALL_DEPTHS = 0xCA01, 24, 0x0F
 _ERRORS, _WANTS_32, _KNOWS_LINE = 0x01, 0x02, 0x20
 _LAN: Final = 6
@@ -54,7 +54,9 @@ class Size:
     height: int
 
 
-def rewrite_initial(pdu: bytes, agreed: Agreed, most: Size, fixed: Size | None) -> bytes:
+def rewrite_initial(
+    pdu: bytes, agreed: Agreed, most: Size, fixed: Size | None, layout: int = US
+) -> bytes:
     """Return the Connect Initial that the desktop gets; note in `agreed` what was asked for.
 
     Args:
@@ -62,6 +64,7 @@ def rewrite_initial(pdu: bytes, agreed: Agreed, most: Size, fixed: Size | None) 
         agreed: gets the names of the channels, in their order.
         most: the largest screen that a viewer may ask for.
         fixed: the screen that it gets whatever it asks for; None: as it asks.
+        layout: of its keyboard, if it does not say which.
 
     Raises:
         ViewerFault: it is none, or asks for something that cannot be.
@@ -83,7 +86,7 @@ def rewrite_initial(pdu: bytes, agreed: Agreed, most: Size, fixed: Size | None) 
     unknown = blocks.keys() - {_CLIENT_CORE, _CLIENT_SECURITY, _CLIENT_CHANNELS} - _PASSED_OVER
     if unknown:
         raise ViewerFault(f"MCS Connect Initial has no block {min(unknown):#06x}.")
-    body = _block(_CLIENT_CORE, _core(blocks[_CLIENT_CORE], most, fixed))
+    body = _block(_CLIENT_CORE, _core(blocks[_CLIENT_CORE], most, fixed, layout))
     body += _block(_CLIENT_SECURITY, bytes(8))
     if _CLIENT_CHANNELS in blocks:
         body += _block(_CLIENT_CHANNELS, _channels(blocks[_CLIENT_CHANNELS], agreed))
@@ -139,7 +142,7 @@ def rewrite_response(pdu: bytes, agreed: Agreed) -> bytes:
     )
 
 
-def _core(reader: Reader, most: Size, fixed: Size | None) -> bytes:
+def _core(reader: Reader, most: Size, fixed: Size | None, default: int) -> bytes:
     if reader.left < _CORE.size:
         raise ViewerFault("The viewer is too old: it does not say what it can do.")
     (
@@ -179,7 +182,7 @@ def _core(reader: Reader, most: Size, fixed: Size | None) -> bytes:
         height,
         _COLOURS_8,
         sequence,
-        layout or _US,
+        layout or default,
         build,
         name,
         keyboard,

@@ -20,6 +20,7 @@ from porthole_desktop.gate.rdp.clipboard import Clipboard
 from porthole_desktop.gate.rdp.connect import Size, rewrite_initial
 from porthole_desktop.gate.rdp.dynamic import Dynamic
 from porthole_desktop.gate.rdp.framing import Cutter, is_fast
+from porthole_desktop.gate.rdp.layouts import US
 from porthole_desktop.gate.rdp.reader import Reader
 
 _LICENCE: Final = 0x0080
@@ -42,13 +43,15 @@ class Terms:
 
     `most` is the largest screen it may ask for, `screen` the one that is there, which it gets if
     it only looks.
-    `password` is the SHA-256 (lower hex) of the one that it has to show; None: none.
+    `password` is the SHA-256 (lower hex) of the one that it has to show; None: none. `layout` is
+    that of the keyboard of who does not say what theirs is.
     """
 
     most: Size
     screen: Size
     credentials: Credentials = field(default_factory=Credentials)
     password: str | None = None
+    layout: int = US
 
 
 @dataclass(slots=True)
@@ -105,7 +108,7 @@ class ViewerParser:
             elif self._agreed.stage is Stage.CONNECT:
                 terms, agreed = self._terms, self._agreed
                 fixed = None if agreed.may_use else terms.screen
-                passed.on.append(rewrite_initial(pdu, agreed, terms.most, fixed))
+                passed.on.append(rewrite_initial(pdu, agreed, terms.most, fixed, terms.layout))
                 agreed.stage = Stage.ANSWER
             else:
                 self._domain(pdu, passed)
