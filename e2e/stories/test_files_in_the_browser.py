@@ -53,6 +53,25 @@ async def dropped_on_the_desktop(me: Console, home: Path) -> None:
     assert (home / "notes (2).txt").stat().st_size == 9
 
 
+async def a_folder_dropped(me: Console, home: Path, folder: Path) -> None:
+    """It is put in with what is in it, as a file manager drops it."""
+    deep = folder / "holiday" / "the sea"
+    deep.mkdir(parents=True)
+    (deep / "wave.txt").write_text("wave")
+    (folder / "holiday" / "list.txt").write_text("list")
+    place = await me.page.get_by_test_id("stage").bounding_box()
+    assert place is not None
+    dragged = {"items": [], "files": [str(folder / "holiday")], "dragOperationsMask": 1}
+    about = {"x": place["x"] + 200, "y": place["y"] + 200, "data": dragged}
+    hand = await me.page.context.new_cdp_session(me.page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await hand.send("Input.dispatchDragEvent", {"type": kind, **about})
+    await moved(me, "list.txt", "done")
+    await moved(me, "wave.txt", "done")
+    assert (home / "holiday/the sea/wave.txt").read_text() == "wave"
+    assert (home / "holiday/list.txt").read_text() == "list"
+
+
 async def chosen_while_the_line_breaks(me: Console, home: Path, line: Line, big: Path) -> None:
     """It goes on from where it was."""
     await me.page.get_by_test_id("files-picker").set_input_files(str(big))
@@ -164,6 +183,7 @@ async def test_files_in_the_browser(instance: Instance, tmp_path: Path) -> None:
         async with opened(instance, "desktop", by_line) as (me, session):
             home = Desktop.of(session).root / "home/user"
             await dropped_on_the_desktop(me, home)
+            await a_folder_dropped(me, home, tmp_path)
             await chosen_while_the_line_breaks(me, home, line, big)
             await folders(me, home, tmp_path / "inside.txt")
             await taken_out(me, home, big)
