@@ -68,7 +68,8 @@ class OwnScreen:
 
     def xdotool(self, *words: str) -> None:
         """Do something with keys, pointer or windows."""
-        self.run("xdotool", *words)
+        # Which characters a text has, it takes from the locale.
+        self.run("env", "LC_ALL=C.UTF-8", "xdotool", *words)
 
     def log(self) -> str:
         """Return what the programs said."""
