@@ -5,6 +5,7 @@ pixel for pixel.
 """
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -22,6 +23,11 @@ from e2e.support.outside import Desktop
 from e2e.support.viewers import api
 
 Screen = Callable[[], Image.Image]
+FEW = 10
+"""Pictures a second, if few are chosen."""
+_SET_ENCODINGS = b"\x02"
+_QUALITY = -32
+"""The encoding that asks for JPEG of the lowest quality (RFB's registry); the best is 9 above."""
 
 
 @pytest.mark.timeout(240)
@@ -30,6 +36,7 @@ async def test_screens_and_fingers(instance: Instance, tmp_path: Path) -> None:
         browser = await stack.enter_async_context(chromium())
         me = await Console.open(browser, "screens", (900, 640), device_scale_factor=2)
         await stack.enter_async_context(me.shot_if_it_fails())
+        asked = _encodings_asked(me)
         await me.sign_in(instance.another_link())
         session = await me.new_session("desktop")
         await me.until_state("open", within=60)
@@ -38,6 +45,7 @@ async def test_screens_and_fingers(instance: Instance, tmp_path: Path) -> None:
 
         await _is_sharp(me, desktop, screen)
         await _shows_how_the_line_is(me, desktop)
+        await _spends_as_much_as_is_chosen(me, asked)
         await _fills_the_screen(me, screen)
         await _serves_two_sizes(me, screen)
         mine = await stack.enter_async_context(api(instance.url, instance.admin_token()))
@@ -100,6 +108,51 @@ async def _shows_how_the_line_is(me: Console, desktop: Desktop) -> None:
     assert "frames/s" in words
     assert "line " in words
     await me.shoot("2-line")
+
+
+def _encodings_asked(me: Console) -> list[tuple[int, ...]]:
+    """Return what the viewer asks the desktop for (RFB, SetEncodings), the newest last."""
+    asked: list[tuple[int, ...]] = []
+
+    def sent(data: str | bytes) -> None:
+        if isinstance(data, bytes) and data[:1] == _SET_ENCODINGS:
+            (count,) = struct.unpack_from(">H", data, 2)
+            asked.append(struct.unpack_from(f">{count}i", data, 4))
+
+    me.page.on("websocket", lambda socket: socket.on("framesent", sent))
+    return asked
+
+
+async def _spends_as_much_as_is_chosen(me: Console, asked: list[tuple[int, ...]]) -> None:
+    """How good pictures are, and how many there are."""
+    for chosen, quality in (("light", 2), ("balanced", 6), ("sharp", 9)):
+        await me.press("picture", f"quality-{chosen}")
+
+        async def is_asked(level: int = _QUALITY + quality) -> bool:
+            return level in asked[-1]
+
+        await eventually(is_asked, 5, f"a quality of {quality}")
+    await me.press("picture", "quality-automatic")
+    line = me.page.get_by_test_id("line")
+
+    async def pictures() -> int:
+        return int((await line.inner_text()).partition(" frames/s")[0].split()[-1])
+
+    async def are_few() -> bool:
+        return 3 <= await pictures() <= FEW + 1
+
+    async def are_many() -> bool:
+        return await pictures() > FEW + 1
+
+    await me.type("while sleep 0.02; do echo $RANDOM; done")
+    await eventually(are_many, 10, "many pictures a second")
+    await me.press("picture", "few-frames")
+    await eventually(are_few, 10, "few pictures a second")
+    await me.press("picture", "few-frames")
+    await eventually(are_many, 10, "many pictures a second again")
+    await me.canvas.focus()
+    await me.page.keyboard.press("Control+c")
+    await me.type("clear")
 
 
 async def _fills_the_screen(me: Console, screen: Screen) -> None:
