@@ -23,7 +23,7 @@ LONG = "3"
 @pytest.mark.timeout(240)
 async def test_keys_of_the_system(instance: Instance) -> None:
     async with at_a_desk("keys") as (me, mine):
-        mine.begin("xev", "-name", OTHER)
+        mine.start("xev", "-name", OTHER)
         await me.sign_in(instance.another_link())
         session = await me.new_session("desktop")
         await me.until_state("open", within=60)

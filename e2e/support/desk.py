@@ -21,7 +21,7 @@ async def at_a_desk(prefix: str, *, layout: str = "us") -> AsyncIterator[tuple[C
         layout: of the keyboard, as X knows it.
     """
     with tempfile.TemporaryDirectory(prefix="ph-") as folder, OwnScreen(Path(folder)) as mine:
-        mine.begin("openbox")
+        mine.start("openbox")
         mine.run("setxkbmap", layout)
         async with chromium(on=mine) as browser:
             context = await browser.new_context(no_viewport=True)

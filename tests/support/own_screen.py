@@ -19,30 +19,39 @@ class OwnScreen:
         self.output: IO[bytes] = (folder / "client.log").open("ab")
         # Desktops take the first number and ask nobody; a screen beside them takes a high one.
         self.display = f":{1000 + os.getpid() % 25000 * 2 + next(_NUMBERS) % 2}"
-        self._xvfb = self._begin(
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DISPLAY": self.display}
+        self._running: list[subprocess.Popen[bytes]] = []
+        self.start(
             *("Xvfb", self.display),
             *("-screen", "0", "1400x1000x24", "-noreset", "-nolisten", "tcp"),
-            env=dict(os.environ),
         )
-        self._begun = [self._xvfb]
         until = time.monotonic() + 15
         while not _answers(Path("/tmp/.X11-unix") / f"X{self.display[1:]}"):
             assert time.monotonic() < until, self.log()
             time.sleep(0.02)
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DISPLAY": self.display}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._begun):
+        for process in reversed(self._running):
             process.terminate()  # one that is killed leaves its socket and its lock
             process.wait(10)
         self.output.close()
 
-    def begin(self, *command: str) -> None:
+    def start(self, *command: str) -> None:
         """Begin a program of the person's; it ends with the screen."""
-        self._begun.append(self._begin(*command, env=self.env))
+        self._running.append(self.spawn(*command))
+
+    def spawn(self, *command: str | Path) -> subprocess.Popen[bytes]:
+        """Begin a program that somebody else ends."""
+        return subprocess.Popen(
+            command,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=self.output,
+        )
 
     def run(self, *command: str) -> None:
         """Run a program of the person's to its end."""
@@ -74,11 +83,6 @@ class OwnScreen:
     def log(self) -> str:
         """Return what the programs said."""
         return (self.folder / "client.log").read_text(errors="replace")
-
-    def _begin(self, *command: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output
-        )
 
 
 def _answers(path: Path) -> bool:

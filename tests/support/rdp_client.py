@@ -43,15 +43,9 @@ class RdpClient(OwnScreen):
     ) -> None:
         """Begin to connect to a host, `host:port` or the path of a socket."""
         self.size = tuple(int(part) for part in size.split("x"))
-        self._client = subprocess.Popen(
-            [
-                *("xfreerdp", f"/v:{server}", f"/u:{user}", f"/p:{password}", f"/size:{size}"),
-                *(f"/cert:{certificate}", *USUAL, *options),
-            ],
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=self.output,
+        self._client = self.spawn(
+            *("xfreerdp", f"/v:{server}", f"/u:{user}", f"/p:{password}", f"/size:{size}"),
+            *(f"/cert:{certificate}", *USUAL, *options),
         )
 
     def disconnect(self) -> None:

@@ -19,12 +19,8 @@ class VncClient(RdpClient):
         self.size = (1280, 720)
         kept = self.folder / "password"
         kept.write_bytes(answer(password.encode().ljust(8, b"\0"), _KEPT_BY))
-        self._client = subprocess.Popen(
-            ["xtigervncviewer", "-passwd", kept, "-AlertOnFatalError=0", *options, server],
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=self.output,
+        self._client = self.spawn(
+            "xtigervncviewer", "-passwd", kept, "-AlertOnFatalError=0", *options, server
         )
 
     def picture(self) -> Image.Image:

@@ -71,13 +71,15 @@ const LIKE: Readonly<Record<string, readonly string[]>> = {
 
 /** Of who speaks this, where keys do not say more; with a region before without. */
 const SPOKEN: ReadonlyMap<string, string> = new Map(
-  (
-    "en-gb:gb en:us de-ch:ch de:de fr-be:be fr-ca:ca fr-ch:ch(fr) fr:fr nl-be:be es-es:es es-419:latam" +
-    " es-mx:latam es-ar:latam es-co:latam es-cl:latam es-pe:latam es:es it:it pt-br:br pt:pt sv:se" +
-    " fi:fi nb:no nn:no no:no da:dk pl:pl cs:cz sk:sk hu:hu ru:ru uk:ua el:gr tr:tr ja:jp ko:kr"
-  )
-    .split(" ")
-    .map((pair): [string, string] => [pair.split(":")[0] ?? "", pair.split(":")[1] ?? ""]),
+  Object.entries({
+    ...{ "en-gb": "gb", en: USUAL, "de-ch": "ch", de: "de", it: "it" },
+    ...{ "fr-be": "be", "fr-ca": "ca", "fr-ch": "ch(fr)", fr: "fr", "nl-be": "be" },
+    ...{ "es-419": "latam", "es-mx": "latam", "es-ar": "latam", "es-co": "latam" },
+    ...{ "es-cl": "latam", "es-pe": "latam", es: "es", "pt-br": "br", pt: "pt" },
+    ...{ sv: "se", fi: "fi", nb: "no", nn: "no", no: "no", da: "dk" },
+    ...{ pl: "pl", cs: "cz", sk: "sk", hu: "hu", ru: "ru", uk: "ua", el: "gr", tr: "tr" },
+    ...{ ja: "jp", ko: "kr" },
+  }),
 );
 
 /**
