@@ -5,7 +5,7 @@ is sent: who reads "202" can rely on it.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response, Security
@@ -166,14 +166,15 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def check_match(if_match: str | None, version: int) -> None:
-    """Check the precondition of a changing call.
+async def expected_version(if_match: str | None, look: Callable[[], Awaitable[int]]) -> int | None:
+    """Return the version that a changing call expects, which `look` returns; None: any.
 
     Raises:
         Stale: the object has another version by now.
     """
-    if if_match in {None, "*"}:
-        return
-    assert if_match is not None
+    if if_match is None or if_match == "*":
+        return None
+    version = await look()
     if etag(version) not in [tag.strip() for tag in if_match.split(",")]:
         raise Stale
+    return version

@@ -3,15 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Insert, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-import porthole_control.migrations
 from porthole_control.agents.tables import agents
 from porthole_control.db import setup
 from porthole_control.db.database import Database
@@ -30,10 +27,7 @@ async def brought_up_from(
     test_database: TestDatabase, revision: str, *rows: Insert
 ) -> AsyncIterator[AsyncConnection]:
     """Have a database that had these rows when its tables were of `revision`."""
-    config = Config()
-    config.set_main_option(
-        "script_location", str(Path(porthole_control.migrations.__file__).parent)
-    )
+    config = setup.alembic_config()
 
     def downgrade(connection: Connection) -> None:
         config.attributes["connection"] = connection

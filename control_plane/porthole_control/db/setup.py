@@ -24,7 +24,8 @@ from porthole_control.db.tables import instance
 _LOCK = 0x506F7274686F6C65  # "Porthole"
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
+    """Return where the migrations are, as Alembic wants it."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
     return config
@@ -33,7 +34,7 @@ def _config() -> Config:
 @cache
 def newest_revision() -> str:
     """Return the revision that this program's tables are of."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert head is not None
     return head
 
@@ -45,7 +46,7 @@ async def migrate(database: Database) -> None:
     """
 
     def upgrade(connection: Connection) -> None:
-        config = _config()
+        config = alembic_config()
         found = MigrationContext.configure(connection).get_current_revision()
         if found is not None and found not in _known():
             return
@@ -102,7 +103,7 @@ async def is_migrated(connection: AsyncConnection) -> bool:
 
 @cache
 def _known() -> frozenset[str]:
-    scripts = ScriptDirectory.from_config(_config())
+    scripts = ScriptDirectory.from_config(alembic_config())
     return frozenset(script.revision for script in scripts.walk_revisions())
 
 

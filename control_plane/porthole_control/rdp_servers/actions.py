@@ -6,6 +6,7 @@ Transactions are over before anything is waited for.
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -117,11 +118,8 @@ async def start_rdp_server(
 ) -> JSONResponse:
     """Have a server run, as a session on its home; one that runs is left as it is."""
     parts = parts_of(request)
-
-    async def start(unit: Unit) -> Server:
-        most = parts.settings.sessions_per_owner
-        return await service.start(unit, principal, server_id, most=most)
-
+    most = parts.settings.sessions_per_owner
+    start = partial(service.start, principal=principal, identity=server_id, most=most)
     server, now = await _once(parts, principal, key, ("start", server_id), start)
     server = await _settled(parts, principal, server, seconds=wait)
     return _done(_running(server), "start", now)
@@ -142,10 +140,7 @@ async def stop_rdp_server(
 ) -> JSONResponse:
     """End what a server runs as; its row and its home stay."""
     parts = parts_of(request)
-
-    async def stop(unit: Unit) -> Server:
-        return await service.stop(unit, principal, server_id)
-
+    stop = partial(service.stop, principal=principal, identity=server_id)
     server, now = await _once(parts, principal, key, ("stop", server_id), stop)
     server = await _settled(parts, principal, server, seconds=wait)
     return _done(server, "stop", now)
@@ -166,11 +161,8 @@ async def restart_rdp_server(
 ) -> JSONResponse:
     """End what a server runs as, and start it anew on its home, as it is configured now."""
     parts = parts_of(request)
-
-    async def restart(unit: Unit) -> Server:
-        most = parts.settings.sessions_per_owner
-        return await service.restart(unit, principal, server_id, most=most)
-
+    most = parts.settings.sessions_per_owner
+    restart = partial(service.restart, principal=principal, identity=server_id, most=most)
     server, now = await _once(parts, principal, key, ("restart", server_id), restart)
     server = await _settled(parts, principal, server, seconds=wait)
     return _done(_running(server), "restart", now)

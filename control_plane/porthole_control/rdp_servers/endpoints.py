@@ -13,8 +13,8 @@ from porthole_control.api import (
     Reader,
     SessionWriter,
     UnitDep,
-    check_match,
     etag,
+    expected_version,
 )
 from porthole_control.db.database import Unit
 from porthole_control.idempotency import Answer, once
@@ -129,12 +129,11 @@ async def _changed(
     key: str | None,
     if_match: str | None,
 ) -> dict[str, Any]:
+    async def version() -> int:
+        return (await service.get(unit, principal, server_id)).version
+
     async def make() -> Answer:
-        expected = None
-        if if_match not in {None, "*"}:
-            seen = await service.get(unit, principal, server_id)
-            check_match(if_match, seen.version)
-            expected = seen.version
+        expected = await expected_version(if_match, version)
         changed = await service.change(
             unit, principal, server_id, changes, expected_version=expected
         )

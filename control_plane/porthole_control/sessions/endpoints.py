@@ -20,10 +20,11 @@ from porthole_control.api import (
     UnitDep,
     Viewer,
     asked_at,
-    check_match,
     etag,
+    expected_version,
     router,
 )
+from porthole_control.db.database import Unit
 from porthole_control.events import repository as events
 from porthole_control.idempotency import Answer, once
 from porthole_control.paging import (
@@ -35,6 +36,7 @@ from porthole_control.paging import (
     encode,
     page,
 )
+from porthole_control.people.rules import Principal
 from porthole_control.problems import responses
 from porthole_control.sessions import repository, service
 from porthole_control.sessions.repository import Filter, Session
@@ -55,6 +57,15 @@ routes = router("sessions")
 
 def _answer(session: Session, status: int = 200) -> Response:
     return _json(session_json(session), status, {"ETag": etag(session.version)})
+
+
+async def _expected(
+    unit: Unit, principal: Principal, session_id: UUID, if_match: str | None
+) -> int | None:
+    async def version() -> int:
+        return (await service.get(unit, principal, session_id)).version
+
+    return await expected_version(if_match, version)
 
 
 def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -168,11 +179,7 @@ async def change_session(
     change = body.model_dump(mode="json", exclude_unset=True)
 
     async def make() -> Answer:
-        expected = None
-        if if_match not in {None, "*"}:
-            seen = await service.get(unit, principal, session_id)
-            check_match(if_match, seen.version)
-            expected = seen.version
+        expected = await _expected(unit, principal, session_id, if_match)
         changed = await service.patch(
             unit, principal, session_id, change, expected_version=expected
         )
@@ -197,11 +204,7 @@ async def delete_session(
 
     With `If-Match` and its ETag, only if it has not changed since (412).
     """
-    expected = None
-    if if_match not in {None, "*"}:
-        seen = await service.get(unit, principal, session_id)
-        check_match(if_match, seen.version)
-        expected = seen.version
+    expected = await _expected(unit, principal, session_id, if_match)
     return _answer(
         await service.delete(unit, principal, session_id, expected_version=expected), 202
     )

@@ -12,8 +12,8 @@ from porthole_control.api import (
     Reader,
     TemplateWriter,
     UnitDep,
-    check_match,
     etag,
+    expected_version,
     router,
 )
 from porthole_control.idempotency import Answer, once
@@ -96,12 +96,11 @@ async def put_template(
     With `If-Match` and its ETag, only if it has not changed since (412).
     """
 
+    async def revision() -> int:
+        return (await service.known(unit, name)).newest.revision
+
     async def make() -> Answer:
-        only_if = None
-        if if_match not in {None, "*"}:
-            newest = (await service.known(unit, name)).newest
-            check_match(if_match, newest.revision)
-            only_if = newest.revision
+        only_if = await expected_version(if_match, revision)
         _, new = await service.put(unit, principal, name, body.spec, only_if_revision=only_if)
         out = TemplateOut.of(await service.known(unit, name))
         return Answer(201 if new else 200, out.model_dump(mode="json"))
