@@ -119,7 +119,12 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
     """Run the parts: the database's connections, the doorbell, and what goes on by itself."""
     conninfo = conninfo_of(settings)
     doorbell = Doorbell(conninfo)
-    database = Database(conninfo, doorbell=doorbell, pool_size=settings.database_connections)
+    database = Database(
+        conninfo,
+        doorbell=doorbell,
+        pool_size=settings.database_connections,
+        if_set_back=agent_rows.MAY_KNOW_MORE,
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         if settings.migrate:
@@ -146,6 +151,8 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
             live=Live(database, _RENDERERS),
         )
         async with database.unit() as unit:
+            if not await replicas.others_live(unit):
+                await agent_rows.linked_ones_may_know_more(unit.connection)
             await replicas.register(unit, parts.replica)
         stack.push_async_callback(_say_farewell, parts)
         await stack.enter_async_context(doorbell)

@@ -39,6 +39,7 @@ async def be_present(parts: Parts) -> None:
     """Say that this replica lives, and notice which others do not, every two seconds."""
     presence = replicas.Presence()
     while True:
+        await keep_going("database", parts.database.look)
         await keep_going("presence", lambda: _presence(parts, presence))
         await asyncio.sleep(replicas.PRESENT_EVERY.total_seconds())
 
@@ -46,7 +47,6 @@ async def be_present(parts: Parts) -> None:
 async def keep_time(parts: Parts) -> None:
     """End what has waited for too long, every few seconds."""
     while True:
-        await keep_going("clock", parts.database.set_clock)
         await keep_going("deadlines", lambda: _past_deadlines(parts))
         await asyncio.sleep(_WAITING_SECONDS)
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -118,7 +119,10 @@ class Driver:
 
         It is brought to its end whether or not somebody waits for it.
         """
-        task = asyncio.create_task(self._errand(place))
+        return self._begin(self._errand(place))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
         return task
@@ -149,11 +153,20 @@ class Driver:
                 # Who is impatient gives the next order while the one before is on its way.
                 if self._chance.random() < 0.7:
                     await self.effect(mine)
-            # What no place has had yet is left to the judge: its end would hide that it was lost.
-            is_there = mine.held is not None
-            if is_there and (not self.stopping.is_set() or self._chance.random() < 0.5):
+            if mine.held is None:
+                self._begin(self._end_once_held(mine))
+            elif not self.stopping.is_set() or self._chance.random() < 0.5:
                 await self.do(mine, "delete")
                 await self.effect(mine)
+
+    async def _end_once_held(self, mine: Mine) -> None:
+        """End a session when a place has it: an earlier end would hide that it was lost.
+
+        Nobody waits for that, and what is left alive would fill the places up.
+        """
+        if await self._until(mine, lambda one: one.held is not None, None):
+            await self.do(mine, "delete")
+            await self.effect(mine)
 
     async def _changes(self) -> None:
         """Have one session, and change it again and again."""
@@ -184,7 +197,7 @@ class Driver:
         await self._until(mine, done_or_forgotten, _PATIENCE)
         return done(mine)
 
-    async def _until(self, mine: Mine, done: Any, within: float) -> bool:
+    async def _until(self, mine: Mine, done: Any, within: float | None) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while not done(mine) and not self.stopping.is_set():

@@ -67,6 +67,6 @@ async def test_a_command_of_a_replica_that_is_ahead_is_claimed_by_another(
 
 async def test_the_clock_is_looked_at_again(database: Database) -> None:
     database._clock.told(datetime(2000, 1, 1, tzinfo=UTC), asked=0.0, answered=0.0)
-    await database.set_clock()
+    await database.look()
     async with database.unit() as unit:
         assert abs(unit.now - datetime.now(UTC)) < timedelta(seconds=60)

@@ -68,7 +68,7 @@ def _numbers() -> str:
 def _goodbyes() -> str:
     """Return the goodbyes that a control plane says."""
     said = (
-        *(rules.SUPERSEDED, rules.REVOKED, rules.GOING_AWAY, hub.NOT_YOUR_TURN),
+        *(rules.SUPERSEDED, rules.REVOKED, rules.UNHEARD, rules.GOING_AWAY, hub.NOT_YOUR_TURN),
         *(endpoint.TOO_MANY, endpoint.UNAVAILABLE),
         Goodbye(code="unproven", message="The signature is not the enrolled key's."),
         Goodbye(code="too_old", message="The majors differ.", retry_after=60),

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, text, tuple_, update
@@ -24,6 +24,7 @@ class Agent:
 
     Attributes:
         linked_replica: which replica of the control plane has its link; None: none.
+        unheard_since: since when it may have been told more than we know; None: we know all.
     """
 
     id: UUID
@@ -41,6 +42,7 @@ class Agent:
     runtime_uid: str | None
     capacity: dict[str, Any]
     conditions: list[dict[str, Any]]
+    unheard_since: datetime | None
     created_at: datetime
     updated_at: datetime
     revoked_at: datetime | None
@@ -186,6 +188,27 @@ async def forget_dead_links(
     return list(gone)
 
 
+MAY_KNOW_MORE: Final = """
+    UPDATE agents SET unheard_since = clock_timestamp() WHERE state <> 'revoked'
+"""
+"""For a database that knows less than it did: any agent may have been told more."""
+
+
+async def linked_ones_may_know_more(connection: AsyncConnection) -> None:
+    """Have those that count as linked tell again what they have, for nobody else would know."""
+    await connection.execute(text(f"{MAY_KNOW_MORE} AND linked_replica IS NOT NULL"))
+
+
+async def was_heard(connection: AsyncConnection, identity: UUID) -> bool:
+    """Note that an agent has told what it has, on its newest link; return whether that was due."""
+    done = await connection.execute(
+        update(agents)
+        .where(agents.c.id == identity, agents.c.unheard_since < agents.c.linked_at)
+        .values(unheard_since=None)
+    )
+    return done.rowcount > 0
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How the agents are that are not revoked.
@@ -243,6 +266,7 @@ class Place:
     linked_replica: UUID | None
     linked_at: datetime | None
     last_seen_at: datetime | None
+    unheard_since: datetime | None
     capacity: dict[str, Any]
     sessions: Sequence["Taken"] = ()
 

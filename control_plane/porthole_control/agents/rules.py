@@ -4,8 +4,9 @@ Named checks, each with a reason and a sentence: the first one that an agent fai
 it is not the one; if all fail, the one that got furthest says why the session waits.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from porthole_contract.conditions import Reason
@@ -109,6 +110,43 @@ class Waits:
 
     reason: Reason
     sentence: str
+
+
+TELLS_WITHIN = timedelta(seconds=30)
+"""For so long it is waited for what an agent has, after the database was put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """An agent that may have been given more, before `since`, than we know."""
+
+    name: str
+    since: datetime
+
+
+def unheard(agents: Iterable[tuple[str, datetime | None]], now: datetime) -> Sequence[Unheard]:
+    """Return which agents (name, unheard since when) have to be waited for."""
+    return [
+        Unheard(name, since)
+        for name, since in agents
+        if since is not None and now - since < TELLS_WITHIN
+    ]
+
+
+def perhaps_given(created_at: datetime, agents: Sequence[Unheard]) -> Waits | None:
+    """Return why a session without an agent waits that one of these may have been given."""
+    names = [repr(agent.name) for agent in agents if created_at <= agent.since]
+    if not names:
+        return None
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return Waits(
+        Reason.AGENT_UNREACHABLE,
+        "The database was put back to an earlier state; first these agents tell what they have: "
+        f"{', '.join(names[:_NAMED])}{more}.",
+    )
+
+
+_NAMED = 5
 
 
 def is_account_token(token: str) -> bool:

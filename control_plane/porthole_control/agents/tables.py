@@ -51,6 +51,9 @@ agents = Table(
     Column("runtime_uid", Text),
     Column("capacity", Json, nullable=False, server_default=EMPTY_OBJECT),
     Column("conditions", Json, nullable=False, server_default=EMPTY_LIST),
+    # Since when it may have been told more than is written here, for the database was put back;
+    # NULL: it has told since what it has.
+    Column("unheard_since", Moment),
     Column("created_at", Moment, nullable=False, server_default=NOW),
     Column("updated_at", Moment, nullable=False, server_default=NOW),
     Column("revoked_at", Moment),

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
+import structlog
 from psycopg.types.json import set_json_loads
 from pydantic_core import from_json, to_json
 from sqlalchemy import text
@@ -22,6 +23,17 @@ from sqlalchemy.pool import QueuePool
 from porthole_control.db.clock import DatabaseClock
 from porthole_control.db.connecting import connect
 from porthole_control.db.doorbell import Bell, Doorbell
+from porthole_control.db.position import Position
+
+logger = structlog.get_logger(__name__)
+
+# What is flushed outlives a crash; a standby has flushed nothing of its own.
+_LOOK = """
+    SELECT clock_timestamp(), system_identifier,
+           CASE WHEN NOT pg_is_in_recovery()
+                THEN pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint END
+    FROM pg_control_system()
+"""
 
 
 def _dump(value: Any) -> str:
@@ -72,6 +84,8 @@ class Database:
         conninfo: returns libpq's connection string; asked for every new connection.
         doorbell: rung after commits; None rings nothing.
         pool_size: connections kept open; as many again may be opened for a moment.
+        if_set_back: a statement that is carried out, before anything else is, where the database
+            knows less than it did.
 
     `Unit.now` is the database's time, whatever clock this machine has.
     """
@@ -82,6 +96,7 @@ class Database:
         *,
         doorbell: Doorbell | None = None,
         pool_size: int = 10,
+        if_set_back: LiteralString | None = None,
     ) -> None:
         async def open_one() -> psycopg.AsyncConnection[Any]:
             # A process that was stopped keeps what it has locked: the rows of agents that others
@@ -91,7 +106,7 @@ class Database:
             connection = await connect(conninfo(), name="porthole", options=options)
             set_json_loads(from_json, connection)
             try:
-                await self._ask_time(connection)
+                await self._look_at(connection)
             except BaseException:
                 await connection.close()
                 raise
@@ -113,20 +128,38 @@ class Database:
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._doorbell = doorbell
         self._clock = DatabaseClock()
+        self._position: Position | None = None
+        self._if_set_back = if_set_back
 
-    async def _ask_time(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        asked = monotonic()
-        row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
-        await connection.rollback()
-        if row is not None:
-            self._clock.told(row[0], asked=asked, answered=monotonic())
+    async def look(self) -> None:
+        """Look at the database's clock again, and how far it has come.
 
-    async def set_clock(self) -> None:
-        """Look at the database's clock again: no two clocks go alike for ever."""
+        No two clocks go alike for ever; and it is noticed that a database was set back only if
+        it was looked at after what it lacks.
+        """
         async with self._autocommit.connect() as connection:
-            asked = monotonic()
-            moment = await connection.scalar(text("SELECT clock_timestamp()"))
-            self._clock.told(moment, asked=asked, answered=monotonic())
+            raw = await connection.get_raw_connection()
+            assert isinstance(raw.driver_connection, psycopg.AsyncConnection)
+            await self._look_at(raw.driver_connection)
+
+    async def _look_at(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        earlier, asked = self._position, monotonic()
+        row = await (await connection.execute(_LOOK)).fetchone()
+        assert row is not None, "it has one row"
+        moment, system, written = row
+        self._clock.told(moment, asked=asked, answered=monotonic())
+        now = earlier if written is None else Position(system, written)
+        if now is not None and now.lacks(earlier):
+            logger.warning("database_was_set_back", lacks=str(earlier), has=str(now))
+            if self._if_set_back is not None:
+                await connection.execute(self._if_set_back)
+            await connection.commit()
+            self._position = now
+            return
+        await connection.rollback()
+        # Of looks that overlap the first may answer last.
+        if now is not None and not now.lacks(self._position):
+            self._position = now
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit]:

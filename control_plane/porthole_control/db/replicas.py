@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.dialects import postgresql
 
 from porthole_control.db.database import Unit
@@ -67,6 +67,12 @@ async def register(unit: Unit, identity: UUID) -> None:
     await unit.connection.execute(
         postgresql.insert(replicas).values(id=identity, started_at=unit.now, seen_at=unit.now)
     )
+
+
+async def others_live(unit: Unit) -> bool:
+    """Return whether there is a replica, which would know if the database was set back."""
+    query = select(exists().where(replicas.c.seen_at > unit.now - SILENT_AFTER))
+    return bool((await unit.connection.execute(query)).scalar_one())
 
 
 async def reachable(unit: Unit, identity: UUID, address: str, certificate: str) -> None:

@@ -8,6 +8,7 @@ There are thousands of these, most of them idle: what one holds while nothing ha
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,7 @@ class Conversation:
         unfinished: commands that it was told and has not finished.
         greeting: held while the agent is greeted.
         ordering: held from the claim of commands until they are said.
+        begun_at: when the agent began to tell all that it has; None: it never did.
         left_at: when the last connection ended; None: there is one.
     """
 
@@ -76,6 +78,7 @@ class Conversation:
         self.greeting = asyncio.Lock()
         self.ordering = asyncio.Lock()
         self.left_at: float | None = None
+        self.begun_at: datetime | None = None
         self._on_room = on_room
         self._on_received = on_received
         self._wake = Flag()
@@ -138,7 +141,9 @@ class Conversation:
             self._cut()
             await self._detached.wait()
 
-    def attach(self, *, conversation: UUID, epoch: int, resumed: bool, peer_received: int) -> None:
+    def attach(
+        self, *, conversation: UUID, epoch: int, resumed: bool, peer_received: int, at: datetime
+    ) -> None:
         """A greeting has succeeded: from now on things can be said."""
         self.channel.attach(
             conversation=conversation,
@@ -149,6 +154,7 @@ class Conversation:
         )
         if not resumed:
             self.unfinished.clear()
+            self.begun_at = at
         self.left_at = None
         self._detached.clear()
         self._heard.go_on()  # it may have used up the agent's window, and nothing more would come

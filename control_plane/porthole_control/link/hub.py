@@ -7,7 +7,7 @@ look every second makes it certain.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -128,7 +128,7 @@ class Hub:
                 on_received=self._has_received,
             )
         async with link.greeting:
-            welcome = await self._replace(greeted, link)
+            welcome, at = await self._replace(greeted, link)
             try:
                 await _welcome(socket, welcome)
                 link.attach(
@@ -136,6 +136,7 @@ class Hub:
                     epoch=welcome.epoch,
                     resumed=welcome.resumed,
                     peer_received=greeted.hello.received,
+                    at=at,
                 )
             except BaseException:
                 # It was noted as linked, and nobody else would note that it is not.
@@ -187,7 +188,7 @@ class Hub:
         for link in self.linked():
             link.goodbye(rules.GOING_AWAY)
 
-    async def _replace(self, greeted: Greeted, link: Conversation) -> Welcome:
+    async def _replace(self, greeted: Greeted, link: Conversation) -> tuple[Welcome, datetime]:
         """End the connection that this process has with the agent, and claim the link."""
         if link.linked and rules.is_overtaken(greeted.epoch, link.epoch):
             raise Parting(NOT_YOUR_TURN)  # and the link that was quicker stays
@@ -202,15 +203,19 @@ class Hub:
                 await self._unlinked(link, epoch)
             raise
 
-    async def _claim(self, greeted: Greeted, link: Conversation, had: UUID | None) -> Welcome:
+    async def _claim(
+        self, greeted: Greeted, link: Conversation, had: UUID | None
+    ) -> tuple[Welcome, datetime]:
         hello = greeted.hello
-        resumed = link.channel.can_resume(hello.conversation, hello.received)
         async with self._database.unit() as unit:
             known = await repository.known(unit.connection, greeted.agent, lock=True)
             if known is None or known.state == "revoked":
                 raise Parting(rules.REVOKED)
             if known.epoch != greeted.expected:
                 raise Parting(NOT_YOUR_TURN)
+            resumed = link.channel.can_resume(
+                hello.conversation, hello.received
+            ) and not rules.was_forgotten(link.begun_at, known.unheard_since)
             superseded = rules.still_remembered(known.superseded, unit.now)
             contested = rules.is_contested(superseded, hello.instance)
             loser = known.link_instance if known.linked_replica is not None else had
@@ -251,12 +256,13 @@ class Hub:
         if contested:
             self._contested.add(greeted.agent)
             logger.warning("identity_shared", agent=greeted.name)
-        return Welcome(
+        welcome = Welcome(
             conversation=hello.conversation if resumed and hello.conversation else uuid4(),
             resumed=resumed,
             received=link.channel.received if resumed else 0,
             epoch=greeted.epoch,
         )
+        return welcome, unit.now
 
     async def _unlinked(self, link: Conversation, epoch: int) -> None:
         async def note() -> None:
@@ -292,15 +298,16 @@ class Hub:
             if forgotten and not link.greeting.locked():
                 del self._conversations[agent]
                 await link.close()
-        before = {link.agent: link.epoch for link in self.linked()}
+        before = {link.agent: (link.epoch, link.begun_at) for link in self.linked()}
         if not before:
             return
+        links = [(agent, epoch, at) for agent, (epoch, at) in before.items() if at is not None]
         async with self._database.reading() as unit:
-            states = await repository.not_so(unit.connection, before.items())
-        for agent, state in states.items():
+            ending = await repository.not_so(unit.connection, links)
+        for agent, why in ending.items():
             current = self.link(agent)
-            if current is not None and current.epoch == before[agent]:
-                current.goodbye(rules.REVOKED if state == "revoked" else rules.SUPERSEDED)
+            if current is not None and current.epoch == before[agent][0]:
+                current.goodbye(rules.ENDINGS[why])
 
     async def _note_presence(self) -> None:
         while True:

@@ -27,6 +27,7 @@ class Known:
     superseded: list[dict[str, Any]]
     conditions: list[dict[str, Any]]
     last_seen_at: datetime | None
+    unheard_since: datetime | None
 
 
 _KNOWN = tuple(agents.c[name] for name in Known.__dataclass_fields__)
@@ -115,10 +116,14 @@ async def send_forgotten(
 # A thousand links are two parameters: to bind each would cost more than to look.
 _NOT_SO = text(
     """
-    SELECT link.agent, coalesce(one.state, 'revoked')
-    FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[])) AS link(agent, epoch)
+    SELECT link.agent,
+           CASE WHEN one.id IS NULL OR one.state = 'revoked' THEN 'revoked'
+                WHEN one.unheard_since >= link.since THEN 'unheard' ELSE 'superseded' END
+    FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[]), CAST(:since AS timestamptz[]))
+         AS link(agent, epoch, since)
     LEFT JOIN agents one ON one.id = link.agent
     WHERE one.id IS NULL OR one.state = 'revoked' OR one.epoch <> link.epoch
+       OR one.unheard_since >= link.since
     """
 )
 _SEEN = text(
@@ -145,10 +150,15 @@ def _of(links: Collection[tuple[UUID, int]]) -> dict[str, Any]:
 
 
 async def not_so(
-    connection: AsyncConnection, links: Collection[tuple[UUID, int]]
+    connection: AsyncConnection, links: Collection[tuple[UUID, int, datetime]]
 ) -> Mapping[UUID, str]:
-    """Return the state of those agents that are revoked or whose link (agent, epoch) is older."""
-    rows = await connection.execute(_NOT_SO, _of(links))
+    """Return those links (agent, epoch, since when they tell) that have to end, and why.
+
+    That is: the agent is `revoked`, or the link `superseded` by another; or its agent has told
+    something that was forgotten and is `unheard` since.
+    """
+    values = {**_of([link[:2] for link in links]), "since": [link[2] for link in links]}
+    rows = await connection.execute(_NOT_SO, values)
     return {row[0]: row[1] for row in rows}
 
 

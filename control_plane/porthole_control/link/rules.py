@@ -26,7 +26,14 @@ SUPERSEDED = Goodbye(
 REVOKED = Goodbye(
     code="revoked", message="This agent was revoked. Let it join again.", retry_after=None
 )
+UNHEARD = Goodbye(
+    code="unheard",
+    message="The database was put back to an earlier state. Link anew and tell what you have.",
+    retry_after=0.2,
+)
 GOING_AWAY = Goodbye(code="going_away", message="This control plane process ends.", retry_after=0.2)
+ENDINGS = {"revoked": REVOKED, "superseded": SUPERSEDED, "unheard": UNHEARD}
+"""What is said on a link that has to end, by why."""
 
 
 def dialled_base(scheme: str, host: str, public_url: str | None) -> str:
@@ -70,6 +77,16 @@ def still_remembered(superseded: Sequence[dict[str, Any]], now: datetime) -> lis
     return [
         rival for rival in superseded if now - datetime.fromisoformat(rival["at"]) < RIVALS_FOR
     ][-8:]
+
+
+def was_forgotten(begun_at: datetime | None, unheard_since: datetime | None) -> bool:
+    """Return whether what an agent has told since it began may be lost, so that it tells all anew.
+
+    Args:
+        begun_at: when it began to tell all that it has; None: it never did.
+        unheard_since: since when it may know more than the database; None: it does not.
+    """
+    return begun_at is not None and unheard_since is not None and begun_at <= unheard_since
 
 
 def is_contested(superseded: Sequence[dict[str, Any]], newcomer: UUID) -> bool:

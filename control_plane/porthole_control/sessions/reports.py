@@ -259,7 +259,10 @@ async def inventory(
     await owners.relist(unit, {one.owner for one in sessions if one.origin is Origin.KUBECTL})
     for gone in ended:
         session = await repository.locked(unit.connection, gone.session)
-        if session is not None and session.agent_id == agent_id and not session.ended:
+        if session is None or session.ended:
+            continue
+        # Without an agent it was given to this one before our memory was set back.
+        if session.agent_id in {agent_id, None}:
             await _gone(unit, session, reason=gone.reason, message=gone.message)
     if epoch != agent.epoch:
         FENCED.labels("inventory").inc()
@@ -271,6 +274,8 @@ async def inventory(
             await _catch_up(unit, session.id, there[session.id].order)
         else:
             await _absent(unit, session.id)
+    if agent.unheard_since is not None and await agents.was_heard(unit.connection, agent_id):
+        unit.ring_after_commit(Bell.WAITING)
 
 
 async def _catch_up(unit: Unit, identity: UUID, order: int) -> None:

@@ -11,7 +11,17 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.quantities import parse_quantity
 from porthole_control.agents import repository as agents
 from porthole_control.agents.repository import Place
-from porthole_control.agents.rules import PASSES, Candidate, Waits, Wish, choose, could_ever
+from porthole_control.agents.rules import (
+    PASSES,
+    Candidate,
+    Unheard,
+    Waits,
+    Wish,
+    choose,
+    could_ever,
+    perhaps_given,
+    unheard,
+)
 from porthole_control.commands import repository as commands
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Bell
@@ -31,10 +41,12 @@ class Market:
     Attributes:
         agents: those that are not revoked.
         kept: the one whose room is for somebody who waits for it.
+        unheard: those that may have been given something that was forgotten here.
     """
 
     def __init__(self) -> None:
         self.agents: Sequence[Place] = ()
+        self.unheard: Sequence[Unheard] = ()
         self.kept: UUID | None = None
         self._taken: dict[UUID, _Amounts] = {}
         self._offers: dict[str, Sequence[templates.Offer]] = {}
@@ -47,6 +59,9 @@ class Market:
         """
         await repository.take_turn(unit.connection)
         self.agents = await agents.places(unit.connection)
+        self.unheard = unheard(
+            ((agent.name, agent.unheard_since) for agent in self.agents), unit.now
+        )
         self._taken = {agent.id: _taken(agent) for agent in self.agents}
 
     async def look_at(self, unit: Unit, names: Collection[str]) -> None:
@@ -194,6 +209,8 @@ async def _chosen(
         if other is not None:
             sentence = f"Its home {home.name!r} is used by the session {other!r}."
             return wish, Waits(Reason.HOME_IN_USE, sentence)
+    if (unsure := perhaps_given(session.created_at, market.unheard)) is not None:
+        return wish, unsure
     chosen = choose(wish, market.candidates(session.template))
     if not is_new or isinstance(chosen, Waits):
         return wish, chosen

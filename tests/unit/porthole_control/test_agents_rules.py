@@ -1,5 +1,6 @@
 """Which agent takes a session, and what is said when none does."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,11 +12,14 @@ from porthole_control.agents.rules import (
     ABLE,
     CHECKS,
     ROOM,
+    TELLS_WITHIN,
     Candidate,
     Waits,
     Wish,
     choose,
     could_ever,
+    perhaps_given,
+    unheard,
 )
 
 ONE, TWO = UUID(int=1), UUID(int=2)
@@ -152,3 +156,32 @@ def test_room_is_kept_where_the_least_has_to_end() -> None:
     assert [one.id for one in could_ever(wish(cpu=2), there)] == [ONE, TWO]
     assert [one.id for one in could_ever(wish(cpu=3), there)] == [ONE, TWO]
     assert could_ever(wish(cpu=99), there) == []
+
+
+SET_BACK = datetime(2026, 1, 1, tzinfo=UTC)
+A_SECOND = timedelta(seconds=1)
+
+
+def test_a_session_that_an_agent_may_have_been_given_waits_for_it() -> None:
+    agents = unheard([("told", None), ("may-know", SET_BACK)], SET_BACK + A_SECOND)
+    waits = perhaps_given(SET_BACK - A_SECOND, agents)
+    assert waits is not None
+    assert waits.reason is Reason.AGENT_UNREACHABLE
+    assert waits.sentence.endswith("tell what they have: 'may-know'.")
+
+
+def test_a_session_that_was_made_afterwards_waits_for_nobody() -> None:
+    agents = unheard([("may-know", SET_BACK)], SET_BACK + A_SECOND)
+    assert perhaps_given(SET_BACK + A_SECOND, agents) is None
+
+
+def test_an_agent_that_stays_silent_is_not_waited_for() -> None:
+    agents = unheard([("gone", SET_BACK)], SET_BACK + TELLS_WITHIN)
+    assert perhaps_given(SET_BACK - A_SECOND, agents) is None
+
+
+def test_of_many_agents_a_few_are_named() -> None:
+    agents = unheard([(f"a{number}", SET_BACK) for number in range(7)], SET_BACK)
+    waits = perhaps_given(SET_BACK, agents)
+    assert waits is not None
+    assert waits.sentence.endswith("'a0', 'a1', 'a2', 'a3', 'a4' and 2 more.")

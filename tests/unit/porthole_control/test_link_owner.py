@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from porthole_control.link.conversation import Conversation
 from porthole_control.link.reports import Speaker
 from porthole_control.sockets import Gone
 from tests.support.waiting import eventually
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class SlowReports:
@@ -69,7 +72,7 @@ class Line:
 
 def linked(link: Conversation, conversation: UUID, epoch: int) -> tuple[Line, asyncio.Task[str]]:
     line = Line()
-    link.attach(conversation=conversation, epoch=epoch, resumed=False, peer_received=0)
+    link.attach(conversation=conversation, epoch=epoch, resumed=False, peer_received=0, at=MOMENT)
     return line, asyncio.create_task(link.converse(line))  # type: ignore[arg-type]
 
 
@@ -128,7 +131,7 @@ async def test_what_an_error_has_left_is_dealt_with_on_the_next_link() -> None:
     assert reports.done == []
 
     line = Line()
-    link.attach(conversation=an_id(2), epoch=2, resumed=True, peer_received=0)
+    link.attach(conversation=an_id(2), epoch=2, resumed=True, peer_received=0, at=MOMENT)
     task = asyncio.create_task(link.converse(line))  # type: ignore[arg-type]
     await eventually(line.acknowledged, [1])  # though the agent says nothing more
     assert reports.done == [a_result(1)]

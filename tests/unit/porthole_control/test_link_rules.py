@@ -66,3 +66,19 @@ def test_a_condition_keeps_its_time_while_it_does_not_change():
     over = rules.contested_condition(going_on, contested=False, now=later)
     assert (over[1]["status"], over[1]["lastTransitionTime"]) == ("False", later.isoformat())
     assert over[1]["message"] == ""
+
+
+@pytest.mark.parametrize(
+    ("begun_at", "unheard_since", "forgotten"),
+    [
+        (None, NOW, False),
+        (NOW, None, False),
+        (NOW, NOW + timedelta(seconds=1), True),
+        (NOW, NOW, True),
+        (NOW + timedelta(seconds=1), NOW, False),
+    ],
+)
+def test_what_was_told_before_a_database_was_set_back_is_told_anew(
+    begun_at: datetime | None, unheard_since: datetime | None, *, forgotten: bool
+) -> None:
+    assert rules.was_forgotten(begun_at, unheard_since) is forgotten
