@@ -43,6 +43,8 @@ async def _goes_there(me: Console, run: Run) -> None:
     await me.press("clipboard")
     panel = me.page.get_by_test_id("clipboard-panel")
     await panel.get_by_text("Paste here, then send it to the desktop.").wait_for()
+    # Nothing is offered that cannot be.
+    assert await panel.get_by_text("Keep both clipboards in step").count() == 0
     await panel.get_by_role("textbox").fill(TEXT)
     await me.press("clipboard-send")
     await panel.get_by_text("On the desktop's clipboard.").wait_for()

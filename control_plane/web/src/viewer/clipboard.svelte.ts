@@ -269,6 +269,8 @@ async function digestOf(picture: Blob): Promise<string> {
 
 /** Browsers that do not know this permission ask at every read: we never read there. */
 async function permission(): Promise<PermissionState> {
+  // Over plain HTTP there is no clipboard, and yet a permission to be asked for.
+  if (!navigator.clipboard) return "denied";
   try {
     const name = "clipboard-read" as PermissionName;
     return (await navigator.permissions.query({ name })).state;
