@@ -107,6 +107,13 @@ async def created(at: Served, *agents: ScriptedAgent) -> str:
     return answer.raise_for_status().json()["id"]
 
 
+async def set_back(at: Served, kept: Kept) -> None:
+    """Put the database back under a control plane that has seen more of it, and goes on."""
+    await at.control_plane.database.look()
+    await kept.restore()
+    await eventually(at.control_plane.database.reachable, True)
+
+
 async def long_ago(database: TestDatabase) -> None:
     """Have the replicas that a backup knows be of a day ago."""
     opened = Database(lambda: database.conninfo)
@@ -153,8 +160,7 @@ async def test_what_one_agent_has_ended_another_does_not_begin(one: Served, kept
         async with first.linked(one.ws):
             first.describe()
             await first.until(lambda: orders(first, session) == [1])
-            await one.control_plane.database.look()
-            await kept.restore()
+            await set_back(one, kept)
             await links.enter_async_context(second.linked(one.ws))
             second.describe()
             await eventually(lambda: waits_for(one, session, "'first'"), True)
@@ -176,8 +182,7 @@ async def test_a_session_that_nobody_was_given_goes_on_when_all_have_told(
     session = await created(one, first, second)
     await kept.back_up()
     await one.control_plane.admin.post(SESSIONS, json={"template": "desktop"})
-    await one.control_plane.database.look()
-    await kept.restore()
+    await set_back(one, kept)
     async with first.linked(one.ws), second.linked(one.ws):
         first.say(inventory(first))
         first.describe()
@@ -194,8 +199,7 @@ async def test_a_new_session_waits_for_nobody(one: Served, kept: Kept) -> None:
     await created(one, first)
     await kept.back_up()
     await one.control_plane.admin.post(SESSIONS, json={"template": "desktop"})
-    await one.control_plane.database.look()
-    await kept.restore()
+    await set_back(one, kept)
     async with first.linked(one.ws):
         first.describe()
         answer = await one.control_plane.admin.post(SESSIONS, json={"template": "desktop"})

@@ -254,6 +254,9 @@ async def inventory(
     agent = await agents.agent(unit.connection, agent_id)
     if agent is None or agent.state == "revoked":
         return
+    unheard = agent.unheard_since is not None and epoch == agent.epoch
+    if unheard and await agents.was_heard(unit.connection, agent_id):  # its row is the first
+        unit.ring_after_commit(Bell.WAITING)
     await _all_observed(unit, agent, epoch, sessions)
     # Should somebody have been given a name in clusters just when one of these was adopted.
     await owners.relist(unit, {one.owner for one in sessions if one.origin is Origin.KUBECTL})
@@ -274,8 +277,6 @@ async def inventory(
             await _catch_up(unit, session.id, there[session.id].order)
         else:
             await _absent(unit, session.id)
-    if agent.unheard_since is not None and await agents.was_heard(unit.connection, agent_id):
-        unit.ring_after_commit(Bell.WAITING)
 
 
 async def _catch_up(unit: Unit, identity: UUID, order: int) -> None:
