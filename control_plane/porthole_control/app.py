@@ -152,7 +152,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         )
         async with database.unit() as unit:
             if not await replicas.others_live(unit):
-                await agent_rows.linked_ones_may_know_more(unit.connection)
+                await agent_rows.linked_ones_may_know_more(unit.connection, unit.now)
             await replicas.register(unit, parts.replica)
         stack.push_async_callback(_say_farewell, parts)
         await stack.enter_async_context(doorbell)

@@ -111,7 +111,13 @@ async def set_back(at: Served, kept: Kept) -> None:
     """Put the database back under a control plane that has seen more of it, and goes on."""
     await at.control_plane.database.look()
     await kept.restore()
-    await eventually(at.control_plane.database.reachable, True)
+
+    async def answers() -> bool:
+        """Whether none of its connections is of before."""
+        reachable = at.control_plane.database.reachable
+        return all(await asyncio.gather(*(reachable() for _ in range(20))))
+
+    await eventually(answers, True)
 
 
 async def long_ago(database: TestDatabase) -> None:

@@ -189,14 +189,24 @@ async def forget_dead_links(
 
 
 MAY_KNOW_MORE: Final = """
-    UPDATE agents SET unheard_since = clock_timestamp() WHERE state <> 'revoked'
+    WITH living AS (
+        SELECT id FROM agents WHERE state <> 'revoked' ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE agents one SET unheard_since = clock_timestamp() FROM living WHERE one.id = living.id
 """
-"""For a database that knows less than it did: any agent may have been told more."""
+"""For a database that knows less than it did: any agent may have been told more.
+
+Several processes may notice that at once, so they lock the rows in the same order.
+"""
 
 
-async def linked_ones_may_know_more(connection: AsyncConnection) -> None:
+async def linked_ones_may_know_more(connection: AsyncConnection, now: datetime) -> None:
     """Have those that count as linked tell again what they have, for nobody else would know."""
-    await connection.execute(text(f"{MAY_KNOW_MORE} AND linked_replica IS NOT NULL"))
+    await connection.execute(
+        update(agents)
+        .where(_LIVING, agents.c.linked_replica.is_not(None))
+        .values(unheard_since=now)
+    )
 
 
 async def was_heard(connection: AsyncConnection, identity: UUID) -> bool:

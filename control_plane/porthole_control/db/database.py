@@ -5,7 +5,8 @@ to others once (and only if) it has been committed. Doorbells are never rung ins
 transaction: NOTIFY takes a lock that all committing transactions would queue for.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,9 @@ _LOOK = """
 def _dump(value: Any) -> str:
     return to_json(value).decode()
 
+
+_Ask = Callable[[LiteralString], Awaitable[Sequence[Any] | None]]
+"""Carries out a statement by itself, which may write; returns its only row, if it has one."""
 
 Writer = Callable[["Unit", list[Any]], Awaitable[None]]
 """Writes rows that were collected during a unit of work."""
@@ -103,10 +107,18 @@ class Database:
             # take over, the turn to give sessions away, the cursor of all live lists.
             options = "-c idle_in_transaction_session_timeout=8s -c timezone=UTC"
             options += " -c statement_timeout=30s"
-            connection = await connect(conninfo(), name="porthole", options=options)
+            connection = await connect(
+                conninfo(), name="porthole", options=options, autocommit=True
+            )
             set_json_loads(from_json, connection)
+
+            async def ask(statement: LiteralString) -> Sequence[Any] | None:
+                cursor = await connection.execute(statement)
+                return await cursor.fetchone() if cursor.description else None
+
             try:
-                await self._look_at(connection)
+                await self._look(ask)
+                await connection.set_autocommit(False)
             except BaseException:
                 await connection.close()
                 raise
@@ -130,6 +142,7 @@ class Database:
         self._clock = DatabaseClock()
         self._position: Position | None = None
         self._if_set_back = if_set_back
+        self._set_back = asyncio.Lock()
 
     async def look(self) -> None:
         """Look at the database's clock again, and how far it has come.
@@ -138,25 +151,28 @@ class Database:
         it was looked at after what it lacks.
         """
         async with self._autocommit.connect() as connection:
-            raw = await connection.get_raw_connection()
-            assert isinstance(raw.driver_connection, psycopg.AsyncConnection)
-            await self._look_at(raw.driver_connection)
 
-    async def _look_at(self, connection: psycopg.AsyncConnection[Any]) -> None:
+            async def ask(statement: LiteralString) -> Sequence[Any] | None:
+                result = await connection.exec_driver_sql(statement)
+                return result.one() if result.returns_rows else None
+
+            await self._look(ask)
+
+    async def _look(self, ask: _Ask) -> None:
         earlier, asked = self._position, monotonic()
-        row = await (await connection.execute(_LOOK)).fetchone()
+        row = await ask(_LOOK)
         assert row is not None, "it has one row"
         moment, system, written = row
         self._clock.told(moment, asked=asked, answered=monotonic())
         now = earlier if written is None else Position(system, written)
         if now is not None and now.lacks(earlier):
-            logger.warning("database_was_set_back", lacks=str(earlier), has=str(now))
-            if self._if_set_back is not None:
-                await connection.execute(self._if_set_back)
-            await connection.commit()
-            self._position = now
+            async with self._set_back:
+                if now.lacks(self._position):
+                    logger.warning("database_was_set_back", lacks=str(earlier), has=str(now))
+                    if self._if_set_back is not None:
+                        await ask(self._if_set_back)
+                    self._position = now
             return
-        await connection.rollback()
         # Of looks that overlap the first may answer last.
         if now is not None and not now.lacks(self._position):
             self._position = now
