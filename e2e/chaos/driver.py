@@ -94,11 +94,8 @@ class Driver:
     def _take(self, entry: Entry) -> None:
         match entry:
             case Held(session=session, key=key):
-                mine = self._by_session.get(session) or self.mine.get(key)
-                if mine is not None:
-                    # A create that was never answered may have been done.
-                    mine.session = mine.session or session
-                    self._by_session.setdefault(session, mine)
+                # A create that was never answered may have been done.
+                if (mine := self._whose(session, key)) is not None:
                     mine.held = entry
                     mine.news.set()
             case Buried(session=session):
@@ -107,6 +104,22 @@ class Driver:
                     mine.news.set()
             case _:
                 pass
+
+    def _whose(self, session: str, key: str) -> Mine | None:
+        """Return what is known of a session; None: nobody here has asked for it.
+
+        A create that is sent again makes another one if a backup did not know the first. Nobody
+        waits for that one, but it has to be ended like all others.
+        """
+        known = self._by_session.get(session) or self.mine.get(key)
+        if known is None or known.session == session:
+            return known
+        if known.session:
+            known = self.mine[session] = Mine(key)
+            self._begin(self._end_once_held(known))
+        known.session = session
+        self._by_session[session] = known
+        return known
 
     def alive(self) -> list[Mine]:
         """Return the sessions that are known and not ended."""
@@ -252,8 +265,7 @@ class Driver:
         if answer is not None:
             outcome = "accepted" if answer.status_code == httpx.codes.ACCEPTED else "refused"
             if verb == "create" and outcome == "accepted":
-                mine.session = mine.session or answer.json()["id"]
-                self._by_session[answer.json()["id"]] = mine
+                self._whose(answer.json()["id"], mine.key)
         mark = mine.mark if verb in {"create", "change"} else -1
         told = answer.json()["id"] if outcome == "accepted" and answer else mine.session
         ended = time.monotonic()
