@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     REACHABLE = "Reachable"  # its agent is linked
     FOREIGN = "Foreign"  # its owner is not one that its agent may report for
     CHILDREN_READY = "ChildrenReady"  # the objects that carry its name are its own
+    EXPOSED = "Exposed"  # RDP programs reach it on its port, where it runs
 
 
 class Reason(StrEnum):
@@ -53,6 +54,8 @@ class Reason(StrEnum):
     START_FAILED = "StartFailed"  # it was tried and could not be begun
     START_TIMED_OUT = "StartTimedOut"  # it was begun and never painted
     CRASH_LOOP = "CrashLoop"  # it ended by itself too often
+    LISTENING = "Listening"  # its port is listened on
+    PORT_UNAVAILABLE = "PortUnavailable"  # its port cannot be listened on, the message says why
     REQUESTED = "Requested"  # somebody asked for it
     IDLE = "Idle"  # nobody used it for as long as its spec allows
     LIFETIME_OVER = "LifetimeOver"  # it lived as long as its spec allows

@@ -6,7 +6,7 @@ waiting for: they are numbered and repeated within a conversation like everythin
 nobody says them again in the next one.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -17,6 +17,19 @@ from porthole_contract.template import PinnedTemplate, SessionTemplateSpec
 from porthole_contract.trace import TraceparentText
 
 Order = Annotated[int, Field(ge=1, lt=2**53)]
+
+
+PORTS: Final = range(33890, 34000)
+"""Those that an agent may be told to listen on; whoever orders has no say over others."""
+
+
+class Exposure(Message):
+    """A port on which RDP programs reach a session, on the machine that it runs on."""
+
+    port: Annotated[int, Field(ge=PORTS.start, lt=PORTS.stop)]
+    """Which port; the address is the agent's own affair."""
+    password: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
+    """SHA-256 of what a program has to show as its password, in lower-case hexadecimal digits."""
 
 
 class ApplySession(Message):
@@ -40,6 +53,8 @@ class ApplySession(Message):
     """What it is made from."""
     home: UUID | None = None
     """Which of its owner's homes `spec.home` means."""
+    exposed: Exposure | None = None
+    """The port on which it is reached while it runs; left out: none."""
     traceparent: TraceparentText | None = None
     """What the wish is a part of, as W3C Trace Context writes it."""
 

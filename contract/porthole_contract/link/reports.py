@@ -67,6 +67,29 @@ class ObservedEvent(Message):
     """What, as a sentence."""
 
 
+MOST_STREAMS = 32
+"""Of how many streams that it let in by itself an agent tells, of one session."""
+
+
+class StreamSeen(Message):
+    """A stream that nobody asked the agent for: a program that came in on the session's port."""
+
+    stream: UUID
+    """Which stream."""
+    since: Moment
+    """When it was opened, on the agent's clock."""
+    ended_at: Moment | None = None
+    """When it ended; left out: it is open."""
+    reason: Code = ""
+    """Why it ended, as a word."""
+    message: Sentence = ""
+    """Why, as a sentence."""
+    to_viewer: Bytes = 0
+    """Bytes that the viewer was sent, once it has ended."""
+    from_viewer: Bytes = 0
+    """Bytes that the viewer has sent, once it has ended."""
+
+
 class SessionObserved(Message):
     """A session as the runtime sees it now.
 
@@ -98,6 +121,8 @@ class SessionObserved(Message):
     """What happened to it since it was last told of."""
     traceparent: TraceparentText | None = None
     """What its order is a part of, as W3C Trace Context writes it."""
+    streams: Annotated[tuple[StreamSeen, ...], Field(max_length=MOST_STREAMS)] = ()
+    """Those that came in on its port: all that are open, and the last that have ended."""
 
 
 class SessionEnded(Message):
@@ -204,6 +229,9 @@ class AgentObserved(Message):
     """Whether it takes no new sessions."""
     uses: Annotated[tuple[SessionUse, ...], Field(max_length=MOST_USES)] = ()
     """What those of its sessions use that run, as far as it can tell."""
+    rdp_listen: Annotated[str, Field(max_length=64, pattern=NO_NUL)] | None = None
+    """The address whose ports it listens on for sessions that are `exposed`; left out: it does
+    not."""
 
 
 class InventoryPart(Message):

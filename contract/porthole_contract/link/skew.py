@@ -11,7 +11,10 @@ from porthole_contract.link.frames import AgentData
 from porthole_contract.link.reports import InventoryPart, SessionObserved
 from porthole_contract.link.version import Version
 
-CONDITIONS_SINCE: Final = {ConditionType.CHILDREN_READY: Version(1, 1)}
+CONDITIONS_SINCE: Final = {
+    ConditionType.CHILDREN_READY: Version(1, 1),
+    ConditionType.EXPOSED: Version(1, 5),
+}
 """Types of conditions that 1.0 did not have."""
 
 

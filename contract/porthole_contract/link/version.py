@@ -9,6 +9,8 @@ Diary:
     1.2  a Ping says how far the items before it went; who does not say it is not asked.
     1.3  orders and sessions carry a traceparent; who does not know one ignores it.
     1.4  an agent tells what its sessions use; who does not know that ignores it.
+    1.5  an order may name a port that RDP programs come in on, to agents which say that they
+         listen, and tell who came; the condition Exposed, left out towards 1.4 (`skew`).
 """
 
 import re
@@ -44,7 +46,7 @@ class Version:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = Version(1, 4)
+CURRENT = Version(1, 5)
 
 
 def agree(theirs: str) -> Version:

@@ -19,9 +19,10 @@ from porthole_contract.model import Message
 from porthole_contract.stream.closing import CloseReason
 from porthole_contract.trace import Span
 
-VERSION: Final = "1.1"
+VERSION: Final = "1.2"
 """1.0: state, closed, done; set_mode, kick, stop_desktop, start_program.
-1.1: span, for observers: what the gate did, for whoever collects traces."""
+1.1: span, for observers: what the gate did, for whoever collects traces.
+1.2: unproven, of a viewer."""
 HEARTBEAT: Final = timedelta(seconds=5)
 LONGEST_LINE: Final = 65536
 """Bytes, with the line feed."""
@@ -31,7 +32,10 @@ Text = Annotated[str, Field(max_length=500)]
 
 
 class Viewer(Message):
-    """One open stream: `sent` and `received` are bytes, as the gate sees it."""
+    """One open stream: `sent` and `received` are bytes, as the gate sees it.
+
+    One that is `unproven` has yet to show the password that its grant asks for.
+    """
 
     stream: UUID
     channel: str
@@ -39,6 +43,7 @@ class Viewer(Message):
     since: datetime
     sent: Annotated[int, Field(ge=0)] = 0
     received: Annotated[int, Field(ge=0)] = 0
+    unproven: bool | None = None
 
 
 class State(Message):

@@ -15,6 +15,7 @@ from typing import Final, Literal, Self
 from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.stream.channels import Mode, Wire
 from porthole_contract.stream.closing import CloseReason
+from porthole_contract.stream.control import Viewer
 from porthole_contract.stream.pinning import pinned_tls
 from porthole_desktop.gate.admission import Admission
 from porthole_desktop.gate.config import Config
@@ -93,6 +94,13 @@ class RdpStream(Stream):
         self._answered = False
         self._stage = Stage.CONNECT
         self._viewer_spoke_last = False
+
+    def describe(self) -> Viewer:
+        """Return what observers hear of it; of who has not shown the password, that, too."""
+        described = super().describe()
+        if self._password is None or (self._agreed and self._agreed.stage > Stage.CHANNELS):
+            return described
+        return described.model_copy(update={"unproven": True})
 
     def lost(self, side: Side) -> None:
         """One of the two is gone; a viewer who was told to leave did not do it by itself."""
@@ -201,6 +209,7 @@ class RdpStream(Stream):
             self._deadline.cancel()
         elif agreed.stage is not self._stage:  # each step has its time, however slowly it comes
             self._stage = agreed.stage
+            self._around.changed()
             seconds = self._around.limits.greeting_seconds
             self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)

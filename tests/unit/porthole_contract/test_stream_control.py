@@ -76,11 +76,21 @@ def test_what_1_1_has_besides_is_as_it_was_promised() -> None:
         end=1_893_499_201_000_000_000,
     )
     said: list[control.News] = [
-        control.State(session=name, drawn=True, idle_seconds=1.5),
+        control.State(version="1.1", session=name, drawn=True, idle_seconds=1.5),
         span,
     ]
     assert b"".join(map(control.encode, said)) == golden
     assert [control.read_news(line) for line in golden.splitlines()] == said
+
+
+def test_what_1_2_has_besides_is_as_it_was_promised() -> None:
+    golden = (Path(__file__).parents[2] / "compat" / "stream" / "control-1.2.jsonl").read_bytes()
+    name = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+    viewer = {**dict(VIEWER), "stream": name, "channel": "rdp", "mode": "control"}
+    stranger = control.Viewer.model_validate({**viewer, "unproven": True})
+    said = control.State(session=name, drawn=True, idle_seconds=1.5, viewers=(stranger,))
+    assert control.encode(said) == golden
+    assert control.read_news(golden) == said
 
 
 def test_types_of_a_newer_version_are_skipped_and_rubbish_is_refused() -> None:

@@ -166,8 +166,9 @@ class ViewerParser:
     def _data(self, data: mcs.Data, passed: Passed) -> bytes | None:
         agreed = self._agreed
         if agreed.stage is Stage.CHANNELS and data.channel == agreed.io_channel:
+            said = self._info(data.body)
             agreed.stage = Stage.LICENCE
-            return self._info(data.body)
+            return said
         if agreed.stage < Stage.LICENCE:
             raise ViewerFault("A viewer says who it is before all else.")
         if data.channel != agreed.io_channel:
