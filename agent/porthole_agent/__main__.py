@@ -166,6 +166,7 @@ def _local(settings: Settings) -> LocalSettings:
     return LocalSettings(
         directory=settings.folder,
         install_packages=settings.install_packages,
+        rdp_listen=None if settings.rdp_listen is None else str(settings.rdp_listen),
         **given,  # type: ignore[arg-type]  # the names are the fields'
     )
 

@@ -25,6 +25,7 @@ async def admit(
     session: UUID,
     fingerprint: str,
     epoch: int = 0,
+    password: str | None = None,
 ) -> bytes:
     """Have the gate at the other end open one channel.
 
@@ -36,6 +37,7 @@ async def admit(
         session: whose gate it is.
         fingerprint: of the gate's certificate.
         epoch: of the agent's link; orders commanders.
+        password: SHA-256 (lower hex) of what the viewer has to show besides.
 
     Returns:
         The first bytes of the channel, if some came with the answer.
@@ -52,6 +54,7 @@ async def admit(
         nonce=nonce(secrets.token_bytes(16)),
         expires=now + _GRANTED_FOR,
         epoch=epoch,
+        password=password,
     )
     granted = request.model_copy(update={"grant": issue(key, claims, now)})
     try:

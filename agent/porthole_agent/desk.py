@@ -161,6 +161,7 @@ class Desk:
             spec=body.spec,
             template=template,
             home=body.home,
+            exposed=body.exposed,
             traceparent=traceparent,
         )
 

@@ -113,6 +113,8 @@ class Link:
         program: name and version, for people.
         permit: asked before dialling again after another process of this identity has
             linked: returns when this one is the one that may; what it raises ends `run`.
+        cast_out: told True when the control plane says goodbye for good, as to an agent that
+            was revoked, and False when there is a link.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Link:
         want_inventory: Callable[[], None],
         program: str,
         permit: Callable[[], Awaitable[None]] = always,
+        cast_out: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._identity = identity
         self._key = key
@@ -133,6 +136,7 @@ class Link:
         self._want_inventory = want_inventory
         self._program = program
         self._permit = permit
+        self._cast_out = cast_out
         self._superseded = False
         self._instance = uuid4()
         self._channel = Channel(Side.AGENT)
@@ -190,6 +194,7 @@ class Link:
             except Hopeless as error:
                 DIALS_FAILED.inc()
                 _log.error("link_refused", why=str(error))
+                self._cast_out(True)
                 wait = _HOPELESS_RETRY
             except (
                 OSError,
@@ -231,6 +236,7 @@ class Link:
                 await self._greet(socket)
             self._linked = True
             LINKED.set(1)
+            self._cast_out(False)
             self._unlinked.clear()
             _log.info("linked", epoch=self._channel.epoch, control_plane=self._identity.url)
             reader = asyncio.create_task(self._read(socket), name="link reader")

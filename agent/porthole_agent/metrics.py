@@ -118,6 +118,12 @@ STREAM_BYTES = Counter(
     ("direction",),
     registry=REGISTRY,
 )
+DOORS = Counter(
+    "porthole_agent_port_connections",
+    "Connections on the ports of sessions that are exposed: done, cut, failed, or turned away.",
+    ("how",),
+    registry=REGISTRY,
+)
 
 tell_from_the_start(
     (
@@ -127,6 +133,7 @@ tell_from_the_start(
         (HAPPENED, ("started", "lost", "stopped", "gate_mended", "network_mended", "ended")),
         (STREAMS_ENDED, ("done", "refused", "failed", "crashed")),
         (STREAM_BYTES, ("to_viewer", "from_viewer")),
+        (DOORS, ("done", "cut", "failed", "turned_away")),
     )
 )
 for _kind in ("ApplySession", "DeleteSession", "DeleteHome"):

@@ -137,6 +137,7 @@ def of_session(seen: port.Observation) -> SessionObserved:
         gone=seen.status.phase is Phase.TERMINATED,
         events=seen.events,
         traceparent=seen.traceparent,
+        streams=seen.streams,
     )
 
 
@@ -187,6 +188,7 @@ def of_agent(seen: port.Overview, *, runtime: str, program: str) -> AgentObserve
             )
             for one in seen.uses[:MOST_USES]
         ),
+        rdp_listen=seen.rdp_listen,
     )
 
 

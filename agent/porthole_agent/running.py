@@ -84,6 +84,7 @@ async def work(
         want_inventory=watch.want_inventory,
         program=program,
         permit=permit,
+        cast_out=runtime.shut_ports,
     )
     news.changed = link.nudge
     desk = Desk(runtime, news.owe)

@@ -5,10 +5,11 @@ Secrets do not: the agent's key is a file that only its owner reads.
 """
 
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, ByteSize, Field, field_validator
+from pydantic import AliasChoices, ByteSize, Field, IPvAnyAddress, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -81,6 +82,11 @@ class Settings(BaseSettings):
     memory: ByteSize | None = None
     """Memory that sessions may be given. None: most of the machine's, all of the nodes'."""
 
+    rdp_listen: IPvAnyAddress | None = IPv4Address("127.0.0.1")
+    """On one machine: the address on which RDP programs reach the RDP servers that are exposed,
+    each on its own port. Only programs of this machine reach the default. None, or empty:
+    nothing is listened on, and no server of this agent can be exposed."""
+
     install_packages: bool = False
     """Whether a template's missing Debian packages may be installed on this machine."""
 
@@ -92,6 +98,11 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged: this and what is worse."""
+
+    @field_validator("rdp_listen", mode="before")
+    @classmethod
+    def _nowhere(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("namespace", mode="before")
     @classmethod

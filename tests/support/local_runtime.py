@@ -32,6 +32,7 @@ from porthole_agent.runtimes.local.runtime import LocalRuntime
 from porthole_agent.runtimes.local.settings import LocalSettings
 from porthole_agent.runtimes.port import Observation
 from porthole_contract.lifecycle import Phase
+from porthole_contract.link.commands import Exposure
 from porthole_contract.session import SessionSpec
 from porthole_contract.stream.channels import PROTOCOLS, Channel
 from porthole_contract.stream.grant import Claims, SigningKey, issue, nonce
@@ -111,6 +112,7 @@ class Place:
         owner: str = "alice",
         template: SessionTemplateSpec | None = None,
         pinned: PinnedTemplate | None = None,
+        exposed: Exposure | None = None,
         **spec: Any,
     ) -> None:
         content = template or the_desktop()
@@ -123,6 +125,7 @@ class Place:
             spec=SessionSpec.model_validate(wanted),
             template=pinned
             or PinnedTemplate(name="desktop", revision=1, digest=content.digest(), spec=content),
+            exposed=exposed,
         )
 
     async def now(self, session: UUID) -> Observation | None:

@@ -189,6 +189,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             {
                 "open": "sum(porthole_agent_streams)",
                 **_rates("porthole_agent_streams_ended_total", "how"),
+                "on ports, {{how}}": _sum("porthole_agent_port_connections_total", "how"),
                 "bytes, {{direction}}": _sum("porthole_agent_stream_bytes_total", "direction"),
             },
         ),

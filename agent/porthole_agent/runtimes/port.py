@@ -17,7 +17,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from porthole_contract.link.reports import ObservedEvent, Origin
+from porthole_contract.link.commands import Exposure
+from porthole_contract.link.reports import ObservedEvent, Origin, StreamSeen
 from porthole_contract.session import SessionSpec, SessionStatus
 from porthole_contract.template import PinnedTemplate, SessionTemplate
 
@@ -28,7 +29,8 @@ class Observation:
 
     `spec` is what it is held to now: a session that was hibernated for being idle has
     `desired: Hibernated` here under the order that asked for `Running`. `events` are what
-    happened to it since it was last told of; `traceparent` came with the order.
+    happened to it since it was last told of; `traceparent` came with the order. `streams` are
+    those that came in on its own port: the open ones, and the last that ended.
     """
 
     session: UUID
@@ -40,6 +42,7 @@ class Observation:
     origin: Origin = Origin.API
     events: tuple[ObservedEvent, ...] = ()
     traceparent: str | None = None
+    streams: tuple[StreamSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ class Use:
 class Overview:
     """The runtime itself: what it offers, and how much room it has.
 
-    `uses` has the sessions that run, of a runtime that can tell.
+    `uses` has the sessions that run, of a runtime that can tell. `rdp_listen` is the address on
+    which it listens for sessions that are exposed; None: it does not.
     """
 
     runtime: UUID
@@ -123,6 +127,7 @@ class Overview:
     capacity: Capacity
     draining: bool
     uses: tuple[Use, ...] = ()
+    rdp_listen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +184,23 @@ class Runtime(Protocol):
         spec: SessionSpec,
         template: PinnedTemplate,
         home: UUID | None = None,
+        exposed: Exposure | None = None,
         traceparent: str | None = None,
     ) -> None:
         """Hold a session to `spec`; returns when that order is durable.
 
         `home` says which of its owner's homes `spec.home` means, which is made if it is not
         here; without it the home of that name is taken or made. `traceparent` is what the
-        session's start is a part of, for whoever collects traces.
+        session's start is a part of, for whoever collects traces. `exposed` is the port of this
+        machine on which RDP programs reach it while it runs.
 
         An order that is not newer than the one held changes nothing and succeeds; so does
         any order up to that of a deletion.
 
         Raises:
             Refused: `template_content_missing` if `template.spec` is None and its digest is
-                not known here; `owner_changed` if the session or the home belongs to another.
+                not known here; `owner_changed` if the session or the home belongs to another;
+                `expose_not_served` if it is to be exposed where nothing listens.
         """
 
     async def delete(self, session: UUID, order: int) -> None:
@@ -238,6 +246,12 @@ class Runtime(Protocol):
 
         Raises:
             Refused: `session_unknown`, `session_not_asleep`, `no_files` or `gate_not_ready`.
+        """
+
+    def shut_ports(self, shut: bool, /) -> None:
+        """Let nobody in on the ports of sessions, and cut off who is there; or let them in again.
+
+        Nobody knows who is to be let in where the control plane has sent us away for good.
         """
 
     async def logs(self, session: UUID) -> str:

@@ -34,6 +34,7 @@ from porthole_contract.cluster import Kind, Object
 from porthole_contract.conditions import Reason
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import Phase
+from porthole_contract.link.commands import Exposure
 from porthole_contract.link.reports import ObservedEvent
 from porthole_contract.names import ANNOTATION_HOME_HOLDER, check_name, check_owner
 from porthole_contract.session import SessionSpec, SessionStatus
@@ -62,6 +63,10 @@ _OPEN_AGAIN_AFTER: Final = 0.5
 _LISTED_WITHIN: Final = 120.0
 """Seconds that a list and the end of a watch may take besides."""
 _KUBE_SYSTEM: Final = "kube-system"
+_NOT_EXPOSED: Final = (
+    "In a cluster nothing listens on a session's port; `porthole session connect` opens one on"
+    " your own machine."
+)
 _OWN_ENDS: Final = frozenset({Reason.IDLE, Reason.LIFETIME_OVER})
 
 
@@ -194,9 +199,12 @@ class KubernetesRuntime:
         spec: SessionSpec,
         template: PinnedTemplate,
         home: UUID | None = None,
+        exposed: Exposure | None = None,
         traceparent: str | None = None,
     ) -> None:
         """Hold a session to `spec`; see the port."""
+        if exposed is not None:
+            raise Refused("expose_not_served", _NOT_EXPOSED)
         check_name(name)
         check_owner(owner)
         wanted = Wanted(session, order, name, owner, spec, template, home, traceparent)
@@ -255,6 +263,9 @@ class KubernetesRuntime:
     async def lend_files(self, session: UUID) -> str:
         """Have the files of a session that sleeps served; see the port."""
         return await lending.lend(self._api, lambda: self._known(session), self._sessions.put)
+
+    def shut_ports(self, shut: bool, /) -> None:
+        """Do nothing: there are none."""
 
     async def logs(self, session: UUID) -> str:
         """Return the last lines that a session's programs have logged; see the port."""

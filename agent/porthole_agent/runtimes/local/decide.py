@@ -48,6 +48,7 @@ class Seen:
     `desktop`, `gate`, `network`: its processes live. `remains`: something of it is left on
     this machine besides its record. `drawn`: its screen has been painted, says the gate.
     `may_mend`: the last mending was long enough ago. `lent`: its files are used, or asked for.
+    `listens`: its port is listened on; `port_trouble`: why it cannot be, if it is to be.
     `obstacle`: why it could not be begun now. `effective`: None if its spec is over a limit
     (the obstacle says so).
     """
@@ -59,6 +60,8 @@ class Seen:
     drawn: bool = False
     may_mend: bool = True
     lent: Lent | None = None
+    listens: bool = False
+    port_trouble: str | None = None
     obstacle: Obstacle | None = None
     effective: Effective | None = None
 

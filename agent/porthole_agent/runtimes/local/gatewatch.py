@@ -16,7 +16,7 @@ from porthole_agent.admission import UNGRANTED, admit
 from porthole_agent.runtimes.local.gate_connection import connect
 from porthole_contract.errors import PortholeError
 from porthole_contract.stream.channels import Channel, Mode, Wire
-from porthole_contract.stream.control import HEARTBEAT, Lines, State, read_news
+from porthole_contract.stream.control import HEARTBEAT, Closed, Lines, State, read_news
 from porthole_contract.stream.grant import SigningKey
 from porthole_contract.stream.preface import Request
 from porthole_contract.trace import Span
@@ -37,6 +37,7 @@ class GateWatch:
         fingerprint: of its certificate.
         key: signs the observer's grants.
         heard: called after each change of `state`.
+        closed: told of each stream that is closed.
         trace: whose spans of the gate are handed on; None: nobody's.
     """
 
@@ -49,6 +50,7 @@ class GateWatch:
         *,
         key: SigningKey,
         heard: Callable[[], None],
+        closed: Callable[[Closed], None] = lambda _: None,
         trace: str | None = None,
     ) -> None:
         self._session = session
@@ -57,6 +59,7 @@ class GateWatch:
         self._fingerprint = fingerprint
         self._key = key
         self._heard = heard
+        self._closed = closed
         self._spans = tracing.Strangers(trace)
         self._task: asyncio.Task[None] | None = None
         self.state: State | None = None
@@ -123,6 +126,8 @@ class GateWatch:
                     news = read_news(line)
                     if isinstance(news, State):
                         yield news
+                    elif isinstance(news, Closed):
+                        self._closed(news)
                     elif isinstance(news, Span):
                         self._spans.take(news)
                 rest = await _read(reader)

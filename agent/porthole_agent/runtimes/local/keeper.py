@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
+from porthole_agent.admission import UNGRANTED, admit
 from porthole_agent.failpoints import failpoint
 from porthole_agent.metrics import HAPPENED, STARTED
 from porthole_agent.runtimes.local.decide import (
@@ -38,6 +40,8 @@ from porthole_agent.runtimes.local.decide import (
     moved,
     news_of_use,
 )
+from porthole_agent.runtimes.local.door import Door, Stream
+from porthole_agent.runtimes.local.gate_connection import connect
 from porthole_agent.runtimes.local.gatewatch import GateWatch
 from porthole_agent.runtimes.local.journal import Event as JournalEvent
 from porthole_agent.runtimes.local.record import Deletion, Record, Tombstone
@@ -50,7 +54,10 @@ from porthole_contract.configuration import FILES_LONGEST
 from porthole_contract.effective import Effective
 from porthole_contract.errors import PortholeError, Refused
 from porthole_contract.lifecycle import OCCUPIED, Event, Phase
+from porthole_contract.link.commands import Exposure
 from porthole_contract.session import Desired, SessionSpec
+from porthole_contract.stream.channels import Channel, Mode, Wire
+from porthole_contract.stream.preface import Request
 from porthole_contract.template import PinnedTemplate
 from porthole_contract.trace import Traceparent
 from porthole_telemetry import tracing
@@ -97,6 +104,7 @@ class Keeper:
         self._saved = record
         self._lent: Lent | None = None
         self._lending: asyncio.Future[None] | None = None
+        self._door = Door(site.rdp_listen, self._let_in, changed=self.wake)
         self._wake = asyncio.Event()
         self._stopping = False
         self._saving = asyncio.Lock()
@@ -141,6 +149,7 @@ class Keeper:
         if self._task is not None:
             await self._task
             self._task = None
+        await self._door.close()
         await self._unwatch()
 
     def wake(self) -> None:
@@ -152,6 +161,8 @@ class Keeper:
         order: int,
         spec: SessionSpec,
         template: PinnedTemplate,
+        *,
+        exposed: Exposure | None = None,
         traceparent: str | None = None,
     ) -> None:
         """Hold it to a newer order; returns when that is durable."""
@@ -160,7 +171,7 @@ class Keeper:
             return
         if template.spec is None:
             template = record.template
-        held = record.evolve(spec=spec, template=template, traceparent=traceparent)
+        held = record.evolve(spec=spec, template=template, exposed=exposed, traceparent=traceparent)
         self.record = changed(held, order, _now())
         await self._save()
         self.wake()
@@ -231,7 +242,7 @@ class Keeper:
 
     def told(self) -> Observation:
         """Return what others are told about it now."""
-        return observation(self.record, self._viewers)
+        return observation(self.record, self._viewers, self._door.guests.told())
 
     # The loop
 
@@ -308,6 +319,10 @@ class Keeper:
         resting = record.phase in {Phase.PENDING, Phase.HIBERNATED}
         if resting and obstacle is None and record.spec.desired is Desired.RUNNING:
             obstacle = await self._site.packages.obstacle(template_of(record), install=True)
+        state = None if self._watch is None else self._watch.state
+        is_open = self.record.is_open(drawn=state is not None and state.drawn)
+        exposed = None if self._site.ports_shut else self.record.exposed
+        await self._door.hold(exposed, is_open=is_open)
         # From here to the end of `decide` nothing waits: what is free now is still free then.
         record = self.record
         if self._lent is not None and not self._lent.begun and not may_lend(record):
@@ -320,7 +335,9 @@ class Keeper:
             self._start_watch(record)
         state = self._watch.state if self._watch is not None else None
         if state is not None:
-            self._viewers = sum(1 for viewer in state.viewers if viewer.channel != "control")
+            known = [viewer for viewer in state.viewers if not viewer.unproven]
+            self._viewers = sum(1 for viewer in known if viewer.channel != "control")
+            self._door.guests.seen(known)
             if state.drawn and self._lent is not None and self._lent.begun:
                 self._serves(None)
         if self._watch is not None and (idle := self._watch.idle_seconds) is not None:
@@ -334,6 +351,8 @@ class Keeper:
             drawn=state is not None and state.drawn,
             may_mend=may_mend,
             lent=self._lent,
+            listens=self._door.listens,
+            port_trouble=self._door.trouble,
             obstacle=obstacle,
             effective=effective,
         )
@@ -412,7 +431,11 @@ class Keeper:
         # Orders that came in while the journal was written stay.
         now = self.record
         record = record.evolve(
-            order=now.order, spec=now.spec, template=now.template, deletion=now.deletion
+            order=now.order,
+            spec=now.spec,
+            template=now.template,
+            exposed=now.exposed,
+            deletion=now.deletion,
         )
         self.record = with_conditions(record, Seen(), _now())
         await self._save()
@@ -465,6 +488,7 @@ class Keeper:
         self._start_watch(self.record)
 
     async def _remove(self) -> None:
+        await self._door.close()
         record = self.record
         deletion = record.deletion
         assert deletion is not None
@@ -483,7 +507,7 @@ class Keeper:
         failpoint("local.delete.record-removed")
         ended = record.happen(Event.GONE, deletion.reason, deletion.message, _now())
         self._site.records.pop(self._session)
-        self._site.tell(observation(ended, 0))
+        self._site.tell(observation(ended, 0, self._door.guests.told()))
         if record.home is not None and (home := self._site.homes.get(record.home)) is not None:
             self._site.tell(self._site.describe(home))
         self._gone(tombstone)
@@ -551,9 +575,34 @@ class Keeper:
                 record.fingerprint,
                 key=self._site.house.key,
                 heard=self.wake,
+                closed=self._door.closed,
                 trace=None if record.start is None else record.start.trace,
             )
             self._watch.start()
+
+    async def _let_in(self, stream: UUID, password: str) -> Stream:
+        """Open a stream at its gate for a program that came in on its port."""
+        record = self.record
+        if record.fingerprint is None:
+            raise Refused("gate_not_ready", "The session has not been started yet.")
+        reader, writer = await connect(self._stage.gate_folder, record.gate_uid, record.fingerprint)
+        request = Request(
+            stream=stream,
+            channel=Channel.RDP,
+            protocol=Wire.RDP,
+            mode=Mode.CONTROL,
+            grant=UNGRANTED,
+        )
+        first = await admit(
+            reader,
+            writer,
+            self._site.house.key,
+            request,
+            session=record.session,
+            fingerprint=record.fingerprint,
+            password=password,
+        )
+        return reader, writer, first
 
     async def _unwatch(self) -> None:
         watch, self._watch = self._watch, None

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from porthole_contract.conditions import Condition, Reason
 from porthole_contract.lifecycle import Event, Phase, advance
+from porthole_contract.link.commands import Exposure
 from porthole_contract.model import Message
-from porthole_contract.session import SessionSpec
+from porthole_contract.session import Desired, SessionSpec
 from porthole_contract.template import PinnedTemplate
 from porthole_contract.trace import Traceparent
 
@@ -29,8 +30,8 @@ class Record(Message):
     `phase_since`: when the phase was entered. `begun_at`: when the processes of the present
     attempt were begun; None while there is none. `not_before`: the end of a back-off.
     `losses`: the moments of losses that count against it, oldest first. `asked_home`: the
-    home that the order named; `home`: the one that it holds or will hold. `traceparent` came
-    with the order.
+    home that the order named; `home`: the one that it holds or will hold. `exposed`: the port
+    that the order named. `traceparent` came with the order.
     """
 
     version: Literal[1] = 1
@@ -58,11 +59,23 @@ class Record(Message):
     started_at: datetime | None = None
     last_activity_at: datetime | None = None
     deletion: Deletion | None = None
+    exposed: Exposure | None = None
     traceparent: str | None = None
 
     def evolve(self, **changes: object) -> Self:
         """Return a copy with `changes`, which are already what the fields want."""
         return self.model_copy(update=changes)
+
+    def is_open(self, *, drawn: bool) -> bool:
+        """Return whether it is to be reached on its port.
+
+        It runs, or will as soon as it is written down that it is `drawn`, and goes on running.
+        """
+        if self.spec.desired is not Desired.RUNNING or self.deletion is not None:
+            return False
+        return self.phase is Phase.RUNNING or (
+            drawn and self.phase in {Phase.STARTING, Phase.WAKING}
+        )
 
     @property
     def start(self) -> Traceparent | None:

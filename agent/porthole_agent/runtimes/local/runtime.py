@@ -34,6 +34,7 @@ from porthole_agent.runtimes.local.usage import look
 from porthole_agent.runtimes.port import Change, Ended, Inventory, Offer, Overview, Use
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
+from porthole_contract.link.commands import Exposure
 from porthole_contract.names import check_name, check_owner
 from porthole_contract.session import SessionSpec
 from porthole_contract.stream.grant import SigningKey
@@ -109,6 +110,7 @@ class LocalRuntime:
             homes=self._homes,
             journal=self._journal,
             packages=packages,
+            rdp_listen=settings.rdp_listen,
         )
         self._read_tombstones()
         self._read_sessions()
@@ -171,6 +173,7 @@ class LocalRuntime:
         spec: SessionSpec,
         template: PinnedTemplate,
         home: UUID | None = None,
+        exposed: Exposure | None = None,
         traceparent: str | None = None,
     ) -> None:
         """Hold a session to `spec`; see the port."""
@@ -197,6 +200,7 @@ class LocalRuntime:
                         desktop_uid=site.take_uid(),
                         gate_uid=site.take_uid(),
                         asked_home=home,
+                        exposed=exposed,
                         traceparent=traceparent,
                     )
                 )
@@ -205,7 +209,9 @@ class LocalRuntime:
             raise Refused("owner_changed", "The session belongs to somebody else.")
         if verdict is fence.Apply.CHANGE:
             # Who orders may know less of its template than we do, after a backup was put back.
-            await keeper.change(order, spec, self._with_content(template), traceparent)
+            await keeper.change(
+                order, spec, self._with_content(template), exposed=exposed, traceparent=traceparent
+            )
 
     async def delete(self, session: UUID, order: int) -> None:
         """End a session; see the port."""
@@ -246,7 +252,14 @@ class LocalRuntime:
             if keeper.record.phase is Phase.RUNNING
         ]
         uses = await asyncio.to_thread(self._uses, running) if running else ()
-        return Overview(self._uid, self._offers, site.capacity(), site.draining, uses)
+        return Overview(
+            runtime=self._uid,
+            offers=self._offers,
+            capacity=site.capacity(),
+            draining=site.draining,
+            uses=uses,
+            rdp_listen=self._settings.rdp_listen,
+        )
 
     def _uses(self, running: Iterable[tuple[UUID, UUID | None]]) -> tuple[Use, ...]:
         seen = (
@@ -288,6 +301,13 @@ class LocalRuntime:
         fingerprint = keeper.record.fingerprint
         assert fingerprint is not None, "its gate has answered"
         return fingerprint
+
+    def shut_ports(self, shut: bool, /) -> None:
+        """Let nobody in on the ports of sessions, or let them in again; see the port."""
+        site = self._there()
+        if site.ports_shut != shut:
+            site.ports_shut = shut
+            self._look_again()
 
     async def logs(self, session: UUID) -> str:
         """Return the last lines that a session's programs have logged; see the port."""

@@ -33,6 +33,10 @@ class LocalSettings:
     install_packages: bool = False
     """Whether a template's missing Debian packages may be installed on this machine."""
 
+    rdp_listen: str | None = "127.0.0.1"
+    """The address on which RDP programs reach sessions that are exposed, each on its own port.
+    None: they do not."""
+
     first_uid: int = 2_000_000
     """The first of the uids that desktops and gates run as; far above people and subuids."""
 

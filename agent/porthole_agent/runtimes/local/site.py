@@ -43,12 +43,15 @@ class Site:
         homes: Homes,
         journal: Journal,
         packages: Packages,
+        rdp_listen: str | None = None,
     ) -> None:
         self.folder = folder
         self.house = house
         self.homes = homes
         self.journal = journal
         self.packages = packages
+        self.rdp_listen = rdp_listen
+        self.ports_shut = False
         self.draining = False
         self.records: dict[UUID, Record] = {}
         self._room = room

@@ -8,6 +8,7 @@ from porthole_agent.runtimes.local.record import Record
 from porthole_agent.runtimes.port import Observation
 from porthole_contract.conditions import Condition, ConditionType, Reason
 from porthole_contract.lifecycle import Phase
+from porthole_contract.link.reports import StreamSeen
 from porthole_contract.session import GateAddress, SessionStatus
 
 GATE_ADDRESS: Final = "local"
@@ -36,14 +37,16 @@ def with_conditions(record: Record, seen: Seen, now: datetime) -> Record:
         held = record.phase in _HOLDS_HOME and not blocked
         why = (record.reason, record.message) if blocked else (Reason.ACCEPTED, "")
         wanted.append(_condition(ConditionType.HOME_READY, held, *why))
+    if record.exposed is not None:
+        wanted.append(_condition(ConditionType.EXPOSED, seen.listens, *_port_words(record, seen)))
     before = {condition.type: condition for condition in record.conditions}
     return record.evolve(
         conditions=tuple(_timed(condition, before.get(condition[0]), now) for condition in wanted)
     )
 
 
-def observation(record: Record, viewers: int) -> Observation:
-    """Return what others are told about the session."""
+def observation(record: Record, viewers: int, streams: tuple[StreamSeen, ...] = ()) -> Observation:
+    """Return what others are told about the session; `streams` came in on its port."""
     gate = (
         GateAddress(address=GATE_ADDRESS, fingerprint=record.fingerprint)
         if record.fingerprint is not None and record.phase in _ACTIVE
@@ -69,6 +72,7 @@ def observation(record: Record, viewers: int) -> Observation:
             home=record.home,
         ),
         traceparent=record.traceparent,
+        streams=streams,
     )
 
 
@@ -87,6 +91,14 @@ def _gate_words(record: Record, seen: Seen) -> tuple[str, str]:
     if _lets_in(seen):
         return Reason.STARTING, "Its gate lets viewers in."
     return record.reason, "Its gate is not running."
+
+
+def _port_words(record: Record, seen: Seen) -> tuple[str, str]:
+    if seen.port_trouble is not None:
+        return Reason.PORT_UNAVAILABLE, seen.port_trouble
+    if seen.listens:
+        return Reason.LISTENING, "RDP programs reach it on its port, with its password."
+    return record.reason, "Its port is listened on while it runs."
 
 
 def _timed(wanted: _Untimed, before: Condition | None, now: datetime) -> Condition:
