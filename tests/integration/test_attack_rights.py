@@ -81,6 +81,8 @@ MAY: dict[str, Any] = {
     f"DELETE {SERVER}": Scope.SESSIONS,
     f"PUT {SERVER}/configuration": Scope.SESSIONS,
     f"PUT {SERVER}/resources": Scope.SESSIONS,
+    f"POST {SERVER}/password": Scope.SESSIONS,
+    f"DELETE {SERVER}/password": Scope.SESSIONS,
     f"POST {SERVER}/start": Scope.SESSIONS,
     f"POST {SERVER}/stop": Scope.SESSIONS,
     f"POST {SERVER}/restart": Scope.SESSIONS,

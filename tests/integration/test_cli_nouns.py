@@ -317,6 +317,11 @@ async def test_rdp_servers_by_name(terminal: Terminal) -> None:
     assert made.json["status"] == "stopped"
     listed = await terminal.type("rdp-server", "list")
     assert str(made.json["port"]) in listed.out
+    # Its agent is one of another age: there is nobody who could listen.
+    for words in (("expose", "Office"), ("create", "Home", "--expose")):
+        refused = await terminal.type("rdp-server", *words)
+        assert (refused.code, "porthole session connect" in refused.err) == (7, True), refused
+    assert (await terminal.type("rdp-server", "hide", "Office")).out == "Hidden: Office\n"
     tested = await terminal.type("rdp-server", "test", "Office")
     assert (tested.code, "The server is stopped." in tested.out) == (1, True)
     assert (await terminal.type("rdp-server", "stop", "Office")).code == 0

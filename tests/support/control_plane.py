@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import httpx
@@ -184,11 +184,14 @@ class Agent:
         protocols: Sequence[str] = ("vnc",),
         place: UUID | None = None,
         draining: bool = False,
+        runtime: Literal["local", "kubernetes"] = "local",
+        rdp_listen: str | None = None,
     ) -> None:
         """Say what it is and what it offers."""
         seen = AgentObserved(
             place=place or self.place,
-            runtime="local",
+            runtime=runtime,
+            rdp_listen=rdp_listen,
             program="porthole-agent test",
             capacity=Capacity(
                 sessions=sessions,

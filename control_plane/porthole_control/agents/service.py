@@ -264,6 +264,7 @@ async def observed(unit: Unit, identity: UUID, seen: AgentObserved) -> None:
             "used": seen.capacity.used.to_dict(),
             "draining": seen.draining,
             "protocols": [str(protocol) for protocol in seen.protocols],
+            "rdp_listen": seen.rdp_listen,
         },
     }
     news = await _take_in_offers(unit, identity, seen)

@@ -26,6 +26,9 @@ DIAL_BACK: Final = "phd"
 _LONGEST = 128
 _SECRET = re.compile(r"(ph[a-z])_([0-9a-f]{32})_([0-9a-f]{64})")
 SECRET_BYTES: Final = 32
+PASSWORD_LENGTH: Final = 20
+"""Characters; 100 bits, of which no more need be known than their hash to compare them."""
+_TYPED: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 class Scope(StrEnum):
@@ -88,6 +91,11 @@ def dissect(prefix: str, text: str) -> tuple[UUID, bytes] | None:
     if match is None or match[1] != prefix:
         return None
     return UUID(hex=match[2]), bytes.fromhex(match[3])
+
+
+def password(randomness: bytes) -> str:
+    """Return a password: one character of 32 for each byte, five bits of it."""
+    return "".join(_TYPED[one % len(_TYPED)] for one in randomness)
 
 
 def kept(secret: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,6 +32,20 @@ def new_secret(prefix: str, identity: UUID) -> tuple[str, bytes]:
     """Make a secret; return its text and what is to be kept of it. All are made here."""
     secret = os.urandom(rules.SECRET_BYTES)
     return rules.compose(prefix, identity, secret), rules.kept(secret)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password, shown once, and what is kept of it (`rules.kept`, lower hex)."""
+
+    text: str = field(repr=False)
+    kept: str
+
+
+def new_password() -> NewPassword:
+    """Make a password that a person can type."""
+    text = rules.password(os.urandom(rules.PASSWORD_LENGTH))
+    return NewPassword(text, rules.kept(text.encode()).hex())
 
 
 async def ensure_user(unit: Unit, name: str, *, is_admin: bool = False) -> repository.User:

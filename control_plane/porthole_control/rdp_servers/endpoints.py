@@ -56,7 +56,7 @@ async def list_rdp_servers(
 @routes.post(
     "/rdp/servers",
     status_code=201,
-    response_model=schemas.RdpServerOut,
+    response_model=schemas.RdpServerMade,
     summary="Make an RDP server",
     responses=responses(404, 409, 429),
 )
@@ -67,7 +67,10 @@ async def create_rdp_server(
     body: schemas.NewRdpServer,
     key: IdempotencyKey = None,
 ) -> JSONResponse:
-    """Make a server, stopped. It keeps its port and its home until it is deleted."""
+    """Make a server, stopped. It keeps its port and its home until it is deleted.
+
+    If it is to be exposed, the password of its port is shown here, and only here.
+    """
 
     async def make() -> Answer:
         made = await service.create(
@@ -76,10 +79,10 @@ async def create_rdp_server(
             **body.model_dump(mode="json"),
             most=parts.settings.rdp_servers_per_owner,
         )
-        return Answer(201, schemas.RdpServerOut.of(made).model_dump(mode="json"))
+        return Answer(201, schemas.RdpServerMade.made(made).model_dump(mode="json"))
 
     question = ["rdp/servers", body.model_dump(mode="json")]
-    answer = await once(unit, principal, key, question, make)
+    answer = await once(unit, principal, key, question, make, secret=body.expose)
     headers = {
         "ETag": etag(answer.body["version"]),
         "Location": f"/api/v1/rdp/servers/{answer.body['server_id']}",
@@ -153,6 +156,40 @@ async def delete_rdp_server(
     """Delete a server; 409 while it runs. Its home stays, among the caller's homes."""
     await service.delete(unit, principal, server_id, force=force)
     return Response(status_code=204)
+
+
+@routes.post(
+    f"{PATH}/password",
+    response_model=schemas.RdpServerMade,
+    summary="Expose an RDP server, with a new password",
+    responses=responses(404, 409),
+)
+async def expose_rdp_server(
+    principal: SessionWriter, unit: UnitDep, server_id: UUID, key: IdempotencyKey = None
+) -> JSONResponse:
+    """Have its port listened on while it runs, with a password that is shown here, once.
+
+    Who came in by an older one is cut off, and it is good no more.
+    """
+
+    async def make() -> Answer:
+        made = await service.expose(unit, principal, server_id)
+        return Answer(200, schemas.RdpServerMade.made(made).model_dump(mode="json"))
+
+    question = ["rdp/servers", str(server_id), "password"]
+    answer = await once(unit, principal, key, question, make, secret=True)
+    return JSONResponse(answer.body, 200, {"ETag": etag(answer.body["version"])})
+
+
+@routes.delete(
+    f"{PATH}/password",
+    response_model=schemas.RdpServerOut,
+    summary="Expose an RDP server no more",
+    responses=responses(404),
+)
+async def hide_rdp_server(principal: SessionWriter, unit: UnitDep, server_id: UUID) -> JSONResponse:
+    """Have its port listened on no more; who came in there is cut off."""
+    return _answer(await service.hide(unit, principal, server_id))
 
 
 @routes.get(f"{PATH}/configuration", summary="How its desktop is made", responses=responses(404))

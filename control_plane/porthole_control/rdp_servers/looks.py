@@ -64,7 +64,7 @@ async def rdp_server_status(
     return schemas.RdpStatusOut(
         server_id=server.id,
         status=server.status,
-        message=server.message or "",
+        message=server.port_state[1] or server.message or "",
         uptime=max(0.0, round(up, 3)),
         active_sessions=int(runs),
         resource_usage=None if sample is None else schemas.RdpUsageOut.of(sample, server.resources),

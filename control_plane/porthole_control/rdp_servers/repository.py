@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, delete, exists, func, insert, select, text,
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from porthole_contract.link.commands import Exposure
 from porthole_control.agents.tables import agents
 from porthole_control.db.rows import columns_of
 from porthole_control.homes.tables import homes
@@ -22,7 +23,12 @@ from porthole_control.streams.tables import streams
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A row of `rdp_servers`, with its agent and how its newest session is."""
+    """A row of `rdp_servers`, with its agent and how its newest session is.
+
+    Attributes:
+        password: SHA-256 (lower hex) of what RDP programs show on its port; None: nobody listens
+            there.
+    """
 
     id: UUID
     owner: str
@@ -31,7 +37,10 @@ class Server:
     agent_id: UUID
     agent: str
     agent_state: str
+    agent_runtime: str | None
+    agent_capacity: dict[str, Any]
     port: int
+    password: str | None
     home: str
     configuration: dict[str, Any]
     resources: dict[str, Any]
@@ -39,6 +48,8 @@ class Server:
     phase: str | None
     desired: str | None
     message: str | None
+    conditions: list[dict[str, Any]] | None
+    gate: dict[str, Any] | None
     started_at: datetime | None
     observed_at: datetime | None
     viewers: int | None
@@ -52,6 +63,26 @@ class Server:
     def status(self) -> ServerStatus:
         """What it is."""
         return rules.status_of(self.phase, self.desired)
+
+    @property
+    def exposure(self) -> Exposure | None:
+        """The port that its sessions are reached on, if there is one."""
+        if self.password is None:
+            return None
+        return Exposure(port=self.port, password=self.password)
+
+    @property
+    def address(self) -> str:
+        """Where its port is, when it is listened on."""
+        host = self.agent_capacity.get("rdp_listen") or "?"
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
+    def port_state(self) -> tuple[bool, str]:
+        """Whether its port is listened on now, and if it cannot be, why."""
+        if self.password is None or self.status is not ServerStatus.RUNNING:
+            return False, ""
+        return rules.port_condition(self.conditions or ())
 
     @property
     def is_changed(self) -> bool:
@@ -71,9 +102,13 @@ _SERVERS = (
             rdp_servers,
             agent=agents.c.name,
             agent_state=agents.c.state,
+            agent_runtime=agents.c.runtime,
+            agent_capacity=agents.c.capacity,
             phase=sessions.c.phase,
             desired=sessions.c.desired,
             message=sessions.c.message,
+            conditions=sessions.c.conditions,
+            gate=sessions.c.gate,
             started_at=sessions.c.started_at,
             observed_at=sessions.c.observed_at,
             viewers=sessions.c.viewers,
@@ -156,6 +191,15 @@ async def change(connection: AsyncConnection, server: Server, now: datetime, **v
         update(rdp_servers)
         .where(rdp_servers.c.id == server.id)
         .values(updated_at=now, version=server.version + 1, **values)
+    )
+
+
+async def set_password(connection: AsyncConnection, server: Server, password: str | None) -> None:
+    """Set the password (its hash) of a server's port; its row is locked."""
+    await connection.execute(
+        update(rdp_servers)
+        .where(rdp_servers.c.id == server.id)
+        .values(version=server.version + 1, password=password)
     )
 
 

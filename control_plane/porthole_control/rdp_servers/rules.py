@@ -1,19 +1,20 @@
 """What an RDP server is, may be, and uses. Pure."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from porthole_contract.conditions import ConditionType, Reason
 from porthole_contract.lifecycle import Phase
+from porthole_contract.link.commands import PORTS
 from porthole_contract.session import Desired
 from porthole_control.errors import Conflict, TooMany
 
 TEMPLATE: Final = "rdp"
 """What its sessions are made from."""
-PORTS: Final = range(33890, 34000)
 MIB: Final = 2**20
 ASIDE: Final = {"cpu": "50m", "memory": "192Mi"}
 """What is set aside for a server that runs: what one needs that nobody uses. Twenty of them have
@@ -146,6 +147,45 @@ def free_port(taken: Collection[int], last: int | None) -> int:
         "ports_exhausted",
         f"All {len(PORTS)} ports of its agent are taken. Delete a server, or take another agent.",
     )
+
+
+# Its port on the machine of its agent ---------------------------------------------------
+
+
+def check_exposable(agent: str, runtime: str | None, capacity: Mapping[str, Any]) -> None:
+    """Check that an agent can listen on the ports of its servers.
+
+    Args:
+        agent: its name.
+        runtime: how sessions are run there; None: it has not said.
+        capacity: what it says of itself.
+
+    Raises:
+        Conflict: it cannot; the sentence says why, and how else a server is reached.
+    """
+    if capacity.get("rdp_listen") is not None:
+        return
+    if runtime == "kubernetes":
+        why = "In a cluster nothing listens on a server's port."
+    else:
+        why = (
+            f"The agent {agent!r} does not say that it listens on ports: it is told not to"
+            " (PORTHOLE_AGENT_RDP_LISTEN is empty), or is too old."
+        )
+    raise Conflict(
+        "expose_not_served",
+        f"{why} Leave `expose` out, start the server, and open a door on your own machine:"
+        " `porthole session connect SESSION --rdp`.",
+    )
+
+
+def port_condition(conditions: Iterable[Mapping[str, Any]]) -> tuple[bool, str]:
+    """Return whether a session's port is listened on, and if it cannot be, why."""
+    for one in conditions:
+        if one["type"] == ConditionType.EXPOSED:
+            failed = one["reason"] == Reason.PORT_UNAVAILABLE
+            return one["status"] == "True", one["message"] if failed else ""
+    return False, ""
 
 
 # What it uses --------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from porthole_contract.session import Name as AgentName
 from porthole_control.rdp_servers import rules
 from porthole_control.rdp_servers.repository import Alert, Server
 from porthole_control.rdp_servers.rules import Sample, ServerStatus
+from porthole_control.rdp_servers.service import Made
 
 _CLEAN = r"[^\x00-\x1f\x7f]"
 Name = Annotated[
@@ -107,9 +108,13 @@ class NewRdpServer(_Asked):
     agent: AgentName | None = Field(
         default=None, description="Where it is. None: one is chosen that runs RDP desktops."
     )
-    expose: Annotated[
-        bool, Field(description="Listen on its port; refused, since nothing listens there yet.")
-    ] = False
+    expose: bool = Field(
+        default=False,
+        description="Have its agent listen on its port while it runs, on the address that the"
+        " agent is told: 127.0.0.1, unless its machine's administrator wants another. RDP"
+        " programs come in with a password that the answer shows, once. In a cluster that cannot"
+        " be had (409).",
+    )
 
 
 class RdpServerPatch(_Asked):
@@ -132,6 +137,14 @@ class RdpServerOut(BaseModel):
     message: str = Field(description="Why it is so, if there is something to be said.")
     host: str = Field(description="The agent that it is on.")
     port: int = Field(description="Unique on its agent.")
+    expose: bool = Field(description="Whether its agent listens on its port while it runs.")
+    address: str | None = Field(
+        description="Where RDP programs come in now, on its agent's machine. None: nowhere;"
+        " `message` says why if it is exposed and runs."
+    )
+    certificate: str | None = Field(
+        description="SHA-256 of the certificate that it shows there; each start makes a new one."
+    )
     configuration: RdpConfiguration
     resources: RdpResources
     home: str
@@ -151,15 +164,19 @@ class RdpServerOut(BaseModel):
 
 def server_json(server: Server) -> dict[str, Any]:
     """Return the fields of `RdpServerOut`."""
+    listens, trouble = server.port_state
     return {
         "server_id": server.id,
         "user_id": server.owner,
         "name": server.name,
         "description": server.description,
         "status": server.status,
-        "message": server.message or "",
+        "message": trouble or server.message or "",
         "host": server.agent,
         "port": server.port,
+        "expose": server.password is not None,
+        "address": server.address if listens else None,
+        "certificate": server.gate["fingerprint"] if listens and server.gate else None,
         "configuration": server.configuration,
         "resources": server.resources,
         "home": server.home,
@@ -171,6 +188,20 @@ def server_json(server: Server) -> dict[str, Any]:
         "last_stopped_at": server.last_stopped_at,
         "version": server.version,
     }
+
+
+class RdpServerMade(RdpServerOut):
+    """A server, and the password of its port."""
+
+    password: str | None = Field(
+        description="What RDP programs show, with any name: shown here and never again. None: it"
+        " is not exposed."
+    )
+
+    @classmethod
+    def made(cls, made: Made) -> Self:
+        """Return what the API says of it this once."""
+        return cls.model_validate({**server_json(made.server), "password": made.password})
 
 
 class Pagination(BaseModel):

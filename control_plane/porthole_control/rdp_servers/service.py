@@ -1,6 +1,7 @@
 """What is done with RDP servers: made, changed, started as sessions, stopped, deleted."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -12,12 +13,22 @@ from porthole_control.db.database import Unit
 from porthole_control.db.ids import new_id
 from porthole_control.errors import Conflict, Forbidden, NotFound, Stale
 from porthole_control.events import service as events
-from porthole_control.people.rules import Principal
+from porthole_control.people import service as people
+from porthole_control.people.rules import Principal, Scope
 from porthole_control.rdp_servers import repository, rules
 from porthole_control.rdp_servers.repository import Server
 from porthole_control.sessions import repository as session_rows
 from porthole_control.sessions import service as sessions
 from porthole_control.templates import repository as templates
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A server, and the password of its port, which nobody is shown again; None: there is none."""
+
+    server: Server
+    password: str | None = field(repr=False)
+
 
 KEPT: Final = timedelta(days=1)
 """How long samples and alerts that are over are kept."""
@@ -47,7 +58,7 @@ async def create(
     user_id: str | None,
     expose: bool,
     most: int,
-) -> Server:
+) -> Made:
     """Make a server, stopped; nothing runs before it is started.
 
     Args:
@@ -59,29 +70,26 @@ async def create(
         resources: fields of `RdpResources`, all of them.
         agent: where it is to be; None: where the fewest are.
         user_id: whose it is, as the caller says.
-        expose: whether something is to listen on its port.
+        expose: whether its agent is to listen on its port.
         most: how many servers an owner may have.
 
     Raises:
-        Forbidden: it is to be another's.
+        Forbidden: it is to be another's, or exposed by who may not connect to it.
         NotFound: no such agent.
-        Conflict: there is no agent, or it has no port left, or `expose` is asked for.
+        Conflict: there is no agent, or it has no port left, or does not listen on any.
         TooManyServers: they have too many.
     """
     if user_id not in {None, principal.name, str(principal.user_id)}:
         raise Forbidden("A server belongs to who makes it; leave out `user_id`, or name yourself.")
     if expose:
-        raise Conflict(
-            "expose_not_served",
-            "Nothing listens on a server's port. Start it, and open a door on your own machine:"
-            " `porthole session connect SESSION --rdp`.",
-        )
+        principal.must(Scope.CONNECT)  # who has the password needs no ticket
     await repository.take_turn(unit.connection)
     if await repository.count(unit.connection, principal.name) >= most:
         raise rules.TooManyServers(
             f"You have {most} RDP servers. Delete one first.", retry_after=60
         )
-    place = await _place(unit, agent)
+    place = await _place(unit, agent, expose=expose)
+    password = people.new_password() if expose else None
     taken = await repository.ports(unit.connection, place)
     identity = new_id()
     await repository.add(
@@ -92,21 +100,27 @@ async def create(
         description=description,
         agent_id=place,
         port=rules.free_port(set(taken), taken[0] if taken else None),
+        password=None if password is None else password.kept,
         home=f"rdp-server-{identity}",
         configuration=dict(configuration),
         resources=dict(resources),
         created_at=unit.now,
         updated_at=unit.now,
     )
-    return await get(unit, principal, identity)
+    made = await get(unit, principal, identity)
+    return Made(made, None if password is None else password.text)
 
 
-async def _place(unit: Unit, name: str | None) -> UUID:
+async def _place(unit: Unit, name: str | None, *, expose: bool) -> UUID:
     """Return the agent of a new server."""
-    living = await agents.living(unit.connection)
+    living = dict(await agents.living(unit.connection))
     if name is not None:
         if name not in living:
             raise NotFound("agent", name, code="agent_unknown")
+        living = {name: living[name]}
+    if expose and living:
+        living = await _listening(unit, living)
+    if name is not None:
         return living[name]
     said = await templates.offers(unit.connection, names=[rules.TEMPLATE])
     able = {offer.agent_id for offer in said if offer.offered} & set(living.values())
@@ -116,6 +130,25 @@ async def _place(unit: Unit, name: str | None) -> UUID:
     if not ordered:
         raise Conflict("no_agent", "No agent has joined yet, and a server belongs to one.")
     return ordered[0]
+
+
+async def _listening(unit: Unit, living: Mapping[str, UUID]) -> dict[str, UUID]:
+    """Return those of these agents that listen on ports of their servers.
+
+    Raises:
+        Conflict: none does.
+    """
+    able, refusals = {}, []
+    for agent in await agents.with_ids(unit.connection, living.values()):
+        try:
+            rules.check_exposable(agent.name, agent.runtime, agent.capacity)
+        except Conflict as refusal:
+            refusals.append(refusal)
+        else:
+            able[agent.name] = agent.id
+    if not able:
+        raise refusals[0]
+    return able
 
 
 async def change(
@@ -171,7 +204,7 @@ async def start(unit: Unit, principal: Principal, identity: UUID, *, most: int) 
     """
     await session_rows.take_turn(unit.connection)  # before any row
     server = await get(unit, principal, identity, locked=True)
-    rules.check_startable(server.configuration)
+    _check_startable(server)
     asleep = server.phase in {Phase.HIBERNATED, Phase.HIBERNATING}
     if asleep and server.session_id is not None and not server.is_changed:
         awake = {"desired": str(Desired.RUNNING)}
@@ -185,6 +218,12 @@ async def start(unit: Unit, principal: Principal, identity: UUID, *, most: int) 
     return await get(unit, principal, identity)
 
 
+def _check_startable(server: Server) -> None:
+    rules.check_startable(server.configuration)
+    if server.password is not None and server.agent_state != "revoked":
+        rules.check_exposable(server.agent, server.agent_runtime, server.agent_capacity)
+
+
 async def _begin(unit: Unit, principal: Principal, server: Server, most: int) -> None:
     if server.agent_state == "revoked":
         raise Conflict(
@@ -195,6 +234,7 @@ async def _begin(unit: Unit, principal: Principal, server: Server, most: int) ->
         template=TemplateRef(rules.TEMPLATE),
         spec=rules.spec_of(server.configuration, server.resources, server.home),
         agent=server.agent,
+        exposed=server.exposure,
     )
     # What takes the place of a session that ends is none more.
     session = await sessions.create(unit, principal, wanted, most=most + server.lives)
@@ -247,11 +287,52 @@ async def restart(unit: Unit, principal: Principal, identity: UUID, *, most: int
     """
     await session_rows.take_turn(unit.connection)  # before any row
     server = await get(unit, principal, identity, locked=True)
-    rules.check_startable(server.configuration)
+    _check_startable(server)
     await _end(unit, principal, server)
     server = await get(unit, principal, identity, locked=True)
     await _begin(unit, principal, server, most)
     return await get(unit, principal, identity)
+
+
+async def expose(unit: Unit, principal: Principal, identity: UUID) -> Made:
+    """Have a server's port listened on while it runs, with a new password.
+
+    Who came in by an old one is cut off, and it is good no more.
+
+    Raises:
+        NotFound: there is none that is theirs.
+        Forbidden: they may not connect to it.
+        Conflict: its agent listens on no ports.
+    """
+    server = await get(unit, principal, identity, locked=True)
+    principal.must(Scope.CONNECT)  # who has the password needs no ticket
+    rules.check_exposable(server.agent, server.agent_runtime, server.agent_capacity)
+    password = people.new_password()
+    return Made(await _exposed(unit, principal, server, password.kept), password.text)
+
+
+async def hide(unit: Unit, principal: Principal, identity: UUID) -> Server:
+    """Have a server's port listened on no more; who came in there is cut off.
+
+    Raises:
+        NotFound: there is none that is theirs.
+    """
+    server = await get(unit, principal, identity, locked=True)
+    if server.password is None:
+        return server
+    return await _exposed(unit, principal, server, None)
+
+
+async def _exposed(
+    unit: Unit, principal: Principal, server: Server, password: str | None
+) -> Server:
+    """Give a server this password (its hash), and what it runs as, too."""
+    # A desktop that sleeps is the same with it: `updated_at` says what it is made like.
+    await repository.set_password(unit.connection, server, password)
+    server = await get(unit, principal, server.id)
+    if server.lives and server.session_id is not None:
+        await sessions.expose(unit, principal, server.session_id, server.exposure)
+    return server
 
 
 async def delete(unit: Unit, principal: Principal, identity: UUID, *, force: bool) -> None:

@@ -26,6 +26,8 @@ rdp_servers = Table(
     # Where its home is, and whose port it has; a server never moves.
     Column("agent_id", Id, ForeignKey("agents.id"), nullable=False),
     Column("port", Integer, nullable=False),
+    # SHA-256 (lower hex) of what RDP programs show there; NULL: nobody listens on the port.
+    Column("password", Text),
     # The home that its sessions have, once it was started; and what the next one is called, if
     # there is none yet, or its owner has deleted it.
     Column("home_id", Id, ForeignKey("homes.id", ondelete="SET NULL")),
@@ -43,6 +45,7 @@ rdp_servers = Table(
     # Two servers of one machine would answer for each other.
     UniqueConstraint("agent_id", "port"),
     CheckConstraint("port BETWEEN 33890 AND 33999", name="port"),
+    CheckConstraint("password ~ '^[0-9a-f]{64}$'", name="password"),
     Index("ix_rdp_servers_owner_created", "owner", text("created_at DESC"), text("id DESC")),
     Index("ix_rdp_servers_session", "session_id"),
 )

@@ -15,6 +15,7 @@ from porthole_control.db.database import Unit
 from porthole_control.events import repository as stories
 from porthole_control.sessions import repository
 from porthole_control.sessions.repository import Session
+from porthole_control.streams import on_port
 
 _LINES: Final = 1000
 """Above so many lines that were told, they are written: an inventory can tell a million."""
@@ -60,7 +61,12 @@ class Mirror:
         return changed
 
     async def tell(self, session: Session, seen: SessionObserved) -> None:
-        """Add what a session's runtime told of it to its story, once however often it is told."""
+        """Add what a session's runtime told of it to its story, once however often it is told.
+
+        And take in who came in on its port.
+        """
+        if session.exposed is not None or seen.streams:
+            await on_port.told(self._unit, session, seen.streams)
         for event in seen.events:
             line = stories.Line(
                 session=session.id,

@@ -1,6 +1,6 @@
 """From a session as it should be to the command that makes it so."""
 
-from porthole_contract.link.commands import ApplySession, DeleteSession
+from porthole_contract.link.commands import ApplySession, DeleteSession, Exposure
 from porthole_contract.template import PinnedTemplate
 from porthole_control.commands import repository as commands
 from porthole_control.commands import story
@@ -33,6 +33,7 @@ async def apply(unit: Unit, session: Session, *, traceparent: str | None = None)
             digest=session.template_digest or UNKNOWN_DIGEST,
         ),
         home=session.home_id,
+        exposed=None if session.exposed is None else Exposure.model_validate(session.exposed),
         traceparent=tracing.current() or traceparent,
     )
     await _enqueue(unit, session, body)

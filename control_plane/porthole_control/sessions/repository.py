@@ -45,6 +45,7 @@ class Session:
 
     Attributes:
         spec: JSON of the contract's SessionSpec.
+        exposed: JSON of the contract's Exposure.
         queue_place: its place among those that wait for room, from 1; None: it does not.
     """
 
@@ -59,6 +60,7 @@ class Session:
     template_revision: int | None
     template_digest: str | None
     spec: dict[str, Any]
+    exposed: dict[str, Any] | None
     desired: str
     order_no: int
     wanted_agent_id: UUID | None

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from porthole_contract.conditions import Reason
 from porthole_contract.lifecycle import Phase
+from porthole_contract.link.commands import Exposure
 from porthole_contract.session import Desired, TemplateRef
 from porthole_control.agents import repository as agents
 from porthole_control.commands import repository as commands
@@ -24,6 +25,8 @@ from porthole_control.people.rules import Principal
 from porthole_control.sessions import orders, repository, rules
 from porthole_control.sessions.repository import Session
 from porthole_control.sessions.scheduling import Market, assign, queue_moved
+from porthole_control.streams import on_port
+from porthole_control.streams.endings import SESSION_ENDED
 from porthole_control.templates import repository as templates
 from porthole_control.templates import rules as template_rules
 from porthole_control.templates.repository import Revision
@@ -38,6 +41,7 @@ class Wanted:
     Attributes:
         spec: JSON of the fields of SessionSpec that were given.
         start_deadline: how long it may wait to begin; None: for ever.
+        exposed: the port on which its agent has RDP programs come in; None: none.
     """
 
     template: TemplateRef
@@ -46,6 +50,7 @@ class Wanted:
     agent: str | None = None
     agent_labels: Mapping[str, str] = field(default_factory=dict)
     start_deadline: timedelta | None = None
+    exposed: Exposure | None = None
 
 
 async def get(unit: Unit, principal: Principal, identity: UUID) -> Session:
@@ -127,6 +132,7 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
             template_revision=revision.revision,
             template_digest=revision.digest,
             spec=spec.to_dict(),
+            exposed=None if wanted.exposed is None else wanted.exposed.to_dict(),
             desired=str(spec.desired),
             order_no=1,
             wanted_agent_id=agent_id,
@@ -237,8 +243,39 @@ def _what_changed(old: dict[str, Any], new: dict[str, Any]) -> str:
     return f"Changed: {', '.join(changed)}."
 
 
-async def order(unit: Unit, session: Session, spec: dict[str, Any]) -> Session:
-    """Give a session a new desired state, the next order, and tell its agent."""
+async def expose(
+    unit: Unit, principal: Principal, identity: UUID, exposed: Exposure | None
+) -> None:
+    """Have a session's agent listen on a port for it, on another one, or on none (None).
+
+    One that has ended, or is about to, is left as it is.
+
+    Raises:
+        NotFound: there is none that is theirs.
+    """
+    session = await _locked(unit, principal, identity)
+    said = None if exposed is None else exposed.to_dict()
+    if session.ended or session.delete_requested_at is not None or session.exposed == said:
+        return
+    events.happened(
+        unit,
+        session=identity,
+        owner=session.owner,
+        kind="Changed",
+        phase=session.phase,
+        reason=Reason.REQUESTED,
+        message="Nobody comes in on its port any more."
+        if exposed is None
+        else f"RDP programs come in on port {exposed.port}, with a new password.",
+    )
+    await order(unit, session, session.spec, exposed=said)
+
+
+async def order(unit: Unit, session: Session, spec: dict[str, Any], **changes: Any) -> Session:
+    """Give a session a new desired state, the next order, and tell its agent.
+
+    `changes` are of other columns that the order is made of.
+    """
     # What could not be begun is tried anew with what is wanted now.
     anew = {"phase": Phase.PENDING, "reason": Reason.ACCEPTED, "message": ""}
     session = await repository.change(
@@ -248,6 +285,7 @@ async def order(unit: Unit, session: Session, spec: dict[str, Any]) -> Session:
         spec=spec,
         desired=spec["desired"],
         order_no=session.order_no + 1,
+        **changes,
         **(anew if session.phase == Phase.FAILED and session.applied_order == 0 else {}),
     )
     if session.agent_id is not None:
@@ -312,6 +350,7 @@ async def end(unit: Unit, session: Session, *, reason: str, message: str) -> Ses
 async def ended(unit: Unit, session: Session, *, reason: str, message: str) -> Session:
     """Note that nothing of a session is left; its row stays as its tombstone."""
     waited = session.reason == Reason.NO_CAPACITY and session.agent_id is None
+    await on_port.told(unit, session, (), ending=SESSION_ENDED)
     session = await repository.change(
         unit.connection,
         session,
@@ -323,6 +362,7 @@ async def ended(unit: Unit, session: Session, *, reason: str, message: str) -> S
         delete_requested_at=session.delete_requested_at or unit.now,
         conditions=[],
         gate=None,
+        exposed=None,
         viewers=0,
         home_assigned=False,
     )

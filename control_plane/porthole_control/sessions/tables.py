@@ -37,6 +37,9 @@ sessions = Table(
     Column("adopted", Boolean, nullable=False, server_default=text("false")),
     Column("namespace", Text, nullable=False, server_default=""),
     # -- what it should be
+    # The port on which its agent has RDP programs come in, and the hash of the password for that
+    # (the contract's Exposure); NULL: none.
+    Column("exposed", Json),
     Column("template", Text, nullable=False),
     # Which revision it was created with; the digest says what that was, for ever.
     Column("template_revision", Integer),

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import false, func, insert, select, text, tuple_, update
+from sqlalchemy import false, func, insert, or_, select, text, tuple_, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_control.agents.tables import agents
@@ -379,3 +380,46 @@ async def end_those_of_the_dead(
         )
     )
     return done.rowcount
+
+
+# -- programs that came in on a session's own port ---------------------------------------------
+
+
+async def on_port(
+    connection: AsyncConnection, session: UUID, named: Collection[UUID]
+) -> dict[UUID, str]:
+    """Return the states of a session's streams on its port: of those open, and of those named."""
+    rows = await connection.execute(
+        select(streams.c.id, streams.c.state).where(
+            streams.c.session_id == session,
+            streams.c.token_id.is_(None),
+            or_(streams.c.state == "open", streams.c.id.in_(named)),
+        )
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def add_on_port(connection: AsyncConnection, *, keep: int, **values: Any) -> bool:
+    """Insert a stream of a session's owner on its port, unless there is one of that id.
+
+    Of those of this session that have ended only the newest `keep` stay.
+
+    Returns:
+        Whether it was inserted.
+    """
+    owner = select(users.c.id).where(users.c.name == values["owner"]).scalar_subquery()
+    made = await connection.scalar(
+        postgresql.insert(streams)
+        .values(user_id=owner, **values)
+        .on_conflict_do_nothing()
+        .returning(streams.c.id)
+    )
+    mine = streams.c.session_id == values["session_id"], streams.c.token_id.is_(None)
+    old = (
+        select(streams.c.id)
+        .where(*mine, streams.c.state == "closed")
+        .order_by(streams.c.created_at.desc(), streams.c.id)
+        .offset(keep)
+    )
+    await connection.execute(streams.delete().where(streams.c.id.in_(old)))
+    return made is not None

@@ -13,7 +13,9 @@ streams = Table(
     Column("owner", Text, nullable=False),
     # Who looks: revoked users and tokens end their streams.
     Column("user_id", Id, ForeignKey("users.id"), nullable=False),
-    Column("token_id", Id, ForeignKey("tokens.id"), nullable=False),
+    # NULL: a program that came in on the session's own port, with that one's password; its agent
+    # has told of it, and the bytes do not pass here.
+    Column("token_id", Id, ForeignKey("tokens.id")),
     Column("channel", Text, nullable=False),
     # NULL: what is usual on the channel.
     Column("protocol", Text),
@@ -44,10 +46,18 @@ streams = Table(
     CheckConstraint("state IN ('ticket', 'waiting', 'open', 'closed')", name="state"),
     # Without a hash there would be nothing that opens it, and nothing that ends it.
     CheckConstraint("state <> 'ticket' OR ticket_hash IS NOT NULL", name="ticket"),
+    # Nobody waits for what an agent let in by itself.
+    CheckConstraint("token_id IS NOT NULL OR state IN ('open', 'closed')", name="token"),
     # A ticket is found by its hash alone; two of the same would open each other's stream.
     Index("uq_streams_ticket_hash", "ticket_hash", unique=True),
     Index("uq_streams_secret_hash", "secret_hash", unique=True),
     Index("ix_streams_session", "session_id", "created_at"),
+    Index(
+        "ix_streams_port",
+        "session_id",
+        "created_at",
+        postgresql_where=text("token_id IS NULL"),
+    ),
     Index(
         "ix_streams_open",
         "agent_id",

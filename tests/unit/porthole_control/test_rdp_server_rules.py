@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
+from porthole_control.errors import Conflict
+from porthole_control.people import rules as people_rules
 from porthole_control.rdp_servers import rules
 from porthole_control.rdp_servers.rules import Sample, ServerStatus, Used
 from porthole_control.rdp_servers.schemas import (
@@ -159,3 +161,42 @@ def test_an_alert_begins_above_and_ends_well_below():
     assert judged(69, {"cpu"}) == ([], {"cpu"})
     disk = rules.judge(rules.shares(sample(disk_bytes=19 * 2**30), USUAL), set())[0]
     assert [(one.resource, one.severity) for one in disk] == [("disk", "critical")]
+
+
+def test_a_port_can_be_had_where_the_agent_says_that_it_listens():
+    rules.check_exposable("one", "local", {"rdp_listen": "127.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    ("runtime", "capacity", "word"),
+    [
+        ("kubernetes", {"rdp_listen": None}, "In a cluster nothing listens"),
+        ("local", {"rdp_listen": None}, "'one' does not say that it listens"),
+        (None, {}, "'one' does not say that it listens"),
+    ],
+)
+def test_elsewhere_the_sentence_names_the_other_way(
+    runtime: str | None, capacity: dict[str, Any], word: str
+):
+    with pytest.raises(Conflict, match=word) as refused:
+        rules.check_exposable("one", runtime, capacity)
+    assert refused.value.code == "expose_not_served"
+    assert "`porthole session connect SESSION --rdp`" in str(refused.value)
+
+
+def test_of_a_session_s_conditions_one_is_about_its_port():
+    ready = {"type": "Ready", "status": "True", "reason": "Drawn", "message": "It is."}
+    words = {"type": "Exposed", "message": "So it is."}
+    assert rules.port_condition([ready]) == (False, "")
+    listens = {**words, "status": "True", "reason": "Listening"}
+    assert rules.port_condition([ready, listens]) == (True, "")
+    taken = {**words, "status": "False", "reason": "PortUnavailable"}
+    assert rules.port_condition([ready, taken]) == (False, "So it is.")
+    starts = {**words, "status": "False", "reason": "Starting"}
+    assert rules.port_condition([starts]) == (False, "")
+
+
+def test_a_password_can_be_typed():
+    made = people_rules.password(bytes(range(256)))
+    assert len(set(made)) == 32
+    assert not set(made) & set("0Oo1lI")

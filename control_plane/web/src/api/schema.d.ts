@@ -244,6 +244,8 @@ export interface paths {
         /**
          * Make an RDP server
          * @description Make a server, stopped. It keeps its port and its home until it is deleted.
+         *
+         *     If it is to be exposed, the password of its port is shown here, and only here.
          */
         post: operations["create_rdp_server_api_v1_rdp_servers_post"];
         delete?: never;
@@ -341,6 +343,32 @@ export interface paths {
         put: operations["change_rdp_configuration_api_v1_rdp_servers__server_id__configuration_put"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rdp/servers/{server_id}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Expose an RDP server, with a new password
+         * @description Have its port listened on while it runs, with a password that is shown here, once.
+         *
+         *     Who came in by an older one is cut off, and it is good no more.
+         */
+        post: operations["expose_rdp_server_api_v1_rdp_servers__server_id__password_post"];
+        /**
+         * Expose an RDP server no more
+         * @description Have its port listened on no more; who came in there is cut off.
+         */
+        delete: operations["hide_rdp_server_api_v1_rdp_servers__server_id__password_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1394,7 +1422,7 @@ export interface components {
          * @description What a condition is about.
          * @enum {string}
          */
-        ConditionType: "Ready" | "Scheduled" | "HomeReady" | "GateReady" | "Reachable" | "Foreign" | "ChildrenReady";
+        ConditionType: "Ready" | "Scheduled" | "HomeReady" | "GateReady" | "Reachable" | "Foreign" | "ChildrenReady" | "Exposed";
         /**
          * Desired
          * @description What a session should be. Ending it is deletion, not a desired value.
@@ -1912,7 +1940,7 @@ export interface components {
             description?: string;
             /**
              * Expose
-             * @description Listen on its port; refused, since nothing listens there yet.
+             * @description Have its agent listen on its port while it runs, on the address that the agent is told: 127.0.0.1, unless its machine's administrator wants another. RDP programs come in with a password that the answer shows, once. In a cluster that cannot be had (409).
              * @default false
              */
             expose?: boolean;
@@ -2607,10 +2635,20 @@ export interface components {
             network_bandwidth?: number | null;
         };
         /**
-         * RdpServerOut
-         * @description A server: a row that outlives the sessions which it is started as.
+         * RdpServerMade
+         * @description A server, and the password of its port.
          */
-        RdpServerOut: {
+        RdpServerMade: {
+            /**
+             * Address
+             * @description Where RDP programs come in now, on its agent's machine. None: nowhere; `message` says why if it is exposed and runs.
+             */
+            address: string | null;
+            /**
+             * Certificate
+             * @description SHA-256 of the certificate that it shows there; each start makes a new one.
+             */
+            certificate: string | null;
             configuration: components["schemas"]["RdpConfiguration"];
             /**
              * Created At
@@ -2619,6 +2657,94 @@ export interface components {
             created_at: string;
             /** Description */
             description: string;
+            /**
+             * Expose
+             * @description Whether its agent listens on its port while it runs.
+             */
+            expose: boolean;
+            /** Home */
+            home: string;
+            /**
+             * Host
+             * @description The agent that it is on.
+             */
+            host: string;
+            /** Last Started At */
+            last_started_at: string | null;
+            /** Last Stopped At */
+            last_stopped_at: string | null;
+            /**
+             * Message
+             * @description Why it is so, if there is something to be said.
+             */
+            message: string;
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * @description What RDP programs show, with any name: shown here and never again. None: it is not exposed.
+             */
+            password: string | null;
+            /**
+             * Port
+             * @description Unique on its agent.
+             */
+            port: number;
+            resources: components["schemas"]["RdpResources"];
+            /**
+             * Server Id
+             * Format: uuid
+             */
+            server_id: string;
+            /**
+             * Session Id
+             * @description What it runs as, or ran as last.
+             */
+            session_id: string | null;
+            /** Started At */
+            started_at: string | null;
+            status: components["schemas"]["ServerStatus"];
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** User Id */
+            user_id: string;
+            /**
+             * Version
+             * @description Rises with every change; also the ETag.
+             */
+            version: number;
+        };
+        /**
+         * RdpServerOut
+         * @description A server: a row that outlives the sessions which it is started as.
+         */
+        RdpServerOut: {
+            /**
+             * Address
+             * @description Where RDP programs come in now, on its agent's machine. None: nowhere; `message` says why if it is exposed and runs.
+             */
+            address: string | null;
+            /**
+             * Certificate
+             * @description SHA-256 of the certificate that it shows there; each start makes a new one.
+             */
+            certificate: string | null;
+            configuration: components["schemas"]["RdpConfiguration"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Description */
+            description: string;
+            /**
+             * Expose
+             * @description Whether its agent listens on its port while it runs.
+             */
+            expose: boolean;
             /** Home */
             home: string;
             /**
@@ -5250,7 +5376,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RdpServerOut"];
+                    "application/json": components["schemas"]["RdpServerMade"];
                 };
             };
             /** @description Bad Request */
@@ -5944,6 +6070,188 @@ export interface operations {
             };
             /** @description Precondition Failed */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    expose_rdp_server_api_v1_rdp_servers__server_id__password_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same call with the same key is done once and answered the same. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RdpServerMade"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hide_rdp_server_api_v1_rdp_servers__server_id__password_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                server_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RdpServerOut"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
