@@ -105,6 +105,8 @@ class _RdpServers:
     start = verb(rdp_servers.start)
     stop = verb(rdp_servers.stop)
     restart = verb(rdp_servers.restart)
+    expose = verb(rdp_servers.expose)
+    hide = verb(rdp_servers.hide)
     delete = verb(rdp_servers.delete)
     try_connection = verb(rdp_servers.try_connection)
 

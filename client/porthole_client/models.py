@@ -125,12 +125,21 @@ class RdpServer(View):
     message: str = ""
     host: str
     port: int
+    expose: bool = False
+    address: str | None = None
+    certificate: str | None = None
     home: str
     session_id: UUID | None = None
     configuration: Mapping[str, Any] = {}
     resources: Mapping[str, Any] = {}
     created_at: datetime
     started_at: datetime | None = None
+
+
+class RdpServerMade(RdpServer):
+    """A server, and the password of its port, shown this one time; None: it has none."""
+
+    password: str | None = None
 
 
 class RdpServers(View):

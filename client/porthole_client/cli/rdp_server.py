@@ -10,7 +10,7 @@ from porthole_client.cli import connect as door
 from porthole_client.cli.desk import Desk, command
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.output import Columns, ago
-from porthole_client.models import RdpAction, RdpServer
+from porthole_client.models import RdpAction, RdpServer, RdpServerMade
 
 app = typer.Typer(
     help="RDP servers: started as sessions on a home of their own.", no_args_is_help=True
@@ -28,6 +28,7 @@ _COLUMNS: Columns[RdpServer] = {
     "status": lambda server: server.status,
     "host": lambda server: server.host,
     "port": lambda server: server.port,
+    "address": lambda server: server.address,
     "session": lambda server: server.session_id if server.status == "running" else None,
     "age": lambda server: ago(server.created_at),
     "id": lambda server: server.server_id,
@@ -65,16 +66,53 @@ def create(
         str | None,
         typer.Option("--agent", help="Where it is to be.", autocompletion=complete.agents),
     ] = None,
+    expose: Annotated[
+        bool,
+        typer.Option(
+            "--expose",
+            help="Let RDP programs of its agent's machine come in on its port, with a password that"
+            " is shown now and never again.",
+        ),
+    ] = False,
     start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
 ) -> None:
     """Make an RDP server, with a home of its own."""
-    made = desk.porthole.rdp_servers.create(
-        name, agent=agent, configuration={"resolution": resolution}
+    servers = desk.porthole.rdp_servers
+    made = servers.create(
+        name, agent=agent, expose=expose, configuration={"resolution": resolution}
     )
     if start:
-        desk.porthole.rdp_servers.start(made.server_id)
-        made = desk.porthole.rdp_servers.get(made.server_id)
-    desk.out.one(made, {heading: cell(made) for heading, cell in _COLUMNS.items()})
+        # Before anything can go wrong with the start: nobody is told the password again.
+        if made.password is not None:
+            desk.out.note(f"Its password: {made.password}")
+        servers.start(made.server_id)
+        now = servers.get(made.server_id)
+        made = RdpServerMade.model_validate({**now.model_dump(), "password": made.password})
+    _shown(desk, made)
+
+
+def _shown(desk: Desk, made: RdpServerMade) -> None:
+    rows = {heading: cell(made) for heading, cell in _COLUMNS.items()}
+    if made.password is not None:
+        rows |= {"certificate": made.certificate, "password": made.password}
+    desk.out.one(made, rows)
+
+
+@command(app, "expose")
+def expose(desk: Desk, which: Which) -> None:
+    """Let RDP programs in on a server's port, by a new password.
+
+    Its agent listens while the server runs, for programs of its own machine unless its
+    administrator wants more. Who came in by an older password is cut off.
+    """
+    _shown(desk, desk.porthole.rdp_servers.expose(_find(desk, which).server_id))
+
+
+@command(app, "hide")
+def hide(desk: Desk, which: Which) -> None:
+    """Let nobody in on a server's port any more."""
+    found = desk.porthole.rdp_servers.hide(_find(desk, which).server_id)
+    desk.out.done([found.name], "Hidden")
 
 
 @command(app, "start")

@@ -3,7 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from porthole_client.models import RdpAction, RdpConnection, RdpServer, RdpServers
+from porthole_client.models import (
+    RdpAction,
+    RdpConnection,
+    RdpServer,
+    RdpServerMade,
+    RdpServers,
+)
 from porthole_client.steps import Send, Steps, call, keyed
 
 PATH = "/api/v1/rdp/servers"
@@ -13,17 +19,24 @@ _BEYOND = 10.0
 
 
 def create(
-    name: str, *, agent: str | None = None, idempotency_key: str | None = None, **fields: Any
-) -> Steps[RdpServer]:
+    name: str,
+    *,
+    agent: str | None = None,
+    expose: bool = False,
+    idempotency_key: str | None = None,
+    **fields: Any,
+) -> Steps[RdpServerMade]:
     """Make a server, stopped.
 
     Args:
         name: what to call it.
         agent: where it is to be; None has one chosen.
+        expose: whether RDP programs may come in on its port, where it runs, with the password
+            that is returned.
         idempotency_key: the same key asks for the same server again, not for another one.
         fields: `description`, `configuration`, `resources`.
     """
-    body = {"name": name, "agent": agent, **fields}
+    body = {"name": name, "agent": agent, "expose": expose or None, **fields}
     answer = yield from call(
         Send(
             "POST",
@@ -32,7 +45,7 @@ def create(
             headers=keyed(idempotency_key),
         )
     )
-    return RdpServer.model_validate_json(answer.body)
+    return RdpServerMade.model_validate_json(answer.body)
 
 
 def list_() -> Steps[list[RdpServer]]:
@@ -73,6 +86,18 @@ def stop(server: UUID | str) -> Steps[RdpAction]:
 def restart(server: UUID | str) -> Steps[RdpAction]:
     """End what a server runs as and start it anew, as it is configured now."""
     return (yield from _act(server, "restart"))
+
+
+def expose(server: UUID | str) -> Steps[RdpServerMade]:
+    """Let RDP programs come in on a server's port, with a new password, which is returned."""
+    answer = yield from call(Send("POST", f"{PATH}/{server}/password", headers=keyed()))
+    return RdpServerMade.model_validate_json(answer.body)
+
+
+def hide(server: UUID | str) -> Steps[RdpServer]:
+    """Let nobody come in on a server's port any more; who did is cut off."""
+    answer = yield from call(Send("DELETE", f"{PATH}/{server}/password"))
+    return RdpServer.model_validate_json(answer.body)
 
 
 def delete(server: UUID | str, *, force: bool = False) -> Steps[None]:
