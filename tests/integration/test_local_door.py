@@ -247,3 +247,25 @@ async def test_an_address_that_the_machine_has_not_is_told() -> None:
     await door.hold(None, is_open=True)
     assert door.trouble is None
     await door.close()
+
+
+async def test_who_uses_it_through_its_port_keeps_it_awake(folder, person):
+    async with a_runtime(folder, rdp_listen=ADDRESS) as place:
+        idle = {"after": "6s", "action": "Hibernate"}
+        session = await place.create(template=RDP, exposed=exposed(), idle=idle)
+        await place.until(session, Phase.RUNNING)
+        await condition(place, session, "True")
+        await comes_in(person)
+        for _ in range(12):
+            await asyncio.to_thread(person.click, 500, 330)
+            await asyncio.sleep(0.8)
+        found = await place.now(session)
+        assert found is not None
+        assert found.status.phase is Phase.RUNNING
+        # Who only looks does not; they hear that it sleeps, and its port is closed.
+        await place.until(session, Phase.HIBERNATED, seconds=30)
+        assert await asyncio.to_thread(person.wait_ended) != 0
+        assert not listens()
+        found = await place.now(session)
+        assert found is not None
+        assert [one.reason for one in found.streams] == ["session_ended"]
