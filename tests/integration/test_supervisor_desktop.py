@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -63,6 +64,16 @@ class Peer:
     def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         self.socket.sendall(protocol.say(kind, id=7, **fields))
         return self.hear("reply", id=7)
+
+    def carried(self, channel: int, said: dict[str, Any]) -> dict[str, Any]:
+        """Say a line on a channel; return the one that answers it."""
+        line = json.dumps(said).encode() + b"\n"
+        self.socket.sendall(protocol.encode(channel, protocol.Kind.BYTES, line))
+        while True:
+            for frame in self._decoder.feed(self.socket.recv(65536)):
+                if frame.channel == channel:
+                    answer: dict[str, Any] = json.loads(frame.payload)
+                    return answer
 
     def close(self) -> None:
         self.socket.close()
@@ -139,6 +150,35 @@ def test_programs_are_started_by_name_and_by_command(pair: DesktopPair) -> None:
         assert reply["error"]["code"] == code
     assert peer.ask("open", name="smell")["error"]["code"] == "unknown_channel"
     assert peer.ask("dance")["error"]["code"] == "unknown_request"
+    peer.close()
+
+
+def test_on_the_channel_of_text_nothing_but_text_is_done(pair: DesktopPair) -> None:
+    pair.start_desktop()
+    peer = Peer(pair)
+    peer.hear("drawn")
+    assert peer.ask("open", name="text", channel=3)["ok"] is True
+    for number, wrong in enumerate(
+        (
+            {"type": "screenshot"},
+            {"type": "read_clipboard"},
+            {
+                "type": "act",
+                "actions": [{"do": "text", "text": "a"}, {"do": "pause", "seconds": 9}],
+            },
+            {"type": "act", "actions": [{"do": "move", "x": 1, "y": 1}]},
+            {"type": "act", "actions": "text"},
+            {"type": "act"},
+        )
+    ):
+        answer = peer.carried(3, {"id": number, **wrong})
+        assert (answer["type"], answer["code"], answer["id"]) == (
+            "failed",
+            "unknown_request",
+            number,
+        )
+    taps = [{"do": "tap", "keys": [0xFF08]}, {"do": "text", "text": "文"}]
+    assert peer.carried(3, {"type": "act", "id": 9, "actions": taps})["type"] == "done"
     peer.close()
 
 

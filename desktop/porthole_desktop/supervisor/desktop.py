@@ -99,6 +99,7 @@ class Desktop:
                     channel, self._surroundings(), can_hear=sound.available()
                 ),
                 "drive": driver.serve,
+                "text": driver.write,
                 "files": lambda channel: serve_files(channel, os.environ.get("HOME", "/")),
             },
             log=log,
@@ -221,7 +222,7 @@ class Desktop:
     async def _keep_keys_spare(self) -> None:
         try:
             with contextlib.closing(await self._reach_x()) as display:
-                await spare.keep(display, self._driver.turn)
+                await spare.keep(display, self._driver.keys)
         except (XError, OSError) as error:
             self._log.say(f"The keys are not looked after any more: {error}")
 

@@ -4,6 +4,9 @@ Lines of JSON, some followed by raw bytes (`porthole_contract.stream.drive` has 
 The gate has judged each request before it comes here; this side only refuses what it
 cannot do. Everything is done through the X server, and so the same whatever protocol
 viewers speak.
+
+The channel `text` speaks the same, for what people write that is on no key of theirs: it has no
+turn of its own and comes between the actions of programs, as people's keys do.
 """
 
 import asyncio
@@ -23,6 +26,7 @@ _DAMAGE_NON_EMPTY: Final = 3
 _ALL_PLANES: Final = 0xFFFFFFFF
 _PIXMAP_FORMAT: Final = 2
 _LOOK_AGAIN: Final = 0.1
+_WRITES: Final = ("text", "tap")
 
 
 class Channel(Protocol):
@@ -36,6 +40,12 @@ class Channel(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send bytes, once there is room for them."""
+
+
+_Answering = Callable[
+    [Channel, dict[str, Any], bytes], Coroutine[Any, Any, tuple[dict[str, Any], bytes]]
+]
+"""Answers a request with a line, and raw bytes after it."""
 
 
 class CannotDo(Exception):
@@ -70,17 +80,26 @@ class Driver:
         self._connect = connect
         self._rescale = rescale
         self._desk: _Desk | None = None
-        self.turn = asyncio.Lock()
-        """Held by who is at the keys and the clipboard."""
+        self._turn = asyncio.Lock()  # held by a program for one request
+        self._opening = asyncio.Lock()
+        self.keys = asyncio.Lock()
+        """Held by who is at the keys and the pointer, for one action."""
 
     async def serve(self, channel: Channel) -> None:
-        """Serve one channel until it is over; what it still holds is let go of."""
+        """Serve a program until its channel is over; what it still holds is let go of."""
+        await self._serve(channel, self._in_turn)
+
+    async def write(self, channel: Channel) -> None:
+        """Serve a person who writes, until the channel is over."""
+        await self._serve(channel, self._between)
+
+    async def _serve(self, channel: Channel, answered: _Answering) -> None:
         lines = _Lines(channel)
         try:
             while (line := await lines.line()) is not None:
                 request = _read(line)
                 raw = await lines.raw(_size(request)) if "bytes" in request else b""
-                done = await _unless(channel.over, self._in_turn(channel, request, raw))
+                done = await _unless(channel.over, answered(channel, request, raw))
                 if done is None:
                     return
                 answer, data = done
@@ -89,14 +108,21 @@ class Driver:
                     await channel.write(data[at : at + _PART])
         finally:
             if self._desk is not None and not self._desk.display.lost.is_set():
-                async with self.turn:
+                async with self.keys:
                     await self._desk.input.let_go(channel)
 
     async def _in_turn(
         self, channel: Channel, request: dict[str, Any], raw: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        async with self.turn:
+        async with self._turn:
             return await self._answer(channel, request, raw)
+
+    async def _between(
+        self, channel: Channel, request: dict[str, Any], raw: bytes
+    ) -> tuple[dict[str, Any], bytes]:
+        if not _only_writes(request):
+            return _failed(request["id"], "unknown_request", "Nothing but text comes here."), b""
+        return await self._answer(channel, request, raw)
 
     async def _answer(
         self, channel: Channel, request: dict[str, Any], raw: bytes
@@ -117,13 +143,12 @@ class Driver:
         self, channel: Channel, request: dict[str, Any], raw: bytes
     ) -> tuple[dict[str, Any], bytes]:
         desk = await self._open()
-        desk.input.owner = channel
         match request:
             case {"type": "screenshot"}:
                 width = request.get("width")
                 return await desk.picture(width if isinstance(width, int) else None)
             case {"type": "act", "actions": [*actions]}:
-                return await desk.act(actions), b""
+                return await desk.act(actions, channel), b""
             case {"type": "read_clipboard" | "read_image" as what}:
                 try:
                     found = await desk.clipboard.read(image=what == "read_image")
@@ -138,15 +163,16 @@ class Driver:
                 raise CannotDo("unknown_request", "This desktop knows no such request.")
 
     async def _open(self) -> "_Desk":
-        if self._desk is None or self._desk.display.lost.is_set():
-            desk = _Desk(await self._connect(), self._rescale)
-            try:
-                await desk.open()
-            except BaseException:
-                desk.display.close()
-                raise
-            self._desk = desk
-        return self._desk
+        async with self._opening:
+            if self._desk is None or self._desk.display.lost.is_set():
+                desk = _Desk(await self._connect(), self._rescale, self.keys)
+                try:
+                    await desk.open()
+                except BaseException:
+                    desk.display.close()
+                    raise
+                self._desk = desk
+            return self._desk
 
     def close(self) -> None:
         """Leave the X server."""
@@ -161,8 +187,10 @@ class _Desk:
         self,
         display: Display,
         rescale: Callable[[Display, int], Coroutine[Any, Any, None]],
+        keys: asyncio.Lock,
     ) -> None:
         self.display = display
+        self._keys = keys
         self._rescale = rescale
         self.input = Input(display)
         self.clipboard = Clipboard(display)
@@ -192,12 +220,12 @@ class _Desk:
             None, _packed, width, height, pixels, most
         )
 
-    async def act(self, actions: list[Any]) -> dict[str, Any]:
-        """Do actions, one after another."""
+    async def act(self, actions: list[Any], owner: object) -> dict[str, Any]:
+        """Do actions for someone, one after another."""
         still: bool | None = None
         for at, action in enumerate(actions):
             try:
-                found = await self._act(action)
+                found = await self._act(action, owner)
             except (KeyError, TypeError, AttributeError, struct.error) as error:
                 sentence = f"This action cannot be: {error!r}"[:300]
                 raise CannotDo("unknown_action", sentence, at) from None
@@ -209,17 +237,12 @@ class _Desk:
             still = found if found is not None else still
         return {"type": "done"} if still is None else {"type": "done", "still": still}
 
-    async def _act(self, action: dict[str, Any]) -> bool | None:
+    async def _act(self, action: dict[str, Any], owner: object) -> bool | None:
         match action["do"]:
-            case "text":
-                await self.input.text(action["text"])
-            case "tap" | "press" | "release" as how:
-                down, up = how != "release", how != "press"
-                await self.input.press(action["keys"], down=down, up=up)
-            case "move":
-                await self.input.move(action["x"], action["y"])
-            case "button":
-                await self.input.button(action["button"], down=action["down"])
+            case "text" | "tap" | "press" | "release" | "move" | "button":
+                async with self._keys:
+                    self.input.owner = owner
+                    await self._use(action)
             case "pause":
                 await asyncio.sleep(action["seconds"])
             case "scale":
@@ -231,6 +254,19 @@ class _Desk:
             case _:
                 raise KeyError(action["do"])
         return None
+
+    async def _use(self, action: dict[str, Any]) -> None:
+        """Do something with keys or pointer."""
+        match action["do"]:
+            case "text":
+                await self.input.text(action["text"])
+            case "move":
+                await self.input.move(action["x"], action["y"])
+            case "button":
+                await self.input.button(action["button"], down=action["down"])
+            case how:
+                down, up = how != "release", how != "press"
+                await self.input.press(action["keys"], down=down, up=up)
 
     async def _window(self, title: str, within: float) -> None:
         """Wait until there is a window with `title` in its title."""
@@ -340,6 +376,16 @@ def _read(line: bytes) -> dict[str, Any]:
     if not isinstance(request, dict) or not isinstance(request.get("id"), int):
         raise ConnectionResetError("A line of the channel is no request.")
     return request
+
+
+def _only_writes(request: dict[str, Any]) -> bool:
+    """Return whether a request does nothing but write."""
+    actions = request.get("actions")
+    return (
+        request.get("type") == "act"
+        and isinstance(actions, list)
+        and all(isinstance(one, dict) and one.get("do") in _WRITES for one in actions)
+    )
 
 
 def _size(request: dict[str, Any]) -> int:

@@ -20,7 +20,7 @@ _READ: Final = 1.0
 """Seconds that programs get to read a key before it has another meaning: what is on a key they
 look up when they come to read it, and on a machine with much to do that is late."""
 _KEY_DOWN, _KEY_UP, _BUTTON_DOWN, _BUTTON_UP, _MOTION = 2, 3, 4, 5, 6
-_LOCK: Final = 1 << 1
+_SHIFT, _LOCK = 1 << 0, 1 << 1
 _CAPS_LOCK: Final = 0xFFE5
 
 
@@ -74,6 +74,7 @@ class Input:
         finally:
             if lock is not None:
                 await self._tap(lock.code)
+                await self._display.sync()
 
     async def _text(self, text: str) -> None:
         at = 0
@@ -139,7 +140,7 @@ class Input:
         end = begin
         for character in text[begin:]:
             keysym = of_character(character)
-            stroke = self._stroke(keysym)
+            stroke = self._stroke(keysym, shift=self._shifted)
             if stroke is None:
                 if len(given) >= most:
                     break
@@ -152,8 +153,13 @@ class Input:
             await asyncio.sleep(_LEARN)
         return end
 
-    def _stroke(self, keysym: int) -> tuple[int, bool] | None:
-        found = self._keyboard.stroke(keysym, group=self._state >> 13 & 3)
+    @property
+    def _shifted(self) -> bool:
+        """Whether somebody holds Shift: a text is meant as it is all the same."""
+        return bool(self._state & _SHIFT)
+
+    def _stroke(self, keysym: int, *, shift: bool = False) -> tuple[int, bool] | None:
+        found = self._keyboard.stroke(keysym, group=self._state >> 13 & 3, shift=shift)
         return None if found is None else (found.code, found.shifted)
 
     async def _give(self, keysym: int) -> tuple[int, bool]:
@@ -174,7 +180,7 @@ class Input:
         return stroke.code
 
     async def _type(self, keysym: int) -> None:
-        stroke = self._stroke(keysym)
+        stroke = self._stroke(keysym, shift=self._shifted)
         if stroke is None:
             raise NoSuchKey(f"No key of this desktop makes the keysym {keysym:#x}.")
         code, shifted = stroke

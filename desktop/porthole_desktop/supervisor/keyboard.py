@@ -52,18 +52,22 @@ class Keyboard:
         """Keys that can be given a keysym, longest unused first."""
         return tuple(self._spare)
 
-    def stroke(self, keysym: int, *, group: int = 0) -> Stroke | None:
+    def stroke(self, keysym: int, *, group: int = 0, shift: bool = False) -> Stroke | None:
         """Return what makes a keysym; None if no key does.
 
         Args:
             keysym: what is wanted.
             group: which of the layouts is switched on.
+            shift: somebody holds Shift, whatever is done.
         """
         first = group * _GROUP if any(len(row) > group * _GROUP + 1 for row in self._table) else 0
         for column in (first, first + 1, 0, 1):
             for code, row in enumerate(self._table, self._lowest):
-                if column < len(row) and row[column] == keysym:
-                    return Stroke(code, shifted=column % _GROUP == 1)
+                if column >= len(row) or row[column] != keysym:
+                    continue
+                shifted = column % _GROUP == 1
+                if shifted or not shift or row[column + 1 : column + 2] == [keysym]:
+                    return Stroke(code, shifted=shifted)
         return None
 
     def give(self, keysym: int) -> int | None:

@@ -6,7 +6,7 @@ One unix socket, many channels. A frame is
 
 Channel 0 is the conversation: JSON objects with a `type`. Both sides begin with `hello`
 and their version; another major version ends it. The other numbers are channels that the gate
-opens by name with `open` (exec, files); a name that is not known is refused in words, so either
+opens by name with `open` (exec, text); a name that is not known is refused in words, so either
 side may be newer.
 
     supervisor -> gate   hello  state  drawn  stopping  screen {width, height}

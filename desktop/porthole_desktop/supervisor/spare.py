@@ -65,12 +65,12 @@ async def clear(display: Display, codes: Collection[int]) -> None:
     await display.sync()
 
 
-async def keep(display: Display, turn: asyncio.Lock) -> None:
+async def keep(display: Display, typing: asyncio.Lock) -> None:
     """Keep spare keys free, for as long as there is an X server.
 
     Args:
         display: a connection on which nobody else listens.
-        turn: held by who types with keys that they have given a meaning.
+        typing: held by who types with keys that they have given a meaning.
 
     Raises:
         XError: the X server is gone.
@@ -94,6 +94,6 @@ async def keep(display: Display, turn: asyncio.Lock) -> None:
             await asyncio.sleep(_QUIET)
             gone = [code for code in codes if any(rows[code])]
         if gone:
-            async with turn:
+            async with typing:
                 if not changed.is_set():
                     await clear(display, gone)

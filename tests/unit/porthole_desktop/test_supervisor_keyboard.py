@@ -21,6 +21,16 @@ def test_plain_and_shifted_keys():
     assert keyboard.stroke(0x21) == Stroke(9, shifted=True)
 
 
+def test_under_a_shift_that_is_held_a_plain_key_makes_something_else():
+    keyboard = Keyboard(8, TABLE)
+    assert keyboard.stroke(0x61, shift=True) is None
+    assert keyboard.stroke(0x41, shift=True) == Stroke(8, shifted=True)
+    code = keyboard.give(0x61)
+    assert code is not None
+    assert keyboard.stroke(0x61, shift=True) == Stroke(code, shifted=False)
+    assert keyboard.stroke(0x61) == Stroke(8, shifted=False)
+
+
 def test_the_layout_that_is_switched_on_counts():
     keyboard = Keyboard(8, TABLE)
     assert keyboard.stroke(0xE4, group=1) == Stroke(8, shifted=False)
