@@ -16,6 +16,7 @@ from porthole_desktop.gate.rdp.connect import Size
 from porthole_desktop.gate.rdp.desktop import DesktopParser
 from porthole_desktop.gate.rdp.dynamic import Dynamic
 from porthole_desktop.gate.rdp.viewer import Terms, ViewerParser
+from porthole_desktop.gate.rdp.writing import Text
 from porthole_desktop.gate.ways import Ways
 
 _FOLDER = Path(__file__).parents[1] / "compat/rdp"
@@ -68,14 +69,16 @@ class Conversation:
         )
         self.desktop = DesktopParser(self.agreed, clipboard=self.clipboard, dynamic=dynamic)
         self.to_desktop: list[bytes] = []
+        self.texts: list[str] = []
         self.to_viewer: list[bytes] = []
 
     def say(self, way: Way, data: bytes) -> None:
         """Let one side say something."""
         if way == ">":
-            passed = self.viewer.feed(data)
-            self.to_desktop += passed.on
-            self.to_viewer += passed.back
+            said = self.viewer.feed(data)
+            self.to_desktop += [piece for piece in said.on if isinstance(piece, bytes)]
+            self.texts += [piece.text for piece in said.on if isinstance(piece, Text)]
+            self.to_viewer += said.back
         else:
             passed = self.desktop.feed(data)
             self.to_viewer += passed.on

@@ -19,6 +19,7 @@ from porthole_desktop.gate.rdp.framing import LONGEST, Cutter
 from porthole_desktop.gate.rdp.opening import Browser, DesktopOpening, Native
 from porthole_desktop.gate.rdp.virtual import chunk
 from tests.support.rdp_recorded import MOST, Conversation, Way, begun, recorded
+from tests.support.rdp_typist import fast, tapped, written
 
 Target = Callable[[bytes], object]
 _IO, _CLIPBOARD, _DYNAMIC = 1003, 1006, 1007
@@ -132,7 +133,11 @@ _EVENT = struct.Struct("<IHHHH")
 _INPUT = struct.pack("<HHHIBBHBBHHH", 46, 0x17, 1008, 66538, 0, 1, 28, 28, 0, 0, 2, 0)
 _LAYOUT = struct.pack("<IIII3i2I5I", 2, 56, 40, 1, 1, 0, 0, 1280, 720, 0, 0, 0, 100, 100)
 _MADE = {
-    "viewer-share": [_INPUT + _EVENT.pack(0, 4, 0, 30, 0) + _EVENT.pack(0, 0x8001, 0x9000, 5, 6)],
+    "viewer": [fast([*tapped(0x1E), *written("é日😀"), *tapped(0x1C)])],
+    "viewer-share": [
+        _INPUT + _EVENT.pack(0, 4, 0, 30, 0) + _EVENT.pack(0, 0x8001, 0x9000, 5, 6),
+        _INPUT + _EVENT.pack(0, 5, 0, 0xD83D, 0) + _EVENT.pack(0, 5, 0, 0xDE00, 0),
+    ],
     "viewer-dynamic": [struct.pack("<II", 58, 3) + b"\x30\x01" + _LAYOUT],
 }
 """What was not recorded and is worth to begin with."""

@@ -80,6 +80,7 @@ class Gate:
             limits=config.limits,
             ways=config.ways,
             idleness=self.idleness,
+            say=say,
             changed=self.changed,
             closed=self._closed,
             replaced=self._replaced,

@@ -41,6 +41,7 @@ class Around:
     limits: Limits
     ways: Ways
     idleness: Idleness
+    say: Callable[[str], None]
     changed: Callable[[], None]
     closed: Callable[["Stream", CloseReason, str], None]
     replaced: Callable[["Stream"], bool]

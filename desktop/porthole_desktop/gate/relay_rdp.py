@@ -2,6 +2,7 @@
 
 browser: RDCleanPath, then RDP ---------> ViewerParser --TLS--> rdp.sock
 native:  X.224, TLS with the gate, RDP -> ViewerParser --TLS--> rdp.sock
+                                   text ---> Scribe ----------> supervisor.sock
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from porthole_desktop.gate.rdp.opening import Browser, DesktopOpening, Native
 from porthole_desktop.gate.rdp.tls import native_tls
 from porthole_desktop.gate.rdp.viewer import Terms, ViewerParser
 from porthole_desktop.gate.relay import Around, Stream
+from porthole_desktop.gate.scribe import Scribe
 from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.supervisor import Supervisor
 
@@ -42,6 +44,8 @@ _WORDS: Final = {
     CloseReason.VIEWER_PROTOCOL: 0x9,  # the user may not
 }
 """Reasons for which RDP has a code of its own (Set Error Info)."""
+_LOOK: Final = 1.0
+"""Seconds between two looks at whether a viewer that is not read is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,17 @@ class RdpStream(Stream):
         self._greeting: DesktopOpening | None = None
         self._agreed: Agreed | None = None
         self._parsers: tuple[ViewerParser, DesktopParser] | None = None
+        self._scribe: Scribe | None = None
         self._answered = False
         self._stage = Stage.CONNECT
         self._viewer_spoke_last = False
+        self._looking: asyncio.TimerHandle | None = None
+
+    def close(self, reason: CloseReason, message: str) -> None:
+        """End it; only the first reason counts."""
+        if self._scribe is not None:
+            self._scribe.forget()
+        super().close(reason, message)
 
     def describe(self) -> Viewer:
         """Return what observers hear of it; of who has not shown the password, that, too."""
@@ -185,21 +197,59 @@ class RdpStream(Stream):
             ViewerParser(agreed, terms, clipboard=clipboard, dynamic=dynamic, people=self),
             DesktopParser(agreed, clipboard=clipboard, dynamic=dynamic),
         )
+        self._scribe = Scribe(
+            self._door.supervisor,
+            send=self._send,
+            full=self._full,
+            failed=self._around.say,
+        )
 
     def _take(self, speaker: Literal[0, 1], plain: bytes) -> None:
         """Take what the viewer (0) or the desktop (1) has said; send what passes."""
         opening, greeting, desktop = self._opening, self._greeting, self._desktop
-        if self._parsers is None or greeting is None or desktop is None or self._over:
+        if self._parsers is None or self._scribe is None or greeting is None or desktop is None:
+            return
+        if self._over:
             return
         if plain:  # TLS alone says things too
             self._viewer_spoke_last = speaker == 0
-        passed = self._parsers[speaker].feed(plain)
-        to_viewer, to_desktop = passed.back, passed.on
-        if speaker == 1:
-            to_viewer, to_desktop = to_desktop, to_viewer
+        if speaker == 0:
+            said = self._parsers[0].feed(plain)
+            to_desktop, to_viewer = self._scribe.take(said.on), said.back
+        else:
+            passed = self._parsers[1].feed(plain)
+            to_desktop, to_viewer = passed.back, passed.on
         desktop.write(greeting.answer() + greeting.write(to_desktop))
         self._viewer.write(opening.answer() + opening.write(to_viewer))
         self._note_progress()
+
+    def _send(self, pdus: list[bytes]) -> None:
+        """Send the desktop what had to wait."""
+        if self._greeting is None or self._desktop is None or self._over:
+            return
+        try:
+            self._desktop.write(self._greeting.write(pdus))
+        except RemoteProtocolError as error:
+            self.close(CloseReason(error.code), str(error))
+
+    def _full(self, *, full: bool) -> None:
+        """Read no more of a viewer that writes faster than the desktop takes it."""
+        if not full:
+            self._viewer.release("text")
+            return
+        self._viewer.hold("text")
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
+
+    def _look(self) -> None:
+        """Notice a viewer that has left while it is not read."""
+        self._looking = None
+        if self._over or self._scribe is None or not self._scribe.full:
+            return
+        if self._viewer.left:
+            self.close(CloseReason.VIEWER_LEFT, "The viewer closed the stream.")
+        else:
+            self._full(full=True)
 
     def _note_progress(self) -> None:
         agreed = self._agreed
@@ -218,8 +268,9 @@ class RdpStream(Stream):
         if self._parsers is None or self._greeting is None or self._desktop is None:
             return
         let_go = self._parsers[0].allow(may_use=may_use)
-        if let_go:
-            self._desktop.write(self._greeting.write([let_go]))
+        waiting = self._scribe.forget() if self._scribe is not None and not may_use else []
+        if let_go or waiting:
+            self._desktop.write(self._greeting.write([*waiting, let_go]))
 
     @property
     def _settled(self) -> bool:

@@ -1,6 +1,7 @@
 """Keys and pointer: what a person does, in both of RDP's ways to say it."""
 
 import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -10,6 +11,7 @@ from porthole_desktop.gate.rdp import share
 from porthole_desktop.gate.rdp.agreed import Agreed
 from porthole_desktop.gate.rdp.framing import head_of_fast
 from porthole_desktop.gate.rdp.reader import Reader
+from porthole_desktop.gate.rdp.writing import Characters, Text
 
 INPUT: Final = 28
 """The kind of a data PDU that holds events."""
@@ -21,6 +23,9 @@ _EXTRA_BUTTONS: Final = 0x0003
 _EVENT: Final = struct.Struct("<IHHHH")
 _SYNC, _UNUSED, _KEY, _UNICODE, _MOVE, _EXTRA = 0, 2, 4, 5, 0x8001, 0x8002
 _FAST_KEY, _FAST_MOVE, _FAST_EXTRA, _FAST_SYNC, _FAST_UNICODE = range(5)
+_FAST_SIZES: Final = {_FAST_KEY: 1, _FAST_MOVE: 6, _FAST_EXTRA: 6, _FAST_SYNC: 0, _FAST_UNICODE: 2}
+"""Bytes of each kind after its first."""
+_MOST_IN_HEAD: Final = 15
 _MOST_HELD: Final = 64
 """Keys that one viewer may hold down and that are remembered."""
 
@@ -37,12 +42,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, in the words of the slow path: flags, then a key, or x and y."""
+    """One event, in the words of the slow path: flags, then a key, or x and y.
+
+    `said` is what the viewer said, in the words of the way that it came by.
+    """
 
     kind: Kind
     flags: int = 0
     x: int = 0
     y: int = 0
+    said: bytes = b""
 
 
 def read_fast(pdu: bytes) -> list[Event]:
@@ -58,6 +67,16 @@ def read_fast(pdu: bytes) -> list[Event]:
     return events
 
 
+def write_fast(events: Sequence[Event]) -> bytes:
+    """Return the fast-path PDUs of events that came so."""
+    pdus = b""
+    for at in range(0, len(events), _MOST_IN_HEAD):  # xrdp 0.9 ends when one has more
+        part = events[at : at + _MOST_IN_HEAD]
+        body = b"".join(event.said for event in part)
+        pdus += bytes((len(part) << 2, len(body) + 2)) + body
+    return pdus
+
+
 def read_slow(reader: Reader) -> list[Event]:
     """Return the events of a data PDU of input, after its head.
 
@@ -67,12 +86,40 @@ def read_slow(reader: Reader) -> list[Event]:
     count, _ = reader.u16(), reader.u16()
     events = []
     for _ in range(count):
-        _, kind, flags, x, y = _EVENT.unpack(reader.take(_EVENT.size))
+        said = reader.take(_EVENT.size)
+        _, kind, flags, x, y = _EVENT.unpack(said)
         if kind not in _SLOW_KINDS:
             raise ViewerFault(f"There is no input of the kind {kind:#06x}.")
-        events.append(Event(_SLOW_KINDS[kind], flags, x, y))
+        events.append(Event(_SLOW_KINDS[kind], flags, x, y, said))
     reader.end()
     return events
+
+
+def write_slow(events: Sequence[Event], agreed: Agreed) -> bytes:
+    """Return the PDU of events that came in a data PDU."""
+    return _slow([event.said for event in events], agreed)
+
+
+def turns(events: Sequence[Event], characters: Characters) -> Iterator[Sequence[Event] | Text]:
+    """Yield what somebody did in its order: text, and what else there was between."""
+    run: list[Event] = []
+    text = ""
+    for event in events:
+        if event.kind is Kind.TEXT:
+            if run:
+                yield run
+                run = []
+            if not event.flags & _RELEASED:
+                text += characters.take(event.x)
+        else:
+            if text:
+                yield Text(text)
+                text = ""
+            run.append(event)
+    if text:
+        yield Text(text)
+    if run:
+        yield run
 
 
 class Held:
@@ -112,10 +159,7 @@ class Held:
             events.append(_EVENT.pack(0, number, bit, x, y))
         self._keys.clear()
         self._buttons.clear()
-        if not events:
-            return b""
-        payload = struct.pack("<HH", len(events), 0) + b"".join(events)
-        return share.data(agreed, INPUT, payload, to_desktop=True)
+        return _slow(events, agreed) if events else b""
 
     def _key(self, extended: int, code: int, flags: int) -> bool:
         key = extended, code
@@ -128,20 +172,28 @@ class Held:
         return True
 
 
+def _slow(said: Sequence[bytes], agreed: Agreed) -> bytes:
+    payload = struct.pack("<HH", len(said), 0) + b"".join(said)
+    return share.data(agreed, INPUT, payload, to_desktop=True)
+
+
 def _fast(reader: Reader) -> Event:
     head = reader.u8()
     kind, flags = head >> 5, head & 0x1F
+    if kind not in _FAST_SIZES:
+        raise ViewerFault(f"There is no input of the kind {kind} by fast-path.")
+    body = reader.take(_FAST_SIZES[kind])
+    said = bytes((head,)) + body
+    released = _RELEASED if flags & 1 else 0
     if kind == _FAST_KEY:
-        released = _RELEASED if flags & 1 else 0
-        return Event(Kind.KEY, released | (flags & 6) << 7, reader.u8())
-    if kind in {_FAST_MOVE, _FAST_EXTRA}:
-        about = Kind.POINTER if kind == _FAST_MOVE else Kind.EXTRA
-        return Event(about, reader.u16(), reader.u16(), reader.u16())
-    if kind == _FAST_SYNC:
-        return Event(Kind.LOCKS)
+        return Event(Kind.KEY, released | (flags & 6) << 7, body[0], 0, said)
     if kind == _FAST_UNICODE:
-        return Event(Kind.TEXT, _RELEASED if flags & 1 else 0, reader.u16())
-    raise ViewerFault(f"There is no input of the kind {kind} by fast-path.")
+        return Event(Kind.TEXT, released, int.from_bytes(body, "little"), said=said)
+    if kind == _FAST_SYNC:
+        return Event(Kind.LOCKS, said=said)
+    about = Kind.POINTER if kind == _FAST_MOVE else Kind.EXTRA
+    flags, x, y = struct.unpack("<HHH", body)
+    return Event(about, flags, x, y, said)
 
 
 _SLOW_KINDS: Final = {

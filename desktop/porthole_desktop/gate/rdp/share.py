@@ -29,20 +29,23 @@ _VALID_CLIENT, _NO_TRANSITION = 7, 2
 
 @dataclass(frozen=True, slots=True)
 class Pdu:
-    """One Share PDU: its kind, and a reader of what follows its head."""
+    """One Share PDU: its kind, a reader of what follows its head, and all of it as it was said."""
 
     kind: int
     body: Reader
+    said: bytes
 
 
 def read(body: bytes, reader: Reader) -> Iterator[Pdu]:
     """Yield the Share PDUs of which `body` is made; `reader` says whose they are."""
     whole = Reader(body, reader.fault, reader.name)
     while whole.left:
-        length, kind, _ = _CONTROL.unpack(whole.take(_CONTROL.size))
+        head = whole.take(_CONTROL.size)
+        length, kind, _ = _CONTROL.unpack(head)
         if length < _CONTROL.size:
             raise whole.fault(f"{whole.name} has a part of {length} bytes.")
-        yield Pdu(kind & _KIND, whole.part(length - _CONTROL.size))
+        rest = whole.take(length - _CONTROL.size)
+        yield Pdu(kind & _KIND, Reader(rest, whole.fault, whole.name), head + rest)
 
 
 def read_data(body: Reader) -> int:

@@ -2,12 +2,12 @@
 
 Keys, pointer, clipboard and the size of the screen pass only while the viewer may use the
 desktop. Which keys and buttons it holds down is known here, so that they can be let go when it
-may not any more.
+may not any more. Text is told apart from keys: it goes another way.
 """
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +22,7 @@ from porthole_desktop.gate.rdp.dynamic import Dynamic
 from porthole_desktop.gate.rdp.framing import Cutter, is_fast
 from porthole_desktop.gate.rdp.layouts import US
 from porthole_desktop.gate.rdp.reader import Reader
+from porthole_desktop.gate.rdp.writing import Characters, Keys, Text
 
 _LICENCE: Final = 0x0080
 _LONGEST_LICENCE: Final = 8192
@@ -62,6 +63,14 @@ class Passed:
     back: list[bytes] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Said:
+    """What a viewer has said: PDUs and text `on` to the desktop, in its order; PDUs `back`."""
+
+    on: list[bytes | Text] = field(default_factory=list)
+    back: list[bytes] = field(default_factory=list)
+
+
 class ViewerParser:
     """Viewer to desktop.
 
@@ -89,19 +98,20 @@ class ViewerParser:
         self._message = message
         self._cutter = Cutter(ViewerFault)
         self._held = keys.Held()
+        self._characters = Characters()
 
     @property
     def settled(self) -> bool:
         """Whether what the viewer may do now is all that is under way."""
         return self._agreed.may_use or not self._clipboard.under_way
 
-    def feed(self, data: bytes) -> Passed:
+    def feed(self, data: bytes) -> Said:
         """Take what the viewer says; return what passes.
 
         Raises:
             ViewerFault: it is not admitted.
         """
-        passed = Passed()
+        passed = Said()
         for pdu in self._cutter.feed(data):
             if is_fast(pdu):
                 self._fast(pdu, passed)
@@ -126,13 +136,12 @@ class ViewerParser:
         self._agreed.may_use = may_use
         return self._held.release(self._agreed) if lost and self._agreed.share else b""
 
-    def _fast(self, pdu: bytes, passed: Passed) -> None:
+    def _fast(self, pdu: bytes, passed: Said) -> None:
         if self._agreed.stage < Stage.SHARE:
             raise ViewerFault("Input by fast-path comes before there is a desktop.")
-        if self._events(keys.read_fast(pdu)):
-            passed.on.append(pdu)
+        self._does(pdu, keys.read_fast(pdu), keys.write_fast, passed)
 
-    def _domain(self, pdu: bytes, passed: Passed) -> None:
+    def _domain(self, pdu: bytes, passed: Said) -> None:
         agreed = self._agreed
         kind, reader = mcs.open_data(pdu, Reader(pdu, ViewerFault, "A PDU of MCS"))
         if kind == mcs.SEND:
@@ -163,7 +172,7 @@ class ViewerParser:
         if user != self._agreed.user:
             raise ViewerFault("The viewer speaks as somebody else.")
 
-    def _data(self, data: mcs.Data, passed: Passed) -> bytes | None:
+    def _data(self, data: mcs.Data, passed: Said) -> bytes | None:
         agreed = self._agreed
         if agreed.stage is Stage.CHANNELS and data.channel == agreed.io_channel:
             said = self._info(data.body)
@@ -178,7 +187,7 @@ class ViewerParser:
             if not reader.u16() & _LICENCE or len(data.body) > _LONGEST_LICENCE:
                 raise ViewerFault("Before there is a desktop, only licences are talked about.")
             return data.body
-        return self._share(data.body)
+        return self._share(data, passed)
 
     def _info(self, body: bytes) -> bytes:
         said, wanted = info.read(body), self._terms.password
@@ -188,7 +197,7 @@ class ViewerParser:
                 raise WrongPassword("The password is not the one that was given out for this.")
         return info.write(said, self._terms.credentials)
 
-    def _channel(self, data: mcs.Data, passed: Passed) -> bytes | None:
+    def _channel(self, data: mcs.Data, passed: Said) -> bytes | None:
         name = self._agreed.channels.get(data.channel)
         if name is None:
             raise ViewerFault(f"There is no channel {data.channel}.")
@@ -201,28 +210,46 @@ class ViewerParser:
             return data.body if judged_too.passes else None
         return None
 
-    def _answer(self, channel: int, back: bytes | None, passed: Passed) -> None:
+    def _answer(self, channel: int, back: bytes | None, passed: Said) -> None:
         if back is not None:
             passed.back.append(mcs.data(mcs.SENT, share.SERVER_USER, channel, back))
 
-    def _share(self, body: bytes) -> bytes | None:
-        passes = True
-        for pdu in share.read(body, Reader(b"", ViewerFault, "A PDU of the viewer")):
+    def _share(self, data: mcs.Data, passed: Said) -> bytes | None:
+        rest = b""
+        for pdu in share.read(data.body, Reader(b"", ViewerFault, "A PDU of the viewer")):
             if pdu.kind == share.CONFIRM_ACTIVE:
                 share.check_confirm(pdu.body)
             elif pdu.kind != share.DATA:
                 raise ViewerFault(f"A viewer has no PDU of the kind {pdu.kind}.")
             elif (kind := share.read_data(pdu.body)) == keys.INPUT:
-                passes = self._events(keys.read_slow(pdu.body)) and passes
+                whole = mcs.data(mcs.SEND, data.user, data.channel, pdu.said)
+                self._does(whole, keys.read_slow(pdu.body), self._slow, passed)
+                continue
             elif kind not in _DATA:
                 raise ViewerFault(f"A viewer has no data PDU of the kind {kind}.")
-        return body if passes else None
+            rest += pdu.said
+        return rest or None
 
-    def _events(self, events: list[keys.Event]) -> bool:
-        """Count what a person does; return whether it passes."""
+    def _slow(self, events: Sequence[keys.Event]) -> bytes:
+        return keys.write_slow(events, self._agreed)
+
+    def _does(
+        self,
+        pdu: bytes,
+        events: Sequence[keys.Event],
+        write: Callable[[Sequence[keys.Event]], bytes],
+        passed: Said,
+    ) -> None:
+        """Count what a person does, and pass it on if they may."""
         may_use = self._agreed.may_use
         for event in events:
             self._people.event()
             if may_use and self._held.take(event):
                 self._people.used()
-        return may_use
+        if not may_use:
+            return
+        if not any(event.kind is keys.Kind.TEXT for event in events):
+            passed.on.append(Keys(pdu))
+            return
+        for turn in keys.turns(events, self._characters):
+            passed.on.append(turn if isinstance(turn, Text) else Keys(write(turn)))
