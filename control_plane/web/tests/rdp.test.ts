@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { ending } from "../src/viewer/endings.ts";
 import { CHORDS, FUNCTION_KEYS, keyOf } from "../src/viewer/keys.ts";
 import { endedByServer, failed, fromRdp, screenFor, toRdp } from "../src/viewer/rdp-words.ts";
-import { characterOf, SCANCODES, strokeOf } from "../src/viewer/scancodes.ts";
+import { characterOf, SCANCODES } from "../src/viewer/scancodes.ts";
 import { watch } from "../src/viewer/sockets.ts";
 
 describe("scancodes", () => {
@@ -39,19 +39,7 @@ describe("scancodes", () => {
   });
 });
 
-describe("typing a character", () => {
-  it("presses its key, with Shift where it is above", () => {
-    expect(strokeOf("a")).toEqual({ scancode: 0x1e, shift: false });
-    expect(strokeOf("A")).toEqual({ scancode: 0x1e, shift: true });
-    expect(strokeOf("~")).toEqual({ scancode: 0x29, shift: true });
-    expect(strokeOf("é")).toBeNull();
-  });
-
-  it("has a key for all of ASCII", () => {
-    const ascii = Array.from({ length: 0x5f }, (_, index) => String.fromCharCode(0x20 + index));
-    expect(ascii.filter((character) => !strokeOf(character))).toEqual([]);
-  });
-
+describe("a character", () => {
   it.each(["a", "é", "€", "語", "🙂"])("knows %s by its keysym", (character) => {
     expect(characterOf(keyOf(character).keysym)).toBe(character);
   });

@@ -13,18 +13,25 @@ const PROCESSED = 229;
 /** Text that is in the field because it was pasted or dropped; the clipboard carries that. */
 const BROUGHT = /^insertFrom(Paste|Drop|Yank)/;
 
+/** By what the desktop is told of a key: what it writes, or where it is. */
+export type KeysBy = "symbol" | "place";
+
 export class Entry {
   readonly #field = document.createElement("textarea");
+  /** A key was kept back of which the next one makes something. */
+  #begun = false;
 
   /**
    * @param canvas takes the keys, as if it had the focus.
    * @param write takes text that no key says.
    * @param left is called when the focus goes elsewhere.
+   * @param by how the canvas tells the desktop of keys.
    */
   constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly write: (text: string) => void,
     left: () => void,
+    private readonly by: KeysBy,
   ) {
     const field = this.#field;
     field.className = "entry";
@@ -36,14 +43,17 @@ export class Entry {
     field.setAttribute("aria-label", canvas.getAttribute("aria-label") ?? "");
     field.setAttribute("aria-description", canvas.getAttribute("aria-description") ?? "");
     canvas.after(field);
-    canvas.addEventListener("focus", () => field.focus({ preventScroll: true }));
+    canvas.addEventListener("focus", () => this.focus());
     canvas.addEventListener("pointerdown", (event) => this.#moveTo(event));
     field.addEventListener("keydown", (event) => this.#key(event));
     field.addEventListener("keyup", (event) => this.#handOn(event));
     field.addEventListener("beforeinput", (event) => {
       if (BROUGHT.test(event.inputType)) event.preventDefault();
     });
-    field.addEventListener("compositionstart", () => field.classList.add("composing"));
+    field.addEventListener("compositionstart", () => {
+      this.#begun = false;
+      field.classList.add("composing");
+    });
     field.addEventListener("compositionend", (event) => this.#written(event.data));
     field.addEventListener("input", (event) => {
       const made = event as InputEvent;
@@ -51,6 +61,11 @@ export class Entry {
       if (!composed) this.#written(made.data ?? "");
     });
     field.addEventListener("blur", left);
+  }
+
+  /** Have the focus. */
+  focus(): void {
+    this.#field.focus({ preventScroll: true });
   }
 
   /** Take it away. */
@@ -68,9 +83,26 @@ export class Entry {
   }
 
   #key(event: KeyboardEvent): void {
-    if (event.isComposing || event.keyCode === PROCESSED || COMPOSED.has(event.key)) return;
+    if (event.isComposing) return;
+    if (event.keyCode === PROCESSED || COMPOSED.has(event.key)) {
+      this.#begun = true;
+      return;
+    }
     if (event.key === "Unidentified") return; // an on-screen keyboard: its text comes as input
+    if (this.#made(event)) {
+      event.preventDefault();
+      this.write(event.key);
+      return;
+    }
     this.#handOn(event);
+  }
+
+  /** Whether a key writes what was made of it and of one before, which its place does not say. */
+  #made(event: KeyboardEvent): boolean {
+    const writes = [...event.key].length === 1;
+    const made = this.#begun && writes && this.by === "place";
+    if (writes) this.#begun = false;
+    return made && !event.ctrlKey && !event.altKey && !event.metaKey;
   }
 
   #handOn(event: KeyboardEvent): void {

@@ -3,7 +3,7 @@
 import { Backend } from "@devolutions/iron-remote-desktop-rdp";
 
 import type { Hand } from "./fingers.ts";
-import { characterOf, SCANCODES, strokeOf } from "./scancodes.ts";
+import { characterOf, SCANCODES } from "./scancodes.ts";
 import type { Key } from "./viewer.ts";
 
 const { DeviceEvent, InputTransaction } = Backend;
@@ -16,8 +16,6 @@ export interface Taker {
   synchronizeLockKeys(scroll: boolean, num: boolean, caps: boolean, kana: boolean): void;
 }
 
-const SHIFT = 0x2a;
-
 /** Send what happened, in order. */
 export function send(taker: Taker, ...events: Device[]): void {
   const transaction = new InputTransaction();
@@ -25,27 +23,23 @@ export function send(taker: Taker, ...events: Device[]): void {
   taker.applyInputs(transaction);
 }
 
-/** Press the keys in order and let them go in reverse. */
+/**
+ * Press the keys in order and let them go in reverse.
+ *
+ * A character without a key goes as text, which the gate has written under any layout.
+ */
 export function press(taker: Taker, chord: readonly Key[]): void {
   const up: Device[] = [];
   for (const key of chord) {
-    const known = SCANCODES.get(key.code);
+    const scancode = SCANCODES.get(key.code);
     const character = characterOf(key.keysym);
-    const stroke = known === undefined && character !== null ? strokeOf(character) : null;
-    const down: Device[] = [];
-    if (stroke?.shift) {
-      down.push(DeviceEvent.keyPressed(SHIFT));
-      up.push(DeviceEvent.keyReleased(SHIFT));
-    }
-    const scancode = known ?? stroke?.scancode;
     if (scancode !== undefined) {
-      down.push(DeviceEvent.keyPressed(scancode));
+      send(taker, DeviceEvent.keyPressed(scancode));
       up.push(DeviceEvent.keyReleased(scancode));
     } else if (character !== null) {
-      down.push(DeviceEvent.unicodePressed(character));
+      send(taker, DeviceEvent.unicodePressed(character));
       up.push(DeviceEvent.unicodeReleased(character));
     }
-    if (down.length > 0) send(taker, ...down);
   }
   if (up.length > 0) send(taker, ...up.reverse());
 }
@@ -54,10 +48,12 @@ export function press(taker: Taker, chord: readonly Key[]): void {
  * Pass on what is done on a canvas for as long as `signal` is not aborted.
  *
  * @param taker the session, once there is one.
+ * @param focus has the keys come here.
  */
 export function follow(
   canvas: HTMLCanvasElement,
   taker: () => Taker | null,
+  focus: () => void,
   signal: AbortSignal,
 ): void {
   const on = <K extends keyof HTMLElementEventMap>(
@@ -103,7 +99,7 @@ export function follow(
   });
   on("mousedown", (to, event) => {
     event.preventDefault();
-    canvas.focus({ preventScroll: true });
+    focus();
     send(to, moved(canvas, event.clientX, event.clientY), DeviceEvent.mouseButtonPressed(event.button));
   });
   on("mouseup", (to, event) => {

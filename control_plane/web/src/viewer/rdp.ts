@@ -8,6 +8,8 @@
 import { Backend, enableCredssp, init } from "@devolutions/iron-remote-desktop-rdp";
 
 import { pixels } from "./density.ts";
+import { Entry } from "./entry.ts";
+import { keyOf } from "./keys.ts";
 import { whenPainted } from "./painted.ts";
 import { follow, handOf, press } from "./rdp-input.ts";
 import { endedByServer, failed, fromRdp, screenFor, toRdp, USUAL } from "./rdp-words.ts";
@@ -71,6 +73,7 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
     over = true;
     clearTimeout(settling);
     listening.abort();
+    entry?.remove();
     looking.disconnect();
     socket.forget();
     // A session says goodbye first; one that does not is cut.
@@ -118,7 +121,21 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
     settle();
   });
   looking.observe(options.into);
-  if (uses) follow(canvas, () => session, listening.signal);
+  if (uses) follow(canvas, () => session, focus, listening.signal);
+  function releaseKeys(): void {
+    if (!over && uses) session?.releaseAllInputs();
+  }
+  function write(text: string): void {
+    if (!session || over) return;
+    for (const character of text) press(session, [keyOf(character)]);
+  }
+  // Where a touch would open the on-screen keyboard, `TouchKeyboard` is the field.
+  const typed = uses && !matchMedia("(pointer: coarse)").matches;
+  const entry = typed ? new Entry(canvas, write, releaseKeys, "place") : null;
+  function focus(): void {
+    if (entry) entry.focus();
+    else canvas.focus({ preventScroll: true });
+  }
 
   function give(text: string | null): void {
     if (!session) return;
@@ -205,9 +222,7 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
       // RDP has no question that is answered behind the pictures.
     },
     hand: uses ? handOf(canvas, () => session) : null,
-    releaseKeys(): void {
-      if (!over && uses) session?.releaseAllInputs();
-    },
+    releaseKeys,
     press(chord): void {
       if (session && !over && uses) press(session, chord);
     },
@@ -215,9 +230,7 @@ export function openRdp(options: ViewerOptions, events: ViewerEvents): Viewer {
       owed = text;
       if (!over && uses) give(text);
     },
-    focus(): void {
-      canvas.focus({ preventScroll: true });
-    },
+    focus,
     snapshot(): HTMLCanvasElement | null {
       if (!painted) return null;
       const copy = document.createElement("canvas");

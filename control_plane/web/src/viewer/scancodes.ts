@@ -32,41 +32,6 @@ export const SCANCODES: ReadonlyMap<string, number> = new Map(
   ),
 );
 
-/** The keys of an American keyboard: what each writes alone and with Shift. */
-const WRITES: readonly (readonly [codes: string, alone: string, shifted: string])[] = [
-  ["Digit1 Digit2 Digit3 Digit4 Digit5 Digit6 Digit7 Digit8 Digit9 Digit0", "1234567890", "!@#$%^&*()"],
-  ["Minus Equal BracketLeft BracketRight Backslash", "-=[]\\", "_+{}|"],
-  ["Semicolon Quote Backquote Comma Period Slash Space", ";'`,./ ", ':"~<>? '],
-  [
-    [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"].map((letter) => `Key${letter}`).join(" "),
-    "abcdefghijklmnopqrstuvwxyz",
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-  ],
-];
-
-/** How a character is typed: its scancode, and whether Shift is held. */
-export interface Stroke {
-  scancode: number;
-  shift: boolean;
-}
-
-const STROKES: ReadonlyMap<string, Stroke> = new Map(
-  WRITES.flatMap(([codes, alone, shifted]) =>
-    codes.split(" ").flatMap((code, index): [string, Stroke][] => {
-      const scancode = SCANCODES.get(code) ?? 0;
-      return [
-        [shifted[index] ?? "", { scancode, shift: true }],
-        [alone[index] ?? "", { scancode, shift: false }],
-      ];
-    }),
-  ),
-);
-
-/** How to type a character on an American keyboard; null if it has no key there. */
-export function strokeOf(character: string): Stroke | null {
-  return STROKES.get(character) ?? null;
-}
-
 const UNICODE = 0x01000000;
 
 /** The character that an X11 keysym writes; null if it writes none. */

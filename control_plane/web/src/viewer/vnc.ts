@@ -84,7 +84,12 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   const typed = options.mode === "control" && !matchMedia("(pointer: coarse)").matches;
   const hand = options.mode === "control" ? mouse(canvas, rfb) : null;
   const entry = typed
-    ? new Entry(canvas, (text) => [...text].forEach((one) => press([keyOf(one)])), releaseKeys)
+    ? new Entry(
+        canvas,
+        (text) => [...text].forEach((one) => press([keyOf(one)])),
+        releaseKeys,
+        "symbol",
+      )
     : null;
 
   rfb.addEventListener("connect", () => {
