@@ -298,16 +298,21 @@ class Hub:
             if forgotten and not link.greeting.locked():
                 del self._conversations[agent]
                 await link.close()
-        before = {link.agent: (link.epoch, link.begun_at) for link in self.linked()}
+        before = {link.agent: link.epoch for link in self.linked()}
         if not before:
             return
-        links = [(agent, epoch, at) for agent, (epoch, at) in before.items() if at is not None]
         async with self._database.reading() as unit:
-            ending = await repository.not_so(unit.connection, links)
-        for agent, why in ending.items():
+            doubts = await repository.in_doubt(unit.connection, before.items())
+        for agent, doubt in doubts.items():
             current = self.link(agent)
-            if current is not None and current.epoch == before[agent][0]:
-                current.goodbye(rules.ENDINGS[why])
+            if current is None or current.epoch != before[agent]:
+                continue
+            if doubt.revoked:
+                current.goodbye(rules.REVOKED)
+            elif rules.was_forgotten(current.begun_at, doubt.unheard_since):
+                current.goodbye(rules.UNHEARD)
+            elif doubt.superseded:
+                current.goodbye(rules.SUPERSEDED)
 
     async def _note_presence(self) -> None:
         while True:

@@ -30,6 +30,21 @@ class Known:
     unheard_since: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a link may have to end.
+
+    Attributes:
+        revoked: its agent was.
+        superseded: another link has taken its place; None: its agent is gone.
+        unheard_since: since when its agent may have been told more than is known here.
+    """
+
+    revoked: bool
+    superseded: bool | None
+    unheard_since: datetime | None
+
+
 _KNOWN = tuple(agents.c[name] for name in Known.__dataclass_fields__)
 
 
@@ -114,16 +129,14 @@ async def send_forgotten(
 
 
 # A thousand links are two parameters: to bind each would cost more than to look.
-_NOT_SO = text(
+_IN_DOUBT = text(
     """
-    SELECT link.agent,
-           CASE WHEN one.id IS NULL OR one.state = 'revoked' THEN 'revoked'
-                WHEN one.unheard_since >= link.since THEN 'unheard' ELSE 'superseded' END
-    FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[]), CAST(:since AS timestamptz[]))
-         AS link(agent, epoch, since)
+    SELECT link.agent, coalesce(one.state = 'revoked', true), one.epoch <> link.epoch,
+           one.unheard_since
+    FROM unnest(CAST(:agents AS uuid[]), CAST(:epochs AS bigint[])) AS link(agent, epoch)
     LEFT JOIN agents one ON one.id = link.agent
     WHERE one.id IS NULL OR one.state = 'revoked' OR one.epoch <> link.epoch
-       OR one.unheard_since >= link.since
+       OR one.unheard_since IS NOT NULL
     """
 )
 _SEEN = text(
@@ -149,17 +162,12 @@ def _of(links: Collection[tuple[UUID, int]]) -> dict[str, Any]:
     return {"agents": [agent for agent, _ in links], "epochs": [epoch for _, epoch in links]}
 
 
-async def not_so(
-    connection: AsyncConnection, links: Collection[tuple[UUID, int, datetime]]
-) -> Mapping[UUID, str]:
-    """Return those links (agent, epoch, since when they tell) that have to end, and why.
-
-    That is: the agent is `revoked`, or the link `superseded` by another; or its agent has told
-    something that was forgotten and is `unheard` since.
-    """
-    values = {**_of([link[:2] for link in links]), "since": [link[2] for link in links]}
-    rows = await connection.execute(_NOT_SO, values)
-    return {row[0]: row[1] for row in rows}
+async def in_doubt(
+    connection: AsyncConnection, links: Collection[tuple[UUID, int]]
+) -> Mapping[UUID, Doubt]:
+    """Return the agents of those links (agent, epoch) that may have to end."""
+    rows = await connection.execute(_IN_DOUBT, _of(links))
+    return {row[0]: Doubt(*row[1:]) for row in rows}
 
 
 async def seen(

@@ -32,8 +32,6 @@ UNHEARD = Goodbye(
     retry_after=0.2,
 )
 GOING_AWAY = Goodbye(code="going_away", message="This control plane process ends.", retry_after=0.2)
-ENDINGS = {"revoked": REVOKED, "superseded": SUPERSEDED, "unheard": UNHEARD}
-"""What is said on a link that has to end, by why."""
 
 
 def dialled_base(scheme: str, host: str, public_url: str | None) -> str:
