@@ -4,18 +4,24 @@ Keys of the third level, dead keys and input methods give text that no key of th
 own layout says. Chromium is told of them as its operating system would tell it.
 """
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import CDPSession
 
-from e2e.support.console import Console, chromium, until_holds
+from e2e.support.console import Console, chromium, eventually, until_holds, until_terminal
 from e2e.support.instance import Instance
 from e2e.support.line import Line
 from e2e.support.outside import Desktop
 
+SHIFT, CONTROL = 1, 4
+"""As X11 writes that they are held."""
 ALT_GR = {"key": "AltGraph", "code": "AltRight", "location": 2}
 JAPANESE = "日本語の文です。いろはにほへとちりぬるをわかよたれそつねならむ"
 """More characters than a keyboard has keys without a meaning."""
@@ -34,7 +40,7 @@ async def a_file(me: Console, desktop: Desktop, name: str, text: str) -> AsyncIt
 
 
 @pytest.mark.timeout(240)
-async def test_typing_in_the_browser(instance: Instance) -> None:
+async def test_typing_in_the_browser(instance: Instance, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         line = await enter(Line.open(instance.port))
@@ -46,6 +52,7 @@ async def test_typing_in_the_browser(instance: Instance) -> None:
         session = await me.new_session("desktop")
         await me.until_state("open", within=60)
         desktop = Desktop.of(session)
+        await until_terminal(partial(desktop.screen, tmp_path / "screen.png"))
         keys = await me.page.context.new_cdp_session(me.page)
 
         async with a_file(me, desktop, "altgr", "ada@example.org {€}"):
@@ -69,11 +76,14 @@ async def test_typing_in_the_browser(instance: Instance) -> None:
         await me.page.keyboard.up("Control")
         async with a_file(me, desktop, "released", "cd"):
             await me.page.keyboard.type("cd")
+        await _clicks_with_a_key_held(instance, session, me, desktop)
         assert me.failures == []
 
 
 @pytest.mark.timeout(240)
-async def test_what_the_browser_composes_arrives_over_rdp(instance: Instance) -> None:
+async def test_what_the_browser_composes_arrives_over_rdp(
+    instance: Instance, tmp_path: Path
+) -> None:
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(chromium())
         me = await Console.open(browser, "composing-rdp")
@@ -82,6 +92,7 @@ async def test_what_the_browser_composes_arrives_over_rdp(instance: Instance) ->
         session = await me.new_session("rdp")
         await me.until_state("open", within=60)
         desktop = Desktop.of(session)
+        await until_terminal(partial(desktop.screen, tmp_path / "screen.png"))
         keys = await me.page.context.new_cdp_session(me.page)
         await _composed(me, keys, desktop)
 
@@ -92,6 +103,7 @@ async def test_what_the_browser_composes_arrives_over_rdp(instance: Instance) ->
             await me.page.keyboard.type(" ")
             await keys.send("Input.insertText", {"text": "😀"})
             await me.page.keyboard.type(" d")
+        await _clicks_with_a_key_held(instance, session, me, desktop)
         instance.porthole("session", "delete", session, "--wait")
         assert me.failures == []
 
@@ -145,6 +157,30 @@ async def _keys_let_go_of_elsewhere(me: Console, desktop: Desktop) -> None:
     await me.page.keyboard.up("Control")
     async with a_file(me, desktop, "away", "gh"):
         await me.page.keyboard.type("gh")
+
+
+async def _clicks_with_a_key_held(
+    instance: Instance, session: str, me: Console, desktop: Desktop
+) -> None:
+    """A click while a modifier is held chooses one file more; it does not let go of the key."""
+    watch = "xev -event button -geometry 300x200+20+60 > clicks & sleep 1"
+    await asyncio.to_thread(instance.porthole, "session", "exec", session, "--", "sh", "-c", watch)
+    box = await me.canvas.bounding_box()
+    assert box is not None
+    for key in ("Control", "Shift"):
+        await me.page.keyboard.down(key)
+        await me.page.mouse.click(box["x"] + 150, box["y"] + 150)
+        await me.page.keyboard.up(key)
+
+    seen = ""
+
+    async def were_held() -> bool:
+        nonlocal seen
+        seen = desktop.read("clicks") or ""
+        states = re.findall(r"ButtonPress.*?state (0x\w+)", seen, re.DOTALL)
+        return [int(state, 16) & (CONTROL | SHIFT) for state in states] == [CONTROL, SHIFT]
+
+    await eventually(were_held, 10, lambda: f"clicks with keys held: {seen}")
 
 
 async def _key(keys: CDPSession, kind: str, key: str, code: str, **more: Any) -> None:

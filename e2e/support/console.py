@@ -70,12 +70,24 @@ def difference(one: Image.Image, other: Image.Image, tolerance: int = 0) -> str:
 
 def caret(screen: Callable[[], Image.Image]) -> tuple[int, int]:
     """Return where the terminal's caret is."""
-    image = screen()
-    bands = ImageChops.difference(image, Image.new("RGB", image.size, CARET)).split()
-    unlike = ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2])
-    box = unlike.point(lambda value: 0 if value else 255).getbbox()
+    box = _caret(screen())
     assert box is not None, "the terminal shows no caret"
     return box[0], box[1]
+
+
+async def until_terminal(screen: Callable[[], Image.Image]) -> None:
+    """Wait until the terminal takes keys: a busy machine shows an empty desktop for a while."""
+
+    async def look() -> bool:
+        return _caret(await asyncio.to_thread(screen)) is not None
+
+    await eventually(look, 20, "the terminal's caret")
+
+
+def _caret(image: Image.Image) -> tuple[int, int, int, int] | None:
+    bands = ImageChops.difference(image, Image.new("RGB", image.size, CARET)).split()
+    unlike = ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2])
+    return unlike.point(lambda value: 0 if value else 255).getbbox()
 
 
 @asynccontextmanager

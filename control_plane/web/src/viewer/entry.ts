@@ -24,7 +24,7 @@ export class Entry {
   /**
    * @param canvas takes the keys, as if it had the focus.
    * @param write takes text that no key says.
-   * @param left is called when the focus goes elsewhere.
+   * @param left is called when the focus goes elsewhere than to the canvas.
    * @param by how the canvas tells the desktop of keys.
    */
   constructor(
@@ -60,7 +60,12 @@ export class Entry {
       const composed = made.isComposing || /Composition/.test(made.inputType);
       if (!composed) this.#written(made.data ?? "");
     });
-    field.addEventListener("blur", left);
+    const leaves = ({ relatedTarget: to }: FocusEvent) => {
+      // A click has the focus go to the canvas and back; what is held for it stays held.
+      if (to !== field && to !== canvas) left();
+    };
+    field.addEventListener("blur", leaves);
+    canvas.addEventListener("blur", leaves);
   }
 
   /** Have the focus. */

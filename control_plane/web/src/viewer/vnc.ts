@@ -73,7 +73,6 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
   function releaseKeys(): void {
     for (const code of [...held]) canvas?.dispatchEvent(new KeyboardEvent("keyup", { code }));
   }
-  canvas.addEventListener("blur", releaseKeys);
 
   function press(chord: readonly Key[]): void {
     for (const key of chord) rfb.sendKey(key.keysym, key.code, true);
@@ -91,6 +90,7 @@ export function openVnc(options: ViewerOptions, events: ViewerEvents): Viewer {
         "symbol",
       )
     : null;
+  if (!entry) canvas.addEventListener("blur", releaseKeys);
 
   rfb.addEventListener("connect", () => {
     events.connected();
