@@ -114,9 +114,9 @@ def _any_order_is_the_newest() -> None:
             return fence.Apply.NOTHING
         return fence.Apply.MAKE if held is None else fence.Apply.CHANGE
 
-    async def change(self: Any, order: int, spec: Any, template: Any, trace: Any = None) -> None:
+    async def change(self: Any, order: int, spec: Any, template: Any, **more: Any) -> None:
         template = template if template.spec is not None else self.record.template
-        held = self.record.evolve(spec=spec, template=template, traceparent=trace)
+        held = self.record.evolve(spec=spec, template=template, **more)
         self.record = keeper.changed(held, order, keeper._now())
         await self._save()
         self.wake()
