@@ -35,7 +35,7 @@ async def test_a_clipboard_by_hand(instance: Instance, template: str) -> None:
             await _goes_there(me, run)
             await _comes_back(me, run)
             await me.shoot("1-panel")
-            instance.porthole("session", "delete", session)
+            instance.porthole("session", "delete", session, "--wait")
         assert me.failures == []
 
 

@@ -209,7 +209,7 @@ async def test_files_over_rdp(instance: Instance, tmp_path: Path) -> None:
         await taken_out(me, home, big)
         await while_it_sleeps(me, session, tmp_path / "inside.txt")
         await only_watched(me)
-        instance.porthole("session", "delete", session)
+        instance.porthole("session", "delete", session, "--wait")
 
 
 def unfinished(home: Path) -> list[Path]:

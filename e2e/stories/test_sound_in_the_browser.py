@@ -77,7 +77,7 @@ async def test_tones_are_heard_both_ways(instance: Instance, tmp_path: Path) -> 
                 await me.shoot(f"1-{template}")
                 await me.press("sound")
                 await eventually(partial(_is_over, mine, session), 15, "the end of the stream")
-                instance.porthole("session", "delete", session)
+                instance.porthole("session", "delete", session, "--wait")
             assert me.failures == []
 
 
