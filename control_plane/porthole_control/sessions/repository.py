@@ -300,6 +300,29 @@ async def list_owned(
     return await _all(connection, query, owner=owner, most=limit, **values)
 
 
+_NEVER_SENT = ~exists().where(
+    agent_commands.c.subject_kind == "session",
+    agent_commands.c.subject_id == sessions.c.id,
+    agent_commands.c.attempts > 0,
+)
+_WAITING = _SESSIONS.where(
+    sessions.c.deleted_at.is_(None),
+    sessions.c.phase == "Pending",
+    sessions.c.origin == "api",
+    sessions.c.delete_requested_at.is_(None),
+    or_(
+        sessions.c.agent_id.is_(None),
+        and_(agents.c.linked_replica.is_(None), _NEVER_SENT),
+    ),
+)
+_ANY_WAITS = select(_WAITING.with_only_columns(sessions.c.id).exists())
+
+
+async def any_waits(connection: AsyncConnection) -> bool:
+    """Return whether there is a session that `waiting` would return."""
+    return bool((await connection.execute(_ANY_WAITS)).scalar_one())
+
+
 async def waiting(
     connection: AsyncConnection, *, after: Place | None, limit: int
 ) -> Sequence[Session]:
@@ -308,23 +331,8 @@ async def waiting(
     That is: without an agent, or waiting for their home, or given to an agent that is not
     linked and was never told. Rows that somebody else works on are left to them.
     """
-    never_sent = ~exists().where(
-        agent_commands.c.subject_kind == "session",
-        agent_commands.c.subject_id == sessions.c.id,
-        agent_commands.c.attempts > 0,
-    )
     query = (
-        _SESSIONS.where(
-            sessions.c.deleted_at.is_(None),
-            sessions.c.phase == "Pending",
-            sessions.c.origin == "api",
-            sessions.c.delete_requested_at.is_(None),
-            or_(
-                sessions.c.agent_id.is_(None),
-                and_(agents.c.linked_replica.is_(None), never_sent),
-            ),
-        )
-        .order_by(sessions.c.created_at, sessions.c.id)
+        _WAITING.order_by(sessions.c.created_at, sessions.c.id)
         .limit(limit)
         .with_for_update(of=sessions, skip_locked=True)
     )

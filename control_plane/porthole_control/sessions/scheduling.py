@@ -332,6 +332,10 @@ async def assign_waiting(database: Database) -> None:
     before it, until that has been passed too often: then an agent keeps its room for it. Call
     it from time to time, and when an agent, a home or a template has changed.
     """
+    # To look at all agents costs more than anything else that goes on while nothing happens.
+    async with database.reading() as unit:
+        if not await repository.any_waits(unit.connection):
+            return
     after: repository.Place | None = None
     kept: UUID | None = None
     while True:
