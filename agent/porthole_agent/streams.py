@@ -20,6 +20,7 @@ from porthole_agent.enrolment import Identity
 from porthole_agent.gates import Commander, open_channel
 from porthole_agent.metrics import STREAM_BYTES, STREAMS, STREAMS_ENDED
 from porthole_agent.patience import PatientConnection
+from porthole_agent.racing import until_one_ends
 from porthole_agent.runtimes.port import Observation, Runtime
 from porthole_contract.errors import Refused
 from porthole_contract.lifecycle import Phase
@@ -290,13 +291,4 @@ async def _pump(socket: ClientConnection, reader: StreamReader, writer: StreamWr
 
     writer.transport.set_write_buffer_limits(high=_CHUNK)
     # Whoever waits for the gate to take or to say something does not see the viewer leave.
-    left = asyncio.create_task(socket.wait_closed())
-    tasks = {asyncio.create_task(down()), asyncio.create_task(up()), left}
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await until_one_ends(down(), up(), socket.wait_closed())

@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from porthole_agent.metrics import DOORS, STREAM_BYTES
+from porthole_agent.racing import until_one_ends
 from porthole_agent.runtimes.local.guests import Guests
 from porthole_contract.errors import PortholeError
 from porthole_contract.link.commands import Exposure
@@ -41,6 +42,8 @@ _TRIED_AGAIN_AFTER: Final = 1.0
 _STALLED: Final = 600.0
 """Seconds for which one side may take nothing: whoever is not read from is not seen to leave."""
 _CHUNK: Final = 64 * 1024
+_TO_VIEWER = STREAM_BYTES.labels("to_viewer")
+_FROM_VIEWER = STREAM_BYTES.labels("from_viewer")
 
 Stream = tuple[StreamReader, StreamWriter, bytes]
 LetIn = Callable[[UUID, str], Awaitable[Stream]]
@@ -83,11 +86,6 @@ class Door:
     def listens(self) -> bool:
         """Whether somebody can connect."""
         return self._server is not None
-
-    @property
-    def connections(self) -> int:
-        """How many programs are connected."""
-        return len(self._connections)
 
     async def hold(self, exposure: Exposure | None, *, is_open: bool) -> None:
         """Have the port listened on, or not; what cannot be is tried again at a later call.
@@ -243,30 +241,23 @@ async def _pump(
 ) -> None:
     """Carry bytes both ways until one side ends."""
 
-    async def down() -> None:
-        while data := await gate[0].read(_CHUNK):
-            viewer[1].write(data)
-            counted.to_viewer += len(data)
-            STREAM_BYTES.labels("to_viewer").inc(len(data))
-            async with asyncio.timeout(_STALLED):
-                await viewer[1].drain()
+    def down(count: int) -> None:
+        counted.to_viewer += count
+        _TO_VIEWER.inc(count)
 
-    async def up() -> None:
-        while data := await viewer[0].read(_CHUNK):
-            gate[1].write(data)
-            counted.from_viewer += len(data)
-            STREAM_BYTES.labels("from_viewer").inc(len(data))
-            async with asyncio.timeout(_STALLED):
-                await gate[1].drain()
+    def up(count: int) -> None:
+        counted.from_viewer += count
+        _FROM_VIEWER.inc(count)
 
-    for writer in (viewer[1], gate[1]):
-        writer.transport.set_write_buffer_limits(high=_CHUNK)
-    tasks = {asyncio.create_task(down()), asyncio.create_task(up())}
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await until_one_ends(_one_way(gate[0], viewer[1], down), _one_way(viewer[0], gate[1], up))
+
+
+async def _one_way(
+    source: StreamReader, target: StreamWriter, passed: Callable[[int], None]
+) -> None:
+    target.transport.set_write_buffer_limits(high=_CHUNK)
+    while data := await source.read(_CHUNK):
+        target.write(data)
+        passed(len(data))
+        async with asyncio.timeout(_STALLED):
+            await target.drain()
