@@ -46,9 +46,6 @@ def main() -> int:
     except PortholeError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except TimeoutError:
-        sys.stderr.write("The database does not answer. Is it started?\n")
-        return 1
     finally:
         tracing.process().close()
     return 0

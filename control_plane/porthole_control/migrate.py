@@ -23,9 +23,6 @@ def main() -> int:
     except PortholeError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except TimeoutError:
-        sys.stderr.write(f"The database has not answered for {_PATIENCE:.0f} s. Is it started?\n")
-        return 1
     sys.stdout.write(f"The database is up to date: {setup.newest_revision()}.\n")
     return 0
 

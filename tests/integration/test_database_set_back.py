@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -57,14 +58,15 @@ class Kept:
 
 
 @pytest.fixture
-async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
-    server = Embedded(tmp_path / "postgres")
-    try:
-        await asyncio.to_thread(server.start)
-        yield Kept(server, tmp_path / "copy")
-        await asyncio.to_thread(server.stop)
-    finally:
-        server.close()
+async def kept() -> AsyncIterator[Kept]:
+    with TemporaryDirectory(prefix="porthole-") as short:  # it holds a socket
+        server = Embedded(Path(short) / "home")
+        try:
+            await asyncio.to_thread(server.start)
+            yield Kept(server, Path(short) / "copy")
+            await asyncio.to_thread(server.stop)
+        finally:
+            server.close()
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ async def set_back(at: Served, kept: Kept) -> None:
 
     async def answers() -> bool:
         """Whether none of its connections is of before."""
-        reachable = at.control_plane.database.reachable
-        return all(await asyncio.gather(*(reachable() for _ in range(20))))
+        trouble = at.control_plane.database.trouble
+        return not any(await asyncio.gather(*(trouble() for _ in range(20))))
 
     await eventually(answers, True)
 
@@ -219,7 +221,7 @@ async def test_a_database_that_only_ended_was_not_set_back(one: Served, kept: Ke
     await one.control_plane.database.look()
     kept.server.close()
     await asyncio.to_thread(kept.server.start)
-    await eventually(one.control_plane.database.reachable, True)
+    await eventually(one.control_plane.database.trouble, None)
     async with one.control_plane.database.reading() as unit:
         unheard = await unit.connection.scalar(text("SELECT count(unheard_since) FROM agents"))
     assert unheard == 0

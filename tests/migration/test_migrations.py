@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect, text
 import porthole_control.migrations
 from porthole_control.db import setup
 from porthole_control.db.database import Database
+from porthole_control.errors import Unavailable
 from porthole_control.migrations.target import metadata
 from tests.support.postgres import TestDatabase
 
@@ -127,7 +128,17 @@ async def test_whoever_does_not_migrate_waits_for_who_does(test_database: TestDa
     try:
         async with database.unit() as unit:
             await unit.connection.execute(text("DELETE FROM alembic_version"))
-        with pytest.raises(TimeoutError):
+        with pytest.raises(Unavailable, match="nobody has brought it up to date"):
             await setup.wait_until_migrated(database, patience=0.5)
+    finally:
+        await database.close()
+
+
+async def test_a_database_that_does_not_answer_is_told_with_the_reason(tmp_path: Path):
+    """The socket's path is too long, and no waiting would change that."""
+    database = Database(lambda: f"host={tmp_path / ('long' * 30)} dbname=porthole user=porthole")
+    try:
+        with pytest.raises(Unavailable, match=r"too long.*PORTHOLE_DATABASE_URL"):
+            await setup.wait_and_migrate(database, patience=0.5)
     finally:
         await database.close()

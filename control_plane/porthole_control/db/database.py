@@ -18,6 +18,7 @@ import structlog
 from psycopg.types.json import set_json_loads
 from pydantic_core import from_json, to_json
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -212,14 +213,15 @@ class Database:
         used(self._pool.checkedout())
         most(self._pool.size() * 2)
 
-    async def reachable(self) -> bool:
-        """Return whether the database answers."""
+    async def trouble(self) -> str | None:
+        """Return why the database does not answer, in words; nothing if it does."""
         try:
             async with self.reading() as unit:
                 await unit.connection.execute(text("select 1"))
-        except Exception:  # noqa: BLE001 - whatever it is, it is not reachable
-            return False
-        return True
+        except Exception as error:  # noqa: BLE001 - whatever it is, it does not answer
+            said = error.orig if isinstance(error, DBAPIError) else error
+            return next(iter(str(said).splitlines()), type(said).__name__)
+        return None
 
     async def close(self) -> None:
         """Close all connections."""

@@ -4,6 +4,7 @@ Replicas that start together take an advisory lock in turn; the first one migrat
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 from uuid import UUID
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from porthole_control.db.database import Database
 from porthole_control.db.ids import new_id
 from porthole_control.db.tables import instance
+from porthole_control.errors import Unavailable
 
 _LOCK = 0x506F7274686F6C65  # "Porthole"
 
@@ -66,11 +68,9 @@ async def wait_and_migrate(database: Database, *, patience: float) -> None:
     """Wait up to `patience` seconds for the database, then bring it up to date.
 
     Raises:
-        TimeoutError: it did not answer.
+        Unavailable: it did not answer, and why.
     """
-    async with asyncio.timeout(patience):
-        while not await database.reachable():  # noqa: ASYNC110 - there is nobody to tell us
-            await asyncio.sleep(0.1)
+    await _until_fine(database.trouble, patience)
     await migrate(database)
 
 
@@ -78,18 +78,32 @@ async def wait_until_migrated(database: Database, *, patience: float) -> None:
     """Wait up to `patience` seconds for somebody else to have brought it up to date.
 
     Raises:
-        TimeoutError: nobody has.
+        Unavailable: nobody has, or it did not answer, and why.
     """
-    async with asyncio.timeout(patience):
-        while not await _serves(database):  # noqa: ASYNC110 - there is nobody to tell us
-            await asyncio.sleep(0.2)
+
+    async def trouble() -> str | None:
+        if (said := await database.trouble()) is not None:
+            return said
+        async with database.reading() as unit:
+            if await is_migrated(unit.connection):
+                return None
+        return f"nobody has brought it up to date ({newest_revision()})"
+
+    await _until_fine(trouble, patience)
 
 
-async def _serves(database: Database) -> bool:
-    if not await database.reachable():
-        return False
-    async with database.reading() as unit:
-        return await is_migrated(unit.connection)
+async def _until_fine(trouble: Callable[[], Awaitable[str | None]], patience: float) -> None:
+    """Ask again and again, up to `patience` seconds, until nothing is in the way."""
+    said: str | None = None
+    try:
+        async with asyncio.timeout(patience):
+            while (said := await trouble()) is not None:  # noqa: ASYNC110 - nobody to tell us
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise Unavailable(
+            f"The database has not served for {patience:.0f} s: {said or 'it does not answer'}."
+            " Is it started, and is PORTHOLE_DATABASE_URL right?"
+        ) from None
 
 
 async def is_migrated(connection: AsyncConnection) -> bool:
