@@ -80,3 +80,4 @@ class Gauges:
             metrics.AGENTS.labels(kind).set(health.by_kind.get(kind, 0))
         metrics.AGENTS_LINKED.set(health.linked)
         metrics.IDENTITIES_SHARED.set(health.contested)
+        metrics.AGENTS_UNHEARD.set(health.unheard)

@@ -45,6 +45,12 @@ DATABASE_CONNECTIONS_MOST = Gauge(
     registry=REGISTRY,
 )
 
+DATABASE_SET_BACK = Counter(
+    "porthole_database_set_back",
+    "How often this process found that the database knows less than it did: a backup, a standby.",
+    registry=REGISTRY,
+)
+
 # -- the queue -------------------------------------------------------------------------------
 
 COMMANDS = Gauge(
@@ -102,6 +108,11 @@ AGENTS_LINKED = Gauge("porthole_agents_linked", "Agents that are linked.", regis
 IDENTITIES_SHARED = Gauge(
     "porthole_agents_contested",
     "Agents as which two processes link in turns.",
+    registry=REGISTRY,
+)
+AGENTS_UNHEARD = Gauge(
+    "porthole_agents_unheard",
+    "Agents that may know more than a database that was put back, and have not told it yet.",
     registry=REGISTRY,
 )
 LINKS = Gauge("porthole_links", "Links that this process has.", registry=REGISTRY)

@@ -1,7 +1,9 @@
 """A database is put back to what it was, and control planes go on with it."""
 
 import asyncio
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -20,6 +22,7 @@ from porthole_contract.link.reports import InventoryPart, SessionEnded, SessionO
 from porthole_control.db import layout
 from porthole_control.db.database import Database
 from tests.support.postgres import Embedded, TestDatabase
+from tests.support.scraped import Collector, Scrape
 from tests.support.scripted_agent import ScriptedAgent
 from tests.support.served import Served, served
 from tests.support.streaming import SESSIONS
@@ -49,6 +52,14 @@ class Kept:
 
     async def restore(self) -> None:
         await asyncio.to_thread(self._swap, self.folder, self._data)
+
+    async def crash(self) -> None:
+        """Kill the server, as a failure of power would, and start it again."""
+        written = (self._data / "postmaster.pid").read_text(encoding="ascii")
+        os.kill(int(written.split("\n", 1)[0]), signal.SIGKILL)
+        await asyncio.to_thread(self.server.process.wait, 30)
+        self.server.close()
+        await asyncio.to_thread(self.server.start)
 
     def _swap(self, source: Path, target: Path) -> None:
         self.server.stop()
@@ -132,6 +143,28 @@ async def long_ago(database: TestDatabase) -> None:
     await opened.close()
 
 
+async def scraped(at: Served) -> Scrape:
+    """Return what a control plane tells whoever watches it."""
+    collector = Collector(at.control_plane.app)
+    try:
+        return await collector.scrape()
+    finally:
+        await collector.close()
+
+
+async def times_noticed(at: Served) -> float:
+    """Return how often this process found its database set back."""
+    return (await scraped(at)).value("porthole_database_set_back_total")
+
+
+async def unheard(at: Served) -> int:
+    """Return how many agents may have been told more than the database knows."""
+    async with at.control_plane.database.reading() as unit:
+        found = await unit.connection.scalar(text("SELECT count(unheard_since) FROM agents"))
+    assert found is not None
+    return int(found)
+
+
 def orders(agent: ScriptedAgent, session: str) -> list[int]:
     """Return the orders for a session that an agent was given."""
     return [
@@ -204,27 +237,51 @@ async def test_a_session_that_nobody_was_given_goes_on_when_all_have_told(
 async def test_a_new_session_waits_for_nobody(one: Served, kept: Kept) -> None:
     first = await ScriptedAgent.enrol(one.control_plane, "first")
     await ScriptedAgent.enrol(one.control_plane, "silent")
-    await created(one, first)
+    old = await created(one, first)
     await kept.back_up()
     await one.control_plane.admin.post(SESSIONS, json={"template": "desktop"})
     await set_back(one, kept)
     async with first.linked(one.ws):
         first.describe()
+        await eventually(lambda: waits_for(one, old, "'silent'"), True)
         answer = await one.control_plane.admin.post(SESSIONS, json={"template": "desktop"})
         new = answer.raise_for_status().json()["id"]
-        await first.until(lambda: orders(first, new) == [1])
+        await first.until(lambda: orders(first, new) == [1], within=10)
+        assert orders(first, old) == []
 
 
 async def test_a_database_that_only_ended_was_not_set_back(one: Served, kept: Kept) -> None:
+    """What it loses in a crash was never safe on disk, and nobody was told of it."""
     first = await ScriptedAgent.enrol(one.control_plane, "first")
     await created(one, first)
-    await one.control_plane.database.look()
-    kept.server.close()
-    await asyncio.to_thread(kept.server.start)
+    before = await times_noticed(one)
+    with kept.server.admin() as admin:
+        admin.execute("SELECT pg_logical_emit_message(false, 'unsafe', repeat('x', 1000000))")
+        await one.control_plane.database.look()
+        await kept.crash()
     await eventually(one.control_plane.database.trouble, None)
-    async with one.control_plane.database.reading() as unit:
-        unheard = await unit.connection.scalar(text("SELECT count(unheard_since) FROM agents"))
-    assert unheard == 0
+    await one.control_plane.database.look()
+    assert await times_noticed(one) == before
+    assert await unheard(one) == 0
+
+
+async def test_that_it_was_set_back_is_told_to_who_watches(one: Served, kept: Kept) -> None:
+    first = await ScriptedAgent.enrol(one.control_plane, "first")
+    await ScriptedAgent.enrol(one.control_plane, "silent")
+    await created(one, first)
+    before = await times_noticed(one)
+    await kept.back_up()
+    await one.control_plane.admin.post(SESSIONS, json={"template": "desktop"})
+    await set_back(one, kept)
+    assert await times_noticed(one) == before + 1
+
+    async def still_owed() -> float:
+        return (await scraped(one)).value("porthole_agents_unheard")
+
+    await eventually(still_owed, 2)
+    async with first.linked(one.ws):
+        first.say(inventory(first))
+        await eventually(still_owed, 1)
 
 
 async def test_who_begins_where_nobody_is_has_agents_tell_first(kept: Kept, tmp_path: Path) -> None:

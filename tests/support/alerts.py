@@ -54,6 +54,13 @@ CONTROL_PLANE = (
         "A process of the control plane has used nearly all of its database connections.",
     ),
     Alert(
+        "PortholeDatabaseSetBack",
+        "sum(increase(porthole_database_set_back_total[15m])) > 0",
+        0,
+        "critical",
+        "The database was put back to an earlier state, or lost what it had written.",
+    ),
+    Alert(
         "PortholeApiFails",
         _share(
             "porthole_http_request_seconds_count",

@@ -156,6 +156,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             },
         ),
         Panel("Live lists", {"": "sum(porthole_event_listeners)"}),
+        Panel(
+            "Put back to an earlier state",
+            {
+                "noticed": "sum(porthole_database_set_back_total)",
+                "agents that have not told yet": "max(porthole_agents_unheard)",
+            },
+        ),
     ),
     "Agents of this cluster": (
         Panel(

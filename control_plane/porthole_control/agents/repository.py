@@ -227,11 +227,13 @@ class Health:
         by_kind: how many are `linked`, `draining` (linked or not), or `away`.
         linked: how many are linked, draining ones too.
         contested: as how many two processes link in turns.
+        unheard: how many may know more than the database does.
     """
 
     by_kind: dict[str, int]
     linked: int
     contested: int
+    unheard: int
 
 
 _HEALTH = text(
@@ -241,9 +243,11 @@ _HEALTH = text(
            count(*), count(linked_replica),
            count(*) FILTER (
                WHERE conditions @> '[{"type": "IdentityShared", "status": "True"}]'
-           )
+           ),
+           count(unheard_since)
     FROM (
-        SELECT state, linked_replica, conditions FROM agents WHERE state <> 'revoked' LIMIT 20000
+        SELECT state, linked_replica, conditions, unheard_since
+        FROM agents WHERE state <> 'revoked' LIMIT 20000
     ) one
     GROUP BY 1
     """
@@ -257,6 +261,7 @@ async def health(connection: AsyncConnection) -> Health:
         by_kind={row[0]: row[1] for row in rows},
         linked=sum(row[2] for row in rows),
         contested=sum(row[3] for row in rows),
+        unheard=sum(row[4] for row in rows),
     )
 
 

@@ -26,6 +26,7 @@ from porthole_control.db.clock import DatabaseClock
 from porthole_control.db.connecting import connect
 from porthole_control.db.doorbell import Bell, Doorbell
 from porthole_control.db.position import Position
+from porthole_control.metrics import DATABASE_SET_BACK
 
 logger = structlog.get_logger(__name__)
 
@@ -173,6 +174,7 @@ class Database:
                     if self._if_set_back is not None:
                         await ask(self._if_set_back)
                     self._position = now
+                    DATABASE_SET_BACK.inc()
             return
         # Of looks that overlap the first may answer last.
         if now is not None and not now.lacks(self._position):

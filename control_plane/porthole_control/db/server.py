@@ -165,7 +165,7 @@ def prepare(layout: Layout, data: Path) -> Server:
     """
     package = _package()
     if os.geteuid() != 0:
-        return Server(package / _INSTALLATION / "bin", data, layout.sockets, None)
+        return Server(binaries(), data, layout.sockets, None)
     uid = _uid(data)
     for directory in (data, layout.sockets):
         os.chown(directory, uid, uid)
@@ -187,6 +187,15 @@ def prepare(layout: Layout, data: Path) -> Server:
             " in PORTHOLE_DATABASE_URL."
         ) from error
     return Server(STAGE / package.name / _INSTALLATION / "bin", STAGE / "data", STAGE / "run", uid)
+
+
+def binaries() -> Path:
+    """Return the directory of PostgreSQL's own programs.
+
+    Raises:
+        CannotRun: they are not installed.
+    """
+    return _package() / _INSTALLATION / "bin"
 
 
 _INSTALLATION = "pginstall18"
