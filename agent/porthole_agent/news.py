@@ -185,6 +185,7 @@ def of_agent(seen: port.Overview, *, runtime: str, program: str) -> AgentObserve
                 disk=one.disk,
                 received=one.received,
                 sent=one.sent,
+                age=one.age,
             )
             for one in seen.uses[:MOST_USES]
         ),

@@ -108,6 +108,7 @@ async def _lead(settings: Settings, stopping: asyncio.Event, replica: _Replica) 
         if keeping.done():
             keeping.result()
         mine = await joining
+        runtime.hear_gates(mine.signing)
         await work(
             runtime,
             mine.identity,

@@ -99,7 +99,7 @@ class Watch:
                 self._news.observed(report.of_home(change))
             case port.HomeGone():
                 self._news.owe(HomeObserved(home=change.home, owner="-", size=0, gone=True))
-            case port.Offer():
+            case port.Offer() | port.UseHeard():
                 self._agent_changed.set()
 
     async def _tell_of_the_agent(self) -> None:

@@ -1,6 +1,7 @@
 """RDP servers through the API: made, started as sessions, measured, stopped, started again."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -234,12 +235,15 @@ async def test_what_a_server_uses_is_kept_and_judged(control_plane: ControlPlane
 
     await used(uuid4(), memory=2**33)  # who has not this session is not believed
     assert (await admin.get(f"{path}/usage")).json()["code"] == "usage_unknown"
-    await used()
+    await used(age=9)
+    await used(age=9.5, memory=1)  # it is not newer than what was told
     now = (await admin.get(f"{path}/usage")).json()
     assert (now["memory_percent"], now["network_in"], now["network_out"]) == (25, 10, 20)
     assert 0 <= now["cpu_percent"] <= 200
     history = (await admin.get(f"{path}/usage/history", params={"duration": "1h"})).json()
     assert len(history["usage_history"]) == 1
+    told = datetime.fromisoformat(now["timestamp"])
+    assert 8 < (datetime.now(UTC) - told).total_seconds() < 60
     assert (await admin.get(f"{path}/usage/history?duration=1y")).status_code == 400
     assert (await admin.get(f"{path}/alerts")).json() == {"active_alerts": [], "alert_history": []}
     await asyncio.sleep(usage.EVERY.total_seconds())

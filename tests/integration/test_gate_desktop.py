@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from porthole_contract.stream import control
+from porthole_desktop.supervisor.usage import look
 from tests.support.desktop_pair import DesktopPair, NotAdmitted, a_stream
 from tests.support.rfb_client import (
     CURSOR,
@@ -42,6 +43,21 @@ def pair() -> Iterator[DesktopPair]:
 async def _closed(pair: DesktopPair) -> AsyncIterator[None]:
     yield
     await pair.close_streams()
+
+
+@pytest.mark.skipif(look() is None, reason="no control group is shown here")
+async def test_it_is_told_what_desktop_and_gate_use(pair: DesktopPair) -> None:
+    watcher = await pair.control("observe")
+    first = (await watcher.state(lambda state: state.usage is not None)).usage
+    assert first is not None
+    assert (first.cpu_seconds > 0, first.memory > 2**20) == (True, True)
+
+    def newer(state: control.State) -> bool:
+        return state.usage is not None and state.usage.cpu_seconds > first.cpu_seconds
+
+    later = await watcher.state(newer, seconds=20)
+    assert later.usage is not None
+    assert later.usage.age < 10
 
 
 async def focus(client: RfbClient) -> None:

@@ -266,6 +266,34 @@ async def test_a_supervisor_that_talks_rubbish_is_nobody(pair: DesktopPair) -> N
         await asyncio.to_thread(pair.stop_gate)  # it would try again, in the middle of the end
 
 
+async def test_a_desktop_that_lies_about_what_it_uses_breaks_and_grows_nothing(
+    pair: DesktopPair,
+) -> None:
+    lies = (-1, 2**53, 10**300, 1.5, True, "1", None, [1], {"cpu": 1})
+
+    async def supervisor(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uses = {"cpu": 7_000_000, "memory": 2**40}
+        writer.write(protocol.hello("supervisor"))
+        writer.write(protocol.say("state", drawn=True, stopping=False, usage=uses))
+        for lie in lies:
+            writer.write(protocol.say("usage", cpu=lie, memory=1))
+            writer.write(protocol.say("usage", cpu=1, memory=lie))
+            writer.write(protocol.say("state", drawn=True, stopping=False, usage=lie))
+        while True:
+            writer.write(protocol.say("usage", cpu=9_000_000, memory=2**40) * 100)
+            await writer.drain()
+
+    async with serving(pair.sockets / "supervisor.sock", supervisor):
+        pair.start_gate()
+        observer = await pair.control("observe")
+        said = [(await observer.state(lambda one: one.usage is not None)).usage for _ in range(3)]
+        assert all(one is not None and 2**40 <= one.memory < 2**41 for one in said)
+        assert all(one is not None and one.cpu_seconds >= 7 for one in said)
+        assert pair.gate is not None
+        assert _memory(pair.gate.pid) < 200 * 2**20
+        await asyncio.to_thread(pair.stop_gate)  # it would try again, in the middle of the end
+
+
 async def test_strangers_are_few_and_have_little_time(pair: DesktopPair) -> None:
     pair.start_gate(limits={"strangers": 3, "preface_seconds": 0.6})
     reader, _ = await pair.connect()

@@ -100,7 +100,9 @@ async def made(supervisor: Written) -> AsyncIterator[Made]:
         path = Path(folder) / "supervisor.sock"
         server = await asyncio.start_unix_server(supervisor.serve, path)
         nothing = lambda: None  # noqa: E731 - it is one
-        gate_s = Supervisor(path, os.getuid(), changed=nothing, asked=nothing, say=said.append)
+        gate_s = Supervisor(
+            path, os.getuid(), changed=nothing, asked=nothing, uses=lambda _: None, say=said.append
+        )
         following = asyncio.create_task(gate_s.run())
         one = Made(
             Scribe(

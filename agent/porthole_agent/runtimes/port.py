@@ -103,7 +103,8 @@ class Capacity:
 class Use:
     """What a session has used since its programs were begun, and holds now.
 
-    Seconds of one core, and bytes; `received` and `sent` are of the network, without viewers.
+    Seconds of one core, and bytes; `received` and `sent` are of the network, without viewers
+    where these have a way of their own. `age` is how many seconds ago that was.
     """
 
     session: UUID
@@ -112,6 +113,14 @@ class Use:
     disk: int
     received: int
     sent: int
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UseHeard:
+    """From now on it can be told what a session uses."""
+
+    session: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ class Inventory:
     homes: tuple[Home, ...]
 
 
-Change = Observation | Home | HomeGone | Offer
+Change = Observation | Home | HomeGone | Offer | UseHeard
 """What `observe` yields."""
 
 

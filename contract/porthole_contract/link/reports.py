@@ -198,11 +198,13 @@ class SessionUse(Message):
     memory: Bytes
     """How much memory it holds, in bytes, without what could be dropped at once."""
     disk: Bytes
-    """How much is in its home, in bytes."""
+    """How much is in its home, in bytes; 0 from a cluster, where nobody knows."""
     received: Bytes
-    """How much came in from the network, in bytes; viewers do not count."""
+    """How much came in from the network, in bytes; viewers count in a cluster alone."""
     sent: Bytes
     """How much went out to it, in bytes."""
+    age: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """How many seconds ago it was so."""
 
 
 MOST_USES = 2000

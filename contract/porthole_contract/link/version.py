@@ -11,6 +11,7 @@ Diary:
     1.4  an agent tells what its sessions use; who does not know that ignores it.
     1.5  an order may name a port that RDP programs come in on, to agents which say that they
          listen, and tell who came; the condition Exposed, left out towards 1.4 (`skew`).
+    1.6  an agent tells how old it is what it tells of uses; who does not know takes it as new.
 """
 
 import re
@@ -46,7 +47,7 @@ class Version:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = Version(1, 5)
+CURRENT = Version(1, 6)
 
 
 def agree(theirs: str) -> Version:

@@ -19,10 +19,11 @@ from porthole_contract.model import Message
 from porthole_contract.stream.closing import CloseReason
 from porthole_contract.trace import Span
 
-VERSION: Final = "1.2"
+VERSION: Final = "1.3"
 """1.0: state, closed, done; set_mode, kick, stop_desktop, start_program.
 1.1: span, for observers: what the gate did, for whoever collects traces.
-1.2: unproven, of a viewer."""
+1.2: unproven, of a viewer.
+1.3: usage, of the state."""
 HEARTBEAT: Final = timedelta(seconds=5)
 LONGEST_LINE: Final = 65536
 """Bytes, with the line feed."""
@@ -46,11 +47,27 @@ class Viewer(Message):
     unproven: bool | None = None
 
 
+class Usage(Message):
+    """What a session has used since its containers began, and holds now.
+
+    `age` is how many seconds ago that was looked at; `cpu_seconds` are of one core, the others
+    bytes, those of the network with what viewers see. The gate's part is what the kernel counts;
+    the desktop's is what the desktop says of itself, and no more than a hint.
+    """
+
+    age: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    memory: Annotated[int, Field(ge=0, lt=2**63)]
+    received: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    sent: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
 class State(Message):
     """The gate's state.
 
     `idle_seconds` count from the last real key or pointer event of anybody, or from the
-    gate's start; `drawn` is what the supervisor said.
+    gate's start; `drawn` is what the supervisor said. `usage` is left out while the desktop
+    does not say what it uses.
     """
 
     type: Literal["state"] = "state"
@@ -60,6 +77,7 @@ class State(Message):
     stopping: bool = False
     idle_seconds: Annotated[float, Field(ge=0)]
     viewers: tuple[Viewer, ...] = ()
+    usage: Usage | None = None
 
 
 class Closed(Message):

@@ -228,17 +228,30 @@ _MOST_MBPS: Final = 1e7
 """What an agent says beyond this is no measure of anything, and sums of it are no numbers."""
 
 
-def sampled(used: Used, now: datetime, before: Sample | None, started: datetime) -> Sample:
-    """Return the sample that follows from what was used since the one before, or the start."""
+def sampled(
+    used: Used, now: datetime, before: Sample | None, started: datetime, cores: float
+) -> Sample:
+    """Return the sample that follows from what was used since the one before, or the start.
+
+    Args:
+        used: up to `now`.
+        now: when that was so.
+        before: the newest sample, of whichever session.
+        started: when the session was.
+        cores: how many it may use.
+    """
     since, cpu, network = started, 0.0, 0
     if before is not None and before.session_id == used.session:
         since, cpu = before.at, before.cpu_seconds
         network = before.network_in + before.network_out
     seconds = max((now - since).total_seconds(), 0.001)
-    # What ran was lost and begun again: its counters began again, too.
-    again = used.cpu_seconds < cpu
-    cpu_used = used.cpu_seconds - (0.0 if again else cpu)
-    carried = max(0, used.received + used.sent - (0 if again else network))
+    cpu_used = used.cpu_seconds - cpu
+    if cpu_used < 0:
+        # What ran was lost and begun again: its counters began again, too. What is more than it
+        # can have used since is no new count: only a part of it was begun again.
+        cpu_used = used.cpu_seconds if used.cpu_seconds <= cores * seconds else 0.0
+    carried = used.received + used.sent
+    carried -= network if carried >= network else 0
     return Sample(
         at=now,
         session_id=used.session,

@@ -14,6 +14,8 @@ from porthole_control.rdp_servers.rules import Sample, Used
 
 EVERY: Final = timedelta(seconds=1)
 """No more samples are kept, however often an agent tells."""
+OLDEST: Final = timedelta(minutes=1)
+"""What an agent tells is not taken for older than this."""
 
 
 async def observed(unit: Unit, agent: UUID, said: Sequence[SessionUse]) -> None:
@@ -30,11 +32,14 @@ async def observed(unit: Unit, agent: UUID, said: Sequence[SessionUse]) -> None:
     for server in servers:
         assert server.session_id is not None, "it was found by it"
         last = before.get(server.id)
-        if last is not None and unit.now - last.at < EVERY:
-            continue
-        used = _used(by_session[server.session_id])
-        started = server.started_at or unit.now - EVERY
-        sample = rules.sampled(used, unit.now, last, started)
+        told = by_session[server.session_id]
+        at = unit.now - min(timedelta(seconds=told.age), OLDEST)
+        if last is not None and at - last.at < EVERY:
+            continue  # it may be the same that was told before
+        # Counted from before it ran: what its start used is not of the moment since it runs.
+        started = min(server.last_started_at or at, at - EVERY)
+        cores = float(server.resources["cpu_limit"])
+        sample = rules.sampled(_used(told), at, last, started, cores)
         await repository.add_sample(unit.connection, server.id, sample)
         await _judge(unit, server, sample, alerts[server.id])
 

@@ -27,6 +27,7 @@ from porthole_desktop.gate.side import Side
 from porthole_desktop.gate.spans import Spans
 from porthole_desktop.gate.supervisor import Supervisor
 from porthole_desktop.gate.talks import TALKS, Rules, TalkStream
+from porthole_desktop.gate.usage import Meter
 
 AnyStream = Stream | TalkStream | DriveStream
 GATHER: Final = 0.05
@@ -46,11 +47,13 @@ class Gate:
         self.config = config
         self.say = say
         self.idleness = Idleness(loop.time, self.changed)
+        self._meter = Meter(loop.time)
         self.supervisor = Supervisor(
             config.supervisor,
             config.desktop_uid,
             changed=self.changed,
             asked=self._ending,
+            uses=self._meter.told,
             say=say,
         )
         self.admissions = Admissions(
@@ -179,6 +182,7 @@ class Gate:
             viewers=tuple(
                 stream.describe() for stream in self._streams.values() if isinstance(stream, Stream)
             ),
+            usage=self._meter.now(),
         )
 
     def changed(self) -> None:

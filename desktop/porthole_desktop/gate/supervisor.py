@@ -112,6 +112,7 @@ class Supervisor:
     Args:
         changed: called when `drawn` or `stopping` changed.
         asked: called when the supervisor was asked to stop, before anything is.
+        uses: takes what it says that the desktop uses, as it says it.
         say: takes a line for the log.
     """
 
@@ -122,6 +123,7 @@ class Supervisor:
         *,
         changed: Callable[[], None],
         asked: Callable[[], None],
+        uses: Callable[[Any], None],
         say: Callable[[str], None],
     ) -> None:
         self.heard = False
@@ -135,6 +137,7 @@ class Supervisor:
         self._uid = uid
         self._changed = changed
         self._asked = asked
+        self._uses = uses
         self._say = say
         self._writer: asyncio.StreamWriter | None = None
         self._numbers = itertools.count(1)
@@ -256,11 +259,14 @@ class Supervisor:
             case {"type": "state"}:
                 self.rdp = _fingerprint(message.get("rdp"))
                 self.screen = _size(message.get("screen")) or self.screen
+                self._uses(message.get("usage"))
                 self._note(
                     drawn=message.get("drawn") is True, stopping=message.get("stopping") is True
                 )
             case {"type": "screen"}:
                 self.screen = _size(message) or self.screen
+            case {"type": "usage"}:
+                self._uses(message)
             case {"type": "drawn"}:
                 self._note(drawn=True, stopping=self.stopping)
             case {"type": "stopping"}:

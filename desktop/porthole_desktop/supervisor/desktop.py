@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from . import look, programs, sound, spare, wallpaper, windows
+from . import look, programs, sound, spare, usage, wallpaper, windows
 from .both import Both
 from .channels import Refusal
 from .children import Children, Process, keep
@@ -53,6 +53,8 @@ MOST_STARTED: Final = 256
 _OTHERS: Final = 50_000
 """How many displays others on this machine may have, where the supervisor has no room of its
 own."""
+USAGE_EVERY: Final = 5.0
+"""Seconds after which it is said again what is used."""
 _LOOK_AGAIN: Final = 0.03
 _SLOW_LOOK: Final = 0.5
 _PANEL_MOVES: Final = 0.3
@@ -132,7 +134,15 @@ class Desktop:
     def _state(self) -> dict[str, Any]:
         now = {"drawn": self._drawn, "stopping": self._stop.is_set()}
         size = {} if self._size is None else {"screen": self._size}
-        return {**now, **size, **self._screen.state()}
+        used = usage.look()
+        uses = {} if used is None else {"usage": {"cpu": used.cpu, "memory": used.memory}}
+        return {**now, **size, **uses, **self._screen.state()}
+
+    async def _tell_usage(self) -> None:
+        """Say again and again what is used, where that can be seen."""
+        while (used := usage.look()) is not None:
+            self._server.tell("usage", cpu=used.cpu, memory=used.memory)
+            await asyncio.sleep(USAGE_EVERY)
 
     def _sized(self, width: int, height: int) -> None:
         self._size = {"width": width, "height": height}
@@ -141,6 +151,7 @@ class Desktop:
     async def _live(self) -> int:
         cookie = secrets.token_bytes(16)
         x_server, ready = self._start_x(cookie)
+        self._task(self._tell_usage())
         lost = asyncio.ensure_future(x_server.ended)
         stop = asyncio.create_task(self._stop.wait())
         up = asyncio.create_task(self._bring_up(ready, cookie))

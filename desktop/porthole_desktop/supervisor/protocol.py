@@ -10,6 +10,7 @@ opens by name with `open` (exec, text); a name that is not known is refused in w
 side may be newer.
 
     supervisor -> gate   hello  state  drawn  stopping  screen {width, height}
+                         usage {cpu, memory}
                          program_started  program_exited  reply {id, ok | error}
     gate -> supervisor   hello  start {id, program | command}  stop {id}
                          open {id, name, channel}
@@ -27,13 +28,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-VERSION: Final = (1, 3)
+VERSION: Final = (1, 4)
 """1.0: hello, state, drawn, stopping, program_started, program_exited; start, stop, open.
 1.1: `state` has `rdp {fingerprint}` where there is an `rdp.sock`: the SHA-256 of the DER of
 the certificate that it shows (64 lower-case hex digits), another one at each start.
 1.2: channels: `open` has a `channel`; BYTES, CREDIT and END on it.
 1.3: `screen` says how large the screen is now, in pixels, when that changes; so does `state`
 (`screen {width, height}`) once there is one.
+1.4: `usage` says every few seconds what the desktop's container uses: `cpu`, microseconds of one
+core since it began, and `memory`, bytes that it holds; so does `state` (`usage {cpu, memory}`).
+Neither is said by a container that is not shown its own control group.
 """
 
 HEADER: Final = 7

@@ -3,8 +3,9 @@
 from uuid import UUID
 
 from porthole_agent import news
-from porthole_agent.runtimes.local.usage import carried, counted
+from porthole_agent.runtimes.local.usage import counted
 from porthole_agent.runtimes.port import Capacity, Overview, Use
+from porthole_contract.kernel import carried
 
 DEV = """\
 Inter-|   Receive                                                |  Transmit
@@ -26,8 +27,8 @@ def test_a_number_is_found_by_its_whole_name():
 
 
 def test_what_sessions_use_is_told_with_the_agent():
-    use = Use(UUID(int=1), 1.5, 2, 3, 4, 5)
+    use = Use(UUID(int=1), 1.5, 2, 3, 4, 5, age=6)
     seen = Overview(UUID(int=2), (), Capacity(1, 1, 1, 1, 1, 1), draining=False, uses=(use,))
     (told,) = news.of_agent(seen, runtime="local", program="test").uses
     assert (told.session, told.cpu_seconds, told.memory, told.disk) == (UUID(int=1), 1.5, 2, 3)
-    assert (told.received, told.sent) == (4, 5)
+    assert (told.received, told.sent, told.age) == (4, 5, 6)

@@ -88,7 +88,18 @@ def test_what_1_2_has_besides_is_as_it_was_promised() -> None:
     name = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
     viewer = {**dict(VIEWER), "stream": name, "channel": "rdp", "mode": "control"}
     stranger = control.Viewer.model_validate({**viewer, "unproven": True})
-    said = control.State(session=name, drawn=True, idle_seconds=1.5, viewers=(stranger,))
+    said = control.State(
+        version="1.2", session=name, drawn=True, idle_seconds=1.5, viewers=(stranger,)
+    )
+    assert control.encode(said) == golden
+    assert control.read_news(golden) == said
+
+
+def test_what_1_3_has_besides_is_as_it_was_promised() -> None:
+    golden = (Path(__file__).parents[2] / "compat" / "stream" / "control-1.3.jsonl").read_bytes()
+    name = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+    usage = control.Usage(age=2.5, cpu_seconds=12.5, memory=2**28, received=4096, sent=2048)
+    said = control.State(session=name, drawn=True, idle_seconds=1.5, usage=usage)
     assert control.encode(said) == golden
     assert control.read_news(golden) == said
 

@@ -117,23 +117,31 @@ def after(seconds: float) -> datetime:
 
 
 def test_a_sample_counts_from_the_one_before():
-    first = rules.sampled(used(carried=1000), after(20), None, NOW)
+    first = rules.sampled(used(carried=1000), after(20), None, NOW, 2)
     assert first.cpu_percent == 50
     assert first.network_mbps == pytest.approx(0.0004, abs=0.001)
-    second = rules.sampled(used(cpu=20, carried=1000 + 12_500_000), after(30), first, NOW)
+    second = rules.sampled(used(cpu=20, carried=1000 + 12_500_000), after(30), first, NOW, 2)
     assert (second.cpu_percent, second.network_mbps) == (100, 10)
 
 
 def test_a_desktop_that_was_begun_again_counts_from_nothing():
-    before = rules.sampled(used(cpu=100, carried=10**9), after(100), None, NOW)
-    again = rules.sampled(used(cpu=1), after(110), before, NOW)
+    before = rules.sampled(used(cpu=100, carried=10**9), after(100), None, NOW, 2)
+    again = rules.sampled(used(cpu=1), after(110), before, NOW, 2)
     assert (again.cpu_percent, again.network_mbps) == (10, 0)
-    other = rules.sampled(used(TWO, cpu=1), after(120), before, after(110))
+    other = rules.sampled(used(TWO, cpu=1), after(120), before, after(110), 2)
     assert other.cpu_percent == 10
 
 
+def test_of_what_was_begun_again_in_part_nothing_is_counted_twice():
+    before = rules.sampled(used(cpu=100, carried=10**9), after(100), None, NOW, 2)
+    again = rules.sampled(used(cpu=90, carried=10**9 + 1_250_000), after(110), before, NOW, 2)
+    assert (again.cpu_percent, again.network_mbps) == (0, 1)
+    later = rules.sampled(used(cpu=95, carried=10**9 + 1_250_000), after(120), again, NOW, 2)
+    assert later.cpu_percent == 50
+
+
 def test_what_is_no_measure_is_a_number_nevertheless():
-    most = rules.sampled(used(cpu=1.7e308, carried=2**63 - 1), NOW, None, NOW)
+    most = rules.sampled(used(cpu=1.7e308, carried=2**63 - 1), NOW, None, NOW, 2)
     assert 0 < 50 * most.cpu_percent < 1e12
     assert 0 < most.network_mbps < 1e12
 

@@ -224,9 +224,10 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 
 
 def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
-    golden = (COMPAT / "conversation-1.3.bin").read_bytes()
+    golden = (COMPAT / "conversation-1.4.bin").read_bytes()
     fingerprint = hashlib.sha256(b"a certificate").hexdigest()
     screen = {"width": 1001, "height": 703}
+    uses = {"cpu": 1_500_000, "memory": 268_435_456}
     said = [
         protocol.hello("supervisor"),
         protocol.hello("gate"),
@@ -234,6 +235,8 @@ def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
         protocol.say("state", drawn=False, stopping=False, rdp={"fingerprint": fingerprint}),
         protocol.say("state", drawn=False, stopping=False, screen=screen),
         protocol.say("screen", **screen),
+        protocol.say("state", drawn=False, stopping=False, usage=uses),
+        protocol.say("usage", **uses),
         protocol.say("drawn"),
         protocol.say("start", id=1, program="Terminal"),
         protocol.say("reply", id=1, ok=True),
@@ -252,6 +255,7 @@ def test_the_bytes_on_the_socket_are_those_that_were_promised() -> None:
         ("conversation.bin", set()),
         ("conversation-1.1.bin", set()),
         ("conversation-1.2.bin", {"open"}),
+        ("conversation-1.3.bin", {"open", "screen"}),
     ],
 )
 def test_what_the_versions_before_say_is_understood(name: str, more: set[str]) -> None:

@@ -9,6 +9,7 @@ A session passes these modules in this order:
 * `seen`: objects -> what others are told about them (pure);
 * `judge`: an object that was seen -> whether it is let be, put back or undone (pure);
 * `gate`: from the agent to the gate of a session's own pod;
+* `usage`: what gates say that their sessions use;
 * `runtime`: all of it together; the port.
 
 `api` has the only calls to the API server, `rights` what the agent must be allowed there,

@@ -19,6 +19,7 @@ from porthole_agent.runtimes.kubernetes.revisions import Revisions
 from porthole_agent.runtimes.kubernetes.settings import KubernetesSettings
 from porthole_agent.runtimes.kubernetes.store import Store
 from porthole_agent.runtimes.kubernetes.tombstones import Tombstone, Tombstones
+from porthole_agent.runtimes.kubernetes.usage import Heard, Uses
 from porthole_agent.runtimes.kubernetes.writing import Wanted, Writing
 from porthole_agent.runtimes.listeners import Listeners
 from porthole_agent.runtimes.port import (
@@ -29,6 +30,7 @@ from porthole_agent.runtimes.port import (
     Observation,
     Offer,
     Overview,
+    UseHeard,
 )
 from porthole_contract.cluster import Kind, Object
 from porthole_contract.conditions import Reason
@@ -37,8 +39,10 @@ from porthole_contract.lifecycle import Phase
 from porthole_contract.link.commands import Exposure
 from porthole_contract.link.reports import ObservedEvent
 from porthole_contract.names import ANNOTATION_HOME_HOLDER, check_name, check_owner
-from porthole_contract.session import SessionSpec, SessionStatus
+from porthole_contract.session import Protocol, SessionSpec, SessionStatus
+from porthole_contract.stream.grant import SigningKey
 from porthole_contract.template import PinnedTemplate
+from porthole_contract.trace import Traceparent
 from porthole_kube.cluster import Cluster
 from porthole_kube.errors import Conflicted, Missing, Unanswered
 from porthole_kube.kinds import (
@@ -116,6 +120,7 @@ class KubernetesRuntime:
         self._started = False
         self._room: Capacity | None = None
         self._room_seen_at = 0.0
+        self._uses: Uses | None = None
         self._undoing: set[str] = set()
         self.undone = 0
         """How many sessions were made after their deletion, and undone; each object once."""
@@ -176,9 +181,18 @@ class KubernetesRuntime:
         for thing in self._sessions:
             self._mend_soon(thing)
 
+    def hear_gates(self, key: SigningKey) -> None:
+        """Hear from gates what their sessions use; `key` signs grants for them."""
+        self._uses = Uses(key, self.connect_gate, lambda one: self._listeners.tell(UseHeard(one)))
+        for thing in self._sessions:
+            self._hear(thing)
+
     async def close(self) -> None:
         """Stop following; what runs goes on; see the port."""
         self._started = False
+        if self._uses is not None:
+            await self._uses.close()
+            self._uses = None
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -239,6 +253,7 @@ class KubernetesRuntime:
             offers=self._offers(),
             capacity=await self._capacity(),
             draining=self._writing.draining,
+            uses=() if self._uses is None else self._uses.all(),
         )
 
     async def inventory(self) -> Inventory:
@@ -320,6 +335,7 @@ class KubernetesRuntime:
             return
         if self._started:
             self._mend_soon(after)
+        self._hear(after)
         if self._is_undone(after):
             return
         told = seen.observation(after)
@@ -331,6 +347,8 @@ class KubernetesRuntime:
         if self._keys.get(session) != key_of(thing):
             return
         del self._keys[session]
+        if self._uses is not None:
+            self._uses.follow(session, None)
         if session not in self._ending and isinstance(self._verdict(thing), Undo):
             return  # nobody was told that it was there
         told = seen.observation(thing)
@@ -346,6 +364,12 @@ class KubernetesRuntime:
                 order=seen.order_of(thing), reason=reason, message=message, at=datetime.now(UTC)
             )
             self._run(self._bury(session, tombstone))
+
+    def _hear(self, thing: Object) -> None:
+        """Listen to the gate of a session whose use is asked for, while it runs."""
+        session = seen.session_id(thing)
+        if self._uses is not None and self._keys.get(session) == key_of(thing):
+            self._uses.follow(session, _gate_to_hear(seen.observation(thing)))
 
     def _home_let_go(self, holder: str) -> None:
         """Tell the home of a session that is gone: the volume still names it, and holds nothing."""
@@ -490,6 +514,17 @@ class KubernetesRuntime:
         task = asyncio.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _gate_to_hear(one: Observation | None) -> Heard | None:
+    """Return the gate that says what a session uses, if that is asked for and it runs."""
+    if one is None or one.spec.protocol is not Protocol.RDP:
+        return None
+    gate = one.status.gate
+    if one.status.phase is not Phase.RUNNING or gate is None or gate.fingerprint is None:
+        return None
+    order = Traceparent.read(one.traceparent)
+    return Heard(gate.fingerprint, None if order is None else order.trace)
 
 
 def _why_it_ended(thing: Object, *, asked: bool) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ import structlog
 from porthole_agent.admission import UNGRANTED, admit
 from porthole_agent.failpoints import failpoint
 from porthole_agent.metrics import HAPPENED, STARTED
+from porthole_agent.runtimes.gatewatch import GateWatch
 from porthole_agent.runtimes.local.decide import (
     Become,
     Begin,
@@ -42,7 +44,6 @@ from porthole_agent.runtimes.local.decide import (
 )
 from porthole_agent.runtimes.local.door import Door, Stream
 from porthole_agent.runtimes.local.gate_connection import connect
-from porthole_agent.runtimes.local.gatewatch import GateWatch
 from porthole_agent.runtimes.local.journal import Event as JournalEvent
 from porthole_agent.runtimes.local.record import Deletion, Record, Tombstone
 from porthole_agent.runtimes.local.site import Site, template_of, wants_home
@@ -570,8 +571,7 @@ class Keeper:
         if self._watch is None and record.fingerprint is not None:
             self._watch = GateWatch(
                 record.session,
-                self._stage.gate_folder,
-                record.gate_uid,
+                partial(connect, self._stage.gate_folder, record.gate_uid, record.fingerprint),
                 record.fingerprint,
                 key=self._site.house.key,
                 heard=self.wake,

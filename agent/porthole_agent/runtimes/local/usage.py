@@ -9,6 +9,7 @@ from uuid import UUID
 from porthole_agent.runtimes.local.containers import cgroup_folders
 from porthole_agent.runtimes.local.makers import container_name
 from porthole_agent.runtimes.port import Use
+from porthole_contract.kernel import carried
 
 _NANO, _MICRO = 1e-9, 1e-6
 _PROC: Final = Path("/proc")
@@ -37,18 +38,6 @@ def look(session: UUID, disk: int) -> Use | None:
         received=received,
         sent=sent,
     )
-
-
-def carried(text: str) -> tuple[int, int]:
-    """Return the bytes that came in and went out, of /proc/net/dev, without the loopback (pure)."""
-    received = sent = 0
-    for line in text.splitlines()[2:]:
-        name, _, numbers = line.partition(":")
-        fields = numbers.split()
-        if name.strip() != "lo" and len(fields) > 8:  # noqa: PLR2004 - the ninth is what was sent
-            received += int(fields[0])
-            sent += int(fields[8])
-    return received, sent
 
 
 def counted(text: str, name: str) -> int:

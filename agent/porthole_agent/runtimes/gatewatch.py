@@ -7,16 +7,15 @@ last state it heard; what it has not heard for longer than a gate may be silent,
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 from uuid import UUID, uuid4
 
 from porthole_agent.admission import UNGRANTED, admit
-from porthole_agent.runtimes.local.gate_connection import connect
 from porthole_contract.errors import PortholeError
 from porthole_contract.stream.channels import Channel, Mode, Wire
-from porthole_contract.stream.control import HEARTBEAT, Closed, Lines, State, read_news
+from porthole_contract.stream.control import HEARTBEAT, Closed, Lines, State, Usage, read_news
 from porthole_contract.stream.grant import SigningKey
 from porthole_contract.stream.preface import Request
 from porthole_contract.trace import Span
@@ -32,30 +31,30 @@ class GateWatch:
 
     Args:
         session: whose gate it is.
-        folder: where its socket is.
-        uid: who it runs as.
+        connect: connects to it; TLS is done and its certificate is the right one.
         fingerprint: of its certificate.
         key: signs the observer's grants.
         heard: called after each change of `state`.
         closed: told of each stream that is closed.
         trace: whose spans of the gate are handed on; None: nobody's.
+        last_retry: the most seconds between two tries to connect.
     """
 
     def __init__(
         self,
         session: UUID,
-        folder: Path,
-        uid: int,
+        connect: Callable[[], Awaitable[tuple[StreamReader, StreamWriter]]],
         fingerprint: str,
         *,
         key: SigningKey,
         heard: Callable[[], None],
         closed: Callable[[Closed], None] = lambda _: None,
         trace: str | None = None,
+        last_retry: float = _LAST_RETRY,
     ) -> None:
         self._session = session
-        self._folder = folder
-        self._uid = uid
+        self._connect = connect
+        self._last_retry = last_retry
         self._fingerprint = fingerprint
         self._key = key
         self._heard = heard
@@ -89,7 +88,7 @@ class GateWatch:
             if self.state is not None:
                 self._tell(None)
             await asyncio.sleep(retry)
-            retry = min(retry * 1.5, _LAST_RETRY)
+            retry = min(retry * 1.5, self._last_retry)
 
     @property
     def idle_seconds(self) -> float | None:
@@ -98,13 +97,20 @@ class GateWatch:
             return None
         return self.state.idle_seconds + time.monotonic() - self._heard_at
 
+    @property
+    def usage(self) -> Usage | None:
+        """What the session uses, with its age by now; None if that is not heard."""
+        if self.state is None or (usage := self.state.usage) is None:
+            return None
+        return usage.evolve(age=usage.age + time.monotonic() - self._heard_at)
+
     def _tell(self, state: State | None) -> None:
         self.state = state
         self._heard_at = time.monotonic()
         self._heard()
 
     async def _states(self) -> AsyncIterator[State]:
-        reader, writer = await connect(self._folder, self._uid, self._fingerprint)
+        reader, writer = await self._connect()
         try:
             rest = await admit(
                 reader,
