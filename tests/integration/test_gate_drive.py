@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from porthole_contract.stream import control, drive
 from porthole_desktop.supervisor import protocol
 from tests.support.desktop_pair import DesktopPair, NotAdmitted, a_stream
 from tests.support.drive_client import DriveClient
+from tests.support.waiting import until
 
 TERMINAL = ["xterm", "-u8", "-T", "Terminal", "-geometry", "90x20+0+30"]
 QUIET = drive.AwaitStill(quiet=0.3, within=10)
@@ -46,12 +47,6 @@ async def pair(desktop: DesktopPair) -> AsyncIterator[DesktopPair]:
 
 async def driving(pair: DesktopPair, mode: str = "control") -> DriveClient:
     return DriveClient(*await pair.open(pair.identity.request("drive", mode)))
-
-
-async def until(met: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not met():
-            await asyncio.sleep(0.05)
 
 
 async def focused(pair: DesktopPair) -> DriveClient:

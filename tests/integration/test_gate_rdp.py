@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from porthole_desktop.gate.rdp.cleanpath import failure
 from tests.support.desktop_pair import ControlClient, DesktopPair, NotAdmitted, a_stream
 from tests.support.rdp_client import RdpClient, paste
 from tests.support.rdp_way import cleanpath, native_port
+from tests.support.waiting import until, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,6 @@ async def comes(port: int, person: RdpClient, *options: str) -> None:
     await asyncio.to_thread(person.click, 400, 260)
 
 
-async def until(true: Callable[[], bool], seconds: float = 15) -> None:
-    """Wait for something."""
-    end = time.monotonic() + seconds
-    while not await asyncio.to_thread(true):
-        assert time.monotonic() < end
-        await asyncio.sleep(0.1)
-
-
 async def closed_of(watcher: ControlClient, stream: UUID) -> control.Closed:
     """Wait until this stream is closed."""
     while (closed := await watcher.closed()).viewer.stream != stream:
@@ -97,7 +90,7 @@ async def test_who_only_looks_leaves_the_screen_its_size_whoever_was_there_befor
         async with native_port(pair, mode) as port:
             person.connect(f"127.0.0.1:{port}", asked)
             await asyncio.to_thread(person.wait_picture, colours=500)
-            await until(lambda there=there: size_of(pair) == there)
+            await asyncio.to_thread(wait_until, lambda there=there: size_of(pair) == there)
             await asyncio.to_thread(person.disconnect)
 
 
@@ -144,9 +137,11 @@ async def test_text_is_copied_both_ways_by_who_may_use_the_desktop(
     async with native_port(pair, "control", name) as port:
         await comes(port, person)
         person.copy("hüben € über 😀")  # two halves: neither passes xrdp, and nobody waits for it
-        await until(lambda: paste(x_of(pair)) == "hüben € über \ufffd\ufffd")
+        await asyncio.to_thread(
+            wait_until, lambda: paste(x_of(pair)) == "hüben € über \ufffd\ufffd"
+        )
         person.type("printf 'd\\303\\274ben' | xclip -i -selection clipboard\n")
-        await until(lambda: person.pasted() == "düben")
+        await asyncio.to_thread(wait_until, lambda: person.pasted() == "düben")
         await commander.order(control.SetMode, stream=name, mode="view")
         person.copy("of one who only looks")
         await asyncio.sleep(2)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ from tests.support.rdp_typist import (
     typing,
     written,
 )
+from tests.support.waiting import until
 
 JAPANESE = "日本語の文です。いろはにほへとちりぬるをわかよたれそつねならむ"
 TERMINAL = ["xterm", "-u8", "-T", "Terminal", "-geometry", "90x20+0+30"]
@@ -53,12 +54,6 @@ def desktop(request: pytest.FixtureRequest) -> Iterator[DesktopPair]:
 async def pair(desktop: DesktopPair) -> AsyncIterator[DesktopPair]:
     yield desktop
     await desktop.close_streams()
-
-
-async def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.05)
 
 
 async def begins(pair: DesktopPair, typist: Typist, name: str, seconds: float = 20) -> Path:
@@ -164,7 +159,7 @@ async def test_who_writes_comes_between_what_a_program_does(pair: DesktopPair) -
         driving = asyncio.create_task(program.act(*actions))
         await asyncio.sleep(1)
         typist.text("人\n")
-        await until(lambda: path.read_text() == "a机人\n", seconds=2.5)
+        await until(lambda: path.read_text() == "a机人\n", within=2.5)
         assert isinstance(await driving, drive.Done)
         await ends(typist, path, "a机人\nb\n")
 

@@ -18,6 +18,7 @@ from porthole_desktop.gate.scribe import MOST_AT_ONCE, MOST_WAITING, Scribe
 from porthole_desktop.gate.supervisor import Supervisor
 from porthole_desktop.supervisor import protocol
 from porthole_desktop.supervisor.protocol import Kind
+from tests.support.waiting import until
 
 FIRST, SECOND = Keys(b"first"), Keys(b"second")
 OTHER = b"a picture is acknowledged"
@@ -78,11 +79,6 @@ class Made:
     said: list[str]
     full: list[bool]
 
-    async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
-            while not true():
-                await asyncio.sleep(0.01)
-
 
 def _noting(full_: list[bool]) -> Callable[..., None]:
     def note(*, full: bool) -> None:
@@ -116,7 +112,7 @@ async def made(supervisor: Written) -> AsyncIterator[Made]:
             full,
         )
         try:
-            await one.until(lambda: gate_s.heard)
+            await until(lambda: gate_s.heard)
             yield one
         finally:
             one.scribe.forget()
@@ -132,7 +128,7 @@ async def test_keys_wait_for_text_and_nothing_else_does() -> None:
         assert one.scribe.take([FIRST, OTHER]) == [FIRST, OTHER]
         assert one.scribe.take([Text("日"), OTHER, SECOND, Text("本")]) == [OTHER]
         assert one.scribe.take([Text("語"), FIRST]) == []
-        await one.until(lambda: len(one.sent) == 2)
+        await until(lambda: len(one.sent) == 2)
         assert one.sent == [SECOND, FIRST]
         assert supervisor.asked == [("text", "日"), ("text", "本語")]
         assert one.scribe.take([SECOND]) == [SECOND]
@@ -144,7 +140,7 @@ async def test_an_older_supervisor_writes_where_programs_do() -> None:
     async with made(supervisor) as one:
         for text in ("日", "本"):
             one.scribe.take([Text(text), FIRST])
-            await one.until(lambda: one.sent == [FIRST])
+            await until(lambda: one.sent == [FIRST])
             one.sent.clear()
         assert supervisor.asked == [("drive", "日"), ("drive", "本")]
 
@@ -168,7 +164,7 @@ async def test_what_a_broken_supervisor_loses_is_text_alone(
     supervisor = Written(answer)
     async with made(supervisor) as one:
         one.scribe.take([Text(SECRET * (MOST_AT_ONCE + 1)), FIRST, Text(SECRET), SECOND])
-        await one.until(lambda: len(one.sent) == 2)
+        await until(lambda: len(one.sent) == 2)
         assert one.sent == [FIRST, SECOND]
         assert len(supervisor.asked) == 1  # what comes behind text that is lost is lost with it
         (sentence,) = one.said
@@ -176,14 +172,14 @@ async def test_what_a_broken_supervisor_loses_is_text_alone(
         assert SECRET not in sentence
         supervisor.answer = DONE
         one.scribe.take([Text("文"), FIRST])
-        await one.until(lambda: one.sent[2:] == [FIRST])
+        await until(lambda: one.sent[2:] == [FIRST])
         assert supervisor.asked[-1] == ("text", "文")
 
 
 async def test_without_a_supervisor_keys_go_on() -> None:
     async with made(Written(serves=())) as one:
         one.scribe.take([Text(SECRET), FIRST])
-        await one.until(lambda: one.sent == [FIRST])
+        await until(lambda: one.sent == [FIRST])
         assert "unknown_channel" in one.said[0]
 
 
@@ -191,9 +187,9 @@ async def test_what_is_forgotten_is_not_written_and_its_keys_are_told() -> None:
     supervisor = Written(b"")
     async with made(supervisor) as one:
         one.scribe.take([Text("日"), FIRST, Text("本"), SECOND])
-        await one.until(lambda: bool(supervisor.asked))
+        await until(lambda: bool(supervisor.asked))
         assert one.scribe.forget() == [FIRST, SECOND]
-        await one.until(lambda: supervisor.open == {})
+        await until(lambda: supervisor.open == {})
         assert one.scribe.take([FIRST]) == [FIRST]
         # Also while the channel is only being opened.
         one.scribe.take([Text("語"), FIRST])

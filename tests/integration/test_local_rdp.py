@@ -19,6 +19,7 @@ from tests.support.leftovers import Leftovers
 from tests.support.local_runtime import CANNOT, a_runtime, the_desktop
 from tests.support.rdp_client import RdpClient
 from tests.support.rdp_way import carried
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(CANNOT), reason=f"no desktops here: {CANNOT}")
 
@@ -155,6 +156,8 @@ class Looks:
 
     async def until_holds(self, name, text):
         """Wait until a file in the home holds this."""
-        async with asyncio.timeout(15):
-            while self._place.inside(self._session, f"cat ~/{name}").stdout != text:
-                await asyncio.sleep(0.2)
+
+        def holds():
+            return self._place.inside(self._session, f"cat ~/{name}").stdout == text
+
+        await asyncio.to_thread(wait_until, holds)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from porthole_control import housekeeping
 from porthole_control.agents.rules import PASSES
@@ -76,6 +78,36 @@ async def end(at: ControlPlane, agent: Agent, session: dict[str, Any]) -> None:
     await agent.run(session)
     (await at.admin.delete(f"{SESSIONS}/{session['id']}")).raise_for_status()
     await agent.obey()
+
+
+@contextmanager
+def statements(at: ControlPlane) -> Iterator[list[str]]:
+    """Collect what a control plane asks its database meanwhile."""
+    asked: list[str] = []
+    engine = at.database.engine.sync_engine
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_nobody_looks_at_all_agents_where_no_session_waits(control_plane: ControlPlane):
+    agent = await control_plane.agent(sessions=1)
+    await agent.run(await create(control_plane))
+
+    async def reads_of_agents() -> int:
+        with statements(control_plane) as asked:
+            await scheduling.assign_waiting(control_plane.database)
+        return sum("ORDER BY agents.name" in statement for statement in asked)
+
+    assert await reads_of_agents() == 0
+    await create(control_plane)
+    assert await reads_of_agents() >= 1  # the control plane looks by itself, too
 
 
 async def test_fifteen_at_once_are_spread_evenly(two: tuple[ControlPlane, ControlPlane]):

@@ -1,13 +1,11 @@
 """Parts as real processes: kept running, ended in order, and never left behind."""
 
-import asyncio
 import os
 import platform
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from porthole_client.cli.up.plan import Part, part_lock
 from porthole_client.cli.up.processes import Identity, holders, wait_over
 from porthole_client.cli.up.record import PartRecord, Record
 from porthole_client.home import Home
+from tests.support.waiting import until
 
 QUIET = "import time; time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
@@ -62,12 +61,6 @@ class Kept:
         found = self.records[-1].process
         assert found is not None
         return found
-
-
-async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not check():
-            await asyncio.sleep(0.02)
 
 
 async def test_a_part_that_is_killed_is_started_again(home: Home) -> None:

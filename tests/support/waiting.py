@@ -17,6 +17,15 @@ async def eventually(
         await asyncio.sleep(0.02)
 
 
+async def until(look: Callable[[], bool], within: float = 20.0) -> None:
+    """Look again and again until it is so; the loop goes on meanwhile."""
+    deadline = asyncio.get_running_loop().time() + within
+    while not look():
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"It is not so after {within} s.")
+        await asyncio.sleep(0.02)
+
+
 def wait_until(look: Callable[[], bool], within: float = 20.0) -> None:
     """Look again and again until it is so; for tests without a loop."""
     deadline = time.monotonic() + within

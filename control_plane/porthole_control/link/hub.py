@@ -307,12 +307,13 @@ class Hub:
             current = self.link(agent)
             if current is None or current.epoch != before[agent]:
                 continue
-            if doubt.revoked:
-                current.goodbye(rules.REVOKED)
-            elif rules.was_forgotten(current.begun_at, doubt.unheard_since):
-                current.goodbye(rules.UNHEARD)
-            elif doubt.superseded:
-                current.goodbye(rules.SUPERSEDED)
+            goodbye = rules.end_of(
+                revoked=doubt.revoked,
+                forgotten=rules.was_forgotten(current.begun_at, doubt.unheard_since),
+                superseded=bool(doubt.superseded),
+            )
+            if goodbye is not None:
+                current.goodbye(goodbye)
 
     async def _note_presence(self) -> None:
         while True:

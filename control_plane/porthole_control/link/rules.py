@@ -87,6 +87,24 @@ def was_forgotten(begun_at: datetime | None, unheard_since: datetime | None) -> 
     return begun_at is not None and unheard_since is not None and begun_at <= unheard_since
 
 
+def end_of(*, revoked: bool, forgotten: bool, superseded: bool) -> Goodbye | None:
+    """Return with which words a link that is in doubt ends; None: it goes on.
+
+    One that may not come back is told so, whatever else is true. One that has to tell all anew is
+    told that before it hears of another link: it dials at once, and does not wait for its turn.
+
+    Args:
+        revoked: its agent was, or is gone.
+        forgotten: what the agent has told on it may be lost (`was_forgotten`).
+        superseded: another link has taken its place.
+    """
+    if revoked:
+        return REVOKED
+    if forgotten:
+        return UNHEARD
+    return SUPERSEDED if superseded else None
+
+
 def is_contested(superseded: Sequence[dict[str, Any]], newcomer: UUID) -> bool:
     """Return whether two living processes take one identity from each other in turns.
 

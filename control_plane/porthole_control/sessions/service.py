@@ -217,21 +217,26 @@ async def patch(
     new = spec.to_dict()
     if new == session.spec:
         return session
-    events.happened(
-        unit,
-        session=identity,
-        owner=session.owner,
-        kind="Changed",
-        phase=session.phase,
-        reason=Reason.REQUESTED,
-        message=_what_changed(session.spec, new),
-    )
+    _tell_change(unit, session, _what_changed(session.spec, new))
     return await order(unit, session, new)
 
 
 def _check_version(session: Session, expected: int | None) -> None:
     if expected is not None and session.version != expected:
         raise Stale
+
+
+def _tell_change(unit: Unit, session: Session, what: str) -> None:
+    """Tell that somebody asked for a change of a session, in a sentence."""
+    events.happened(
+        unit,
+        session=session.id,
+        owner=session.owner,
+        kind="Changed",
+        phase=session.phase,
+        reason=Reason.REQUESTED,
+        message=what,
+    )
 
 
 def _what_changed(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -257,14 +262,10 @@ async def expose(
     said = None if exposed is None else exposed.to_dict()
     if session.ended or session.delete_requested_at is not None or session.exposed == said:
         return
-    events.happened(
+    _tell_change(
         unit,
-        session=identity,
-        owner=session.owner,
-        kind="Changed",
-        phase=session.phase,
-        reason=Reason.REQUESTED,
-        message="Nobody comes in on its port any more."
+        session,
+        "Nobody comes in on its port any more."
         if exposed is None
         else f"RDP programs come in on port {exposed.port}, with a new password.",
     )

@@ -38,6 +38,23 @@ def test_a_greeting_is_overtaken_by_a_link_that_took_its_epoch():
     assert not rules.is_overtaken(offered=5, held=4)
 
 
+@pytest.mark.parametrize(
+    ("revoked", "forgotten", "superseded", "expected"),
+    [
+        (False, False, False, None),
+        (False, False, True, rules.SUPERSEDED),
+        (False, True, False, rules.UNHEARD),
+        (False, True, True, rules.UNHEARD),
+        (True, False, False, rules.REVOKED),
+        (True, False, True, rules.REVOKED),
+        (True, True, False, rules.REVOKED),
+        (True, True, True, rules.REVOKED),
+    ],
+)
+def test_a_link_in_doubt_ends_with_what_matters_most(revoked, forgotten, superseded, expected):
+    assert rules.end_of(revoked=revoked, forgotten=forgotten, superseded=superseded) is expected
+
+
 def test_rivals_are_forgotten_after_a_while():
     def rival(age: float) -> dict:
         return {"instance": str(uuid4()), "at": (NOW - timedelta(seconds=age)).isoformat()}
