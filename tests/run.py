@@ -1,9 +1,10 @@
 """Every check and test of the project, stage by stage: what `./porthole test` runs.
 
 Each stage is printed with its time and the time that it should take; a stage over its
-budget is worth a look, but only the limit on the whole ends a run. Stages of one group run
-side by side. Where real machines, clusters and browsers take part, the few tests that fail are
-run once more, in a process of their own, and named either way: what is broken fails twice.
+budget is worth a look, but only the limit on the whole ends a run. The lanes of one group run
+side by side, the stages of one lane one after another. Where real machines, clusters and
+browsers take part, the few tests that fail are run once more, when the group has ended, in a
+process of their own, and named either way: what is broken fails twice.
 Whatever a stage started is ended with it, also what it left in the background.
 
 `./porthole test unit house` runs the named stages alone; arguments after `--` go to pytest.
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -46,20 +47,22 @@ _CLOSING = re.compile(r"^(=+ )?(no tests ran|\d+ [a-z]+.*) in [\d.]+s( \([\d:]+\
 class Stage:
     """One check: a command, how long it should take, and when it applies.
 
-    Stages with the same `beside` run at the same time. `needs` is a path without which
-    there is nothing to check. What fails in a `twice` stage is run once more.
+    Stages with the same `beside` run at the same time, but for those of one `lane`. `needs`
+    is a path without which there is nothing to check. What fails in a `twice` stage is run
+    once more.
     """
 
     name: str
     command: tuple[str, ...]
     budget: float
     beside: str = ""
+    lane: str = ""
     pytest: bool = False
     needs: Path = ROOT
     twice: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A stage that runs: its process, its output so far, and when it began."""
 
@@ -77,17 +80,18 @@ def _pytest(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "pytest", "-q", *arguments)
 
 
-def _real(name: str, budget: float, *arguments: str, beside: str = "") -> Stage:
+def _real(name: str, budget: float, *arguments: str, lane: str) -> Stage:
     """Return a stage of tests that depend on more than on us."""
-    return Stage(name, _pytest(*arguments), budget, beside, pytest=True, twice=True)
+    command = _pytest(*arguments)
+    return Stage(name, command, budget, "real", lane, pytest=True, twice=True)
 
 
 def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
     """Return all stages in their order; `extra` goes to every pytest."""
     on_an_api_server = "tests/integration/cluster"
     unit = ("--disable-socket", "--allow-unix-socket", "tests/unit", "tests/compat")
-    # Whole files in their order, each by one of two processes: much of their time is waiting.
-    shared = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+    # Whole files in their order, each by one process: much of their time is waiting.
+    shared = ("--dist", "loadfile", "--no-loadscope-reorder")
     return (
         Stage("environment", (sys.executable, "-m", "tests.prepare"), 600),
         Stage("ruff", _tool("ruff", "check", "--output-format", "concise", "."), 5, "lint"),
@@ -100,16 +104,15 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         Stage("house", _pytest("tests/house", "tests/compat", *extra), 60, "quick", pytest=True),
         Stage("migration", _pytest("tests/migration", *extra), 60, "quick", pytest=True),
         _real(
-            *("integration", 600, *shared, "tests/integration", f"--ignore={on_an_api_server}"),
-            *extra,
-            beside="integration",
+            *("integration", 600, "-n", "3", *shared),
+            *("tests/integration", f"--ignore={on_an_api_server}", *extra),
+            lane="machine",
         ),
-        _real("api server", 600, on_an_api_server, *extra, beside="integration"),
-        _real("chart", 120, "tests/chart", *extra, beside="images"),
-        _real("images", 400, "tests/images", *extra, beside="images"),
-        # One after another: each of these has more to do than the machine, and looks at times.
-        _real("e2e", 600, "e2e", *extra),
-        _real("cluster", 1200, "e2e", "-m", "cluster", *extra),
+        _real("chart", 120, "tests/chart", *extra, lane="machine"),
+        _real("images", 400, "tests/images", *extra, lane="machine"),
+        _real("e2e", 600, "e2e", *extra, lane="machine"),
+        _real("api server", 600, "-n", "2", *shared, on_an_api_server, *extra, lane="cluster"),
+        _real("cluster", 1200, "e2e", "-m", "cluster", *extra, lane="cluster"),
     )
 
 
@@ -211,12 +214,15 @@ def read(run: Run) -> Result:
     return Result(run.stage, run.process.returncode, took, text)
 
 
-def together(running: list[Run], until: float) -> Iterator[Result]:
-    """Yield the results of stages that run side by side; end what they left behind.
+def together(lanes: Iterable[Iterator[Run]], until: float) -> Iterator[Result]:
+    """Yield the results of lanes that run side by side; end what they left behind.
+
+    A lane starts its next stage when it is asked for it.
 
     Raises:
         Stopped: the time was over.
     """
+    running = {run: lane for lane in lanes if (run := next(lane, None)) is not None}
     reaped = time.monotonic()
     while running:
         if time.monotonic() > until:
@@ -225,8 +231,10 @@ def together(running: list[Run], until: float) -> Iterator[Result]:
             names = " and ".join(run.stage.name for run in running)
             raise Stopped(f"Stopped after {LIMIT / 60:.0f} minutes, in {names}: too long.")
         for run in [run for run in running if run.process.poll() is not None]:
-            running.remove(run)
+            lane = running.pop(run)
             yield read(run)
+            if (following := next(lane, None)) is not None:
+                running[following] = lane
         if time.monotonic() > reaped + _REAPED_EVERY:
             reaped = time.monotonic()
             reap(keep=frozenset(run.process.pid for run in running))
@@ -238,7 +246,7 @@ def together(running: list[Run], until: float) -> Iterator[Result]:
 
 def second_try(first: Result, cache: Path, totals: Counter[str], until: float) -> bool:
     """Run what has failed once more, alone; return whether it passed now."""
-    (second,) = together([start(first.stage, cache, again=True)], until)
+    (second,) = together([iter([start(first.stage, cache, again=True)])], until)
     counted = second.counted
     totals["rerun"] += len(first.broken)
     totals.update({what: counted[what] for what in ("passed", "skipped", *_BAD)})
@@ -253,7 +261,7 @@ def second_try(first: Result, cache: Path, totals: Counter[str], until: float) -
 def run_all(
     wanted: tuple[Stage, ...], totals: Counter[str], until: float, cache: Path
 ) -> list[str]:
-    """Run the stages, neighbours of one group together; return the names of what failed.
+    """Run the stages, the lanes of one group together; return the names of what failed.
 
     Raises:
         Stopped: the time was over.
@@ -261,7 +269,11 @@ def run_all(
     failed: list[str] = []
     for _, group in groupby(wanted, key=lambda stage: stage.beside or stage.name):
         luckless = []
-        for result in together([start(stage, cache) for stage in group], until):
+        lanes: dict[str, list[Stage]] = {}
+        for stage in group:
+            lanes.setdefault(stage.lane or stage.name, []).append(stage)
+        begun = [(start(stage, cache) for stage in lane) for lane in lanes.values()]
+        for result in together(begun, until):
             counted = result.counted
             if result.may_be_luck:
                 luckless.append(result)
