@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from porthole_control.commands import repository
-from porthole_control.commands.repository import Claimed
+from porthole_control.commands.repository import Claimed, Finished
 from porthole_control.commands.rules import CommandState
 from porthole_control.db.database import Database
 
@@ -57,9 +57,9 @@ async def claim(
         )
 
 
-async def finish(database: Database, agent: UUID, *claimed: Claimed) -> None:
+async def finish(database: Database, agent: UUID, *claimed: Claimed) -> Sequence[Finished]:
     async with database.unit() as unit:
-        await repository.finish(
+        return await repository.finish(
             unit.connection,
             agent=agent,
             results=[(one.id, CommandState.SUCCEEDED, "") for one in claimed],
@@ -84,6 +84,19 @@ async def test_one_subject_goes_in_order_many_go_side_by_side(database: Database
     assert [c.subject_id for c in await claim(database, agent)] == [second]
     await finish(database, agent, one)
     assert [c.order_no for c in await claim(database, agent)] == [2]
+
+
+async def test_it_is_told_whether_something_waits_behind_what_was_done(
+    database: Database, agent: UUID
+):
+    first, second = uuid4(), uuid4()
+    for subject in (first, second):
+        await enqueue(database, agent, subject, 1)
+    claimed = await claim(database, agent)
+    await enqueue(database, agent, first, 2)
+    done = {one.subject_id: one for one in await finish(database, agent, *claimed)}
+    assert done[first].others_wait
+    assert not done[second].others_wait
 
 
 async def test_a_newer_wish_takes_the_place_of_one_not_sent(database: Database, agent: UUID):

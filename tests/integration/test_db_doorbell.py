@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from uuid import uuid4
 
 import psycopg
 
@@ -29,6 +30,30 @@ async def test_a_ring_is_heard_in_every_process(test_database: TestDatabase):
             assert await near.next(0.0), "its own process hears it at once"
             assert await far.next(5.0)
             assert not await deaf.next(0.05)
+
+
+async def test_whom_a_ring_concerns_is_heard_in_its_own_process(test_database: TestDatabase):
+    first, second = uuid4(), uuid4()
+    async with (
+        Doorbell(lambda: test_database.conninfo) as one,
+        Doorbell(lambda: test_database.conninfo) as other,
+    ):
+        async with asyncio.timeout(10):
+            await asyncio.gather(one.listening.wait(), other.listening.wait())
+        with one.hearing(Bell.COMMANDS) as near, other.hearing(Bell.COMMANDS) as far:
+            await near.next(0.05)
+            one.ring(Bell.COMMANDS, [first])
+            one.ring(Bell.COMMANDS, [second])
+            assert await near.next(0.0)
+            assert near.about == {first, second}
+            assert await far.next(5.0)
+            assert far.about is None, "elsewhere it may be anybody"
+            one.ring(Bell.COMMANDS, [first])
+            one.ring(Bell.COMMANDS)
+            assert await near.next(0.0)
+            assert near.about is None
+            assert not await near.next(0.0)
+            assert near.about is None, "who looks from time to time looks at everybody"
 
 
 async def test_rings_are_merged(test_database: TestDatabase):

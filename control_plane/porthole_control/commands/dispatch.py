@@ -106,7 +106,10 @@ class Dispatcher:
         with self._doorbell.hearing(Bell.COMMANDS) as hearing:
             while True:
                 await hearing.next(_POLL_SECONDS)
-                self._all = True
+                if hearing.about is None:
+                    self._all = True
+                else:
+                    self._some |= hearing.about
                 self._wake.set()
 
     async def _with_work(self) -> list[Conversation]:

@@ -72,7 +72,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A command whose end was noted just now."""
+    """A command whose end was noted just now; `others_wait` behind one that was carried out."""
 
     id: UUID
     agent_id: UUID
@@ -81,6 +81,7 @@ class Finished:
     order_no: int | None
     kind: str
     state: str
+    others_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,12 @@ _FINISH = text(
          AS r(id, state, error)
     WHERE c.id = r.id AND c.agent_id = :agent AND c.state IN ('pending', 'sent', 'received')
     RETURNING c.id, c.agent_id, c.subject_kind, c.subject_id, c.order_no, c.kind, c.state,
-              c.created_at
+              -- Whoever adds one has locked the subject, and so has whoever comes here.
+              EXISTS (
+                  SELECT FROM agent_commands later
+                  WHERE later.subject_kind = c.subject_kind AND later.subject_id = c.subject_id
+                    AND later.state = 'pending' AND later.sequence > c.sequence
+              ), c.created_at
     """
 )
 

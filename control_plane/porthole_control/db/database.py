@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import Any, LiteralString
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -61,12 +62,17 @@ class Unit:
 
     connection: AsyncConnection
     now: datetime
-    _bells: set[Bell] = field(default_factory=set)
+    _bells: dict[Bell, set[UUID | None]] = field(default_factory=dict)
     _rows: dict[Writer, list[Any]] = field(default_factory=dict)
 
-    def ring_after_commit(self, bell: Bell) -> None:
-        """Have everybody who waits for `bell` look again, once this is committed."""
-        self._bells.add(bell)
+    def ring_after_commit(self, bell: Bell, about: UUID | None = None) -> None:
+        """Have everybody who waits for `bell` look again, once this is committed.
+
+        Args:
+            bell: what there is to be looked at.
+            about: whom it concerns, if not anybody.
+        """
+        self._bells.setdefault(bell, set()).add(about)
 
     def write_at_end(self, writer: "Writer", row: Any) -> None:
         """Write a row that nobody reads before the end, together with others of its kind.
@@ -189,8 +195,8 @@ class Database:
             await unit._write()  # noqa: SLF001 - the two are one thing
             await connection.commit()
         if self._doorbell is not None:
-            for bell in unit._bells:  # noqa: SLF001 - the two are one thing
-                self._doorbell.ring(bell)
+            for bell, about in unit._bells.items():  # noqa: SLF001 - the two are one thing
+                self._doorbell.ring(bell, about)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Unit]:

@@ -8,12 +8,12 @@ itself alive by ringing itself: a connection that is open but dead is found and 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from time import monotonic
 from typing import Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import structlog
@@ -41,13 +41,20 @@ class Bell(StrEnum):
 
 
 class Hearing:
-    """One listener's view of a bell; rings between two calls of `next` are merged."""
+    """One listener's view of a bell; rings between two calls of `next` are merged.
+
+    Attributes:
+        about: whom the rings concern that the last `next` has returned for; None: anybody.
+    """
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._told: set[UUID | None] = set()
+        self.about: frozenset[UUID] | None = None
 
-    def tell(self) -> None:
-        """Note that the bell rang."""
+    def tell(self, about: UUID | None = None) -> None:
+        """Note that the bell rang, and whom it concerns, if that is known."""
+        self._told.add(about)
         self._rung.set()
 
     async def next(self, within: float) -> bool:
@@ -58,6 +65,9 @@ class Hearing:
                 await self._rung.wait()
         rang = self._rung.is_set()
         self._rung.clear()
+        told, self._told = self._told, set()
+        named = frozenset(one for one in told if one is not None)
+        self.about = named if named and None not in told else None
         return rang
 
 
@@ -92,11 +102,18 @@ class Doorbell:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def ring(self, bell: Bell) -> None:
-        """Ring `bell` for every process, this one included; returns at once."""
+    def ring(self, bell: Bell, about: Iterable[UUID | None] = (None,)) -> None:
+        """Ring `bell` for every process, this one included; returns at once.
+
+        Args:
+            bell: what there is to be looked at.
+            about: whom it concerns, None for anybody. Only this process hears that, and need
+                not look at all others.
+        """
         self._to_ring.add(bell)
         self._wake.set()
-        self._tell(bell)  # whoever waits in here need not wait for the way round
+        for one in about:  # whoever waits in here need not wait for the way round
+            self._tell(bell, one)
 
     @contextmanager
     def hearing(self, *bells: Bell) -> Iterator[Hearing]:
@@ -110,9 +127,9 @@ class Doorbell:
             for bell in bells:
                 self._hearings[bell].discard(hearing)
 
-    def _tell(self, bell: Bell) -> None:
+    def _tell(self, bell: Bell, about: UUID | None = None) -> None:
         for hearing in self._hearings[bell]:
-            hearing.tell()
+            hearing.tell(about)
 
     async def _again_and_again(
         self, work: Callable[[psycopg.AsyncConnection[tuple[object, ...]]], Awaitable[None]]

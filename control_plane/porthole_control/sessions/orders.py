@@ -69,4 +69,4 @@ async def _enqueue(unit: Unit, session: Session, body: ApplySession | DeleteSess
             phase=session.phase,
             message=message,
         )
-    unit.ring_after_commit(Bell.COMMANDS)
+    unit.ring_after_commit(Bell.COMMANDS, session.agent_id)

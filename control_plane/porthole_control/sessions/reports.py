@@ -362,8 +362,8 @@ async def command_results(unit: Unit, agent_id: UUID, results: Sequence[CommandR
             await _deleted(unit, done)
         elif done.state == CommandState.FAILED:
             await _refused(unit, done, told[done.id])
-    # What waited behind these may go out now.
-    unit.ring_after_commit(Bell.COMMANDS)
+    if any(done.others_wait for done in finished):
+        unit.ring_after_commit(Bell.COMMANDS, agent_id)
 
 
 def _words(result: CommandResult) -> str:
