@@ -42,7 +42,9 @@ TWICE = """
 import sys
 from tests import run
 
-stage = run._real("one", 60, "-p", "no:asyncio", "--rootdir", sys.argv[1], sys.argv[1])
+stage = run._real(
+    "one", 60, "-p", "no:asyncio", "--rootdir", sys.argv[1], sys.argv[1], lane=""
+)
 run.stages = lambda extra=(): (stage,)
 sys.exit(run.main([]))
 """
@@ -123,3 +125,40 @@ def test_what_fails_on_real_parts_is_run_once_more_and_named(
     assert [line.rpartition("::")[2] for line in named] == ["test_unlucky"]
     assert lines[-1].startswith(closing)
     assert ("Broken: one" in lines) == bool(code)
+
+
+LANES = """
+import sys
+from tests import run
+
+def stage(name, lane, *code):
+    return run.Stage(name, (sys.executable, "-c", "; ".join(code)), 60, "group", lane)
+
+meet = "import os, sys, time; [time.sleep(0.05) for _ in range(400) if not os.path.exists({0!r})]"
+touch = "open({0!r}, 'x')"
+folder = sys.argv[1]
+here, there = folder + "/here", folder + "/there"
+run.stages = lambda extra=(): (
+    stage("first", "one", touch.format(here), meet.format(there), "sys.exit(1)"),
+    stage("second", "one", "import os", f"os.remove({here!r})"),
+    stage("beside", "two", meet.format(here), touch.format(there)),
+)
+sys.exit(run.main([]))
+"""
+
+
+def test_lanes_go_side_by_side_and_the_stages_of_one_in_turn(tmp_path: Path) -> None:
+    """Each of two waits for the other; what comes after one that failed is done all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", LANES, str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    words = [line.split()[:2] for line in done.stdout.splitlines() if " s of 60 s" in line]
+    assert sorted(words) == [["FAILED", "first"], ["ok", "beside"], ["ok", "second"]], done.stdout
+    assert words.index(["FAILED", "first"]) < words.index(["ok", "second"])
+    assert "Broken: first" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
