@@ -78,8 +78,8 @@ async def types_while(doing: Awaitable[object], me: Console, desktop: Desktop) -
     return waits
 
 
-async def comes_back(me: Console, who: str, kill: Callable[[], object]) -> None:
-    """Kill somebody behind the picture; something is said until it is there again."""
+async def comes_back(me: Console, who: str, kill: Callable[[], object]) -> list[str]:
+    """Kill somebody behind the picture; return what is said until it is there again."""
     await me.page.evaluate(_LISTENS)
     await asyncio.to_thread(kill)
 
@@ -88,5 +88,6 @@ async def comes_back(me: Console, who: str, kill: Callable[[], object]) -> None:
         return bool(heard) and await me.state() == "open"
 
     await eventually(back, 40, f"the picture after the end of {who}")
-    heard = await me.page.evaluate("() => [...window.heard]")
+    heard: list[str] = await me.page.evaluate("() => [...window.heard]")
     print(f"{who} was killed: {' / '.join(heard)}")
+    return heard
