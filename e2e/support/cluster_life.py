@@ -19,11 +19,16 @@ from e2e.support.cluster_things import Things
 from e2e.support.installed import Installed
 from e2e.support.kill_stories import KillStory
 from porthole_client import AsyncPorthole, ClientError, Retry
+from porthole_contract.errors import Refused
+from porthole_control.rdp_servers.probe import Probe
 from porthole_kube.kinds import CLAIMS, PODS
 from porthole_kube.kinds import SESSIONS as KIND
 from tests.support.rfb_client import RfbClient, WebSocketStream
 
-NOT_YET = (ClientError, WebSocketException, AssertionError, OSError, EOFError, TimeoutError)
+NOT_YET = (
+    *(ClientError, WebSocketException, Refused),
+    *(AssertionError, OSError, EOFError, TimeoutError),
+)
 _PATIENT = Retry(times=60, longest=1.0)
 _LONG = 180.0
 _LIVES = 4
@@ -96,11 +101,11 @@ class Ground:
             return [one.linked for one in await self.porthole.agents.list()] == [True]
         return False
 
-    async def create(self, name: str, **spec: Any) -> str:
+    async def create(self, name: str, template: str = "desktop", **spec: Any) -> str:
         """Ask for a session with a home of its name, once for all; return its id."""
         key = str(uuid4())
         given = {"name": name, "home": name, "resources": _SMALL, **spec}
-        made = await self.porthole.sessions.create("desktop", idempotency_key=key, **given)
+        made = await self.porthole.sessions.create(template, idempotency_key=key, **given)
         return str(made.id)
 
     async def session(self, name: str) -> Json | None:
@@ -141,18 +146,34 @@ class Ground:
             through = WebSocketStream(socket)
             yield await RfbClient.greet(through, through)
 
-    async def is_looked_at(self, identity: str) -> None:
+    async def is_looked_at(self, identity: str, template: str = "desktop") -> None:
         """Try, as a person would, until there is a picture."""
 
         async def look() -> bool:
             with contextlib.suppress(*NOT_YET):
-                async with asyncio.timeout(15), self.viewer(identity) as seen:
-                    await seen.refresh()
-                    return True
+                async with asyncio.timeout(15):
+                    if template == "rdp":
+                        return await self._is_drawn_over_rdp(identity)
+                    async with self.viewer(identity) as seen:
+                        await seen.refresh()
+                        return True
             return False
 
         await until(look, "it can be looked at", _LONG)
         say("it was looked at")
+
+    async def _is_drawn_over_rdp(self, identity: str) -> bool:
+        """Look as a connection test does; return whether the whole screen came."""
+        async with self.porthole.sessions.connect(identity, mode="view") as socket:
+            probe = Probe(1280, 720)
+            await socket.send(probe.hello())
+            async for said in socket:
+                assert isinstance(said, bytes)
+                if answer := probe.feed(said):
+                    await socket.send(answer)
+                if probe.drawn:
+                    return True
+        return False
 
     async def is_gone(self, name: str, identity: str) -> None:
         """Wait until nothing of a session is left but its home, and remove that as well."""
@@ -209,11 +230,11 @@ class Life:
         self._name, self._losses = f"k{uuid4().hex[:10]}", 0
         ground, story = self._ground, self._story
         async with Chronicle.of(ground, self._name) as chronicle:
-            identity = await ground.create(self._name)
+            identity = await ground.create(self._name, story.template)
             await self._killed(story.create)
             await ground.reaches(self._name, "Running", restarts=self._losses)
             await ground.is_told(identity, "Running")
-            await ground.is_looked_at(identity)
+            await ground.is_looked_at(identity, story.template)
             for who in story.running:
                 await self._killed((who,))
                 await ground.reaches(self._name, "Running", restarts=self._losses)
@@ -222,7 +243,7 @@ class Life:
                 await ground.reaches(self._name, "Hibernated", restarts=self._losses)
                 await ground.porthole.sessions.wake(identity)
                 await ground.reaches(self._name, "Running", restarts=self._losses)
-            await ground.is_looked_at(identity)
+            await ground.is_looked_at(identity, story.template)
             await ground.porthole.sessions.delete(identity)
             await self._killed(story.delete, ending=True)
             await ground.is_gone(self._name, identity)

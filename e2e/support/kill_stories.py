@@ -5,7 +5,7 @@ them was doing, another may be dead as well. Everybody is killed when a session 
 for, while it runs, and when its end was just asked for. The rest are about nodes and replicas.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from porthole_agent import failpoints as agent
 from porthole_control import failpoints as control
@@ -26,6 +26,7 @@ class KillStory:
         running: who is killed when it runs, one after the other.
         delete: who is killed once its end was accepted.
         special: the name of a story that is not the life of one session alone.
+        template: what the session is made from.
     """
 
     title: str
@@ -34,6 +35,7 @@ class KillStory:
     running: tuple[str, ...] = ()
     delete: tuple[str, ...] = ()
     special: str = ""
+    template: str = "desktop"
 
     @property
     def id(self) -> str:
@@ -89,12 +91,12 @@ AROUND = [
 ]
 BEGIN = KillStory("the round begins", special="begin")
 END = KillStory("nothing is left of the round", special="end")
-SHORT = [
-    next(story for story in PLACES if "operator.lose.noted" in dict(story.places).values()),
-    MOMENTS[4],
-    AROUND[0],
-    AROUND[1],
+_LOST = next(story for story in PLACES if "operator.lose.noted" in dict(story.places).values())
+OVER_RDP = [
+    replace(story, title=f"{story.title}, over RDP", template="rdp")
+    for story in (_LOST, MOMENTS[4])
 ]
+SHORT = [_LOST, MOMENTS[4], AROUND[0], AROUND[1], *OVER_RDP]
 """Those that are always told."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from e2e.support.cluster_things import Things
-from e2e.support.kill_stories import AROUND, BEGIN, END, MOMENTS, PLACES, of_round, table
+from e2e.support.kill_stories import AROUND, BEGIN, END, MOMENTS, PLACES, SHORT, of_round, table
 from e2e.support.kills_page import Round, page, without_a_failure
 from e2e.support.told import Line, Log
 from porthole_agent import failpoints as agent
@@ -35,6 +35,13 @@ def things(*objects: str) -> Things:
 def test_every_story_has_a_title_of_its_own() -> None:
     titles = [story.id for story in table()]
     assert len(set(titles)) == len(titles)
+
+
+def test_what_is_always_told_is_told_over_both_protocols() -> None:
+    assert len({story.id for story in SHORT}) == len(SHORT)
+    over_rdp = [story for story in SHORT if story.template == "rdp"]
+    assert [story.losses for story in over_rdp] == [1, 2]
+    assert "operator.lose.noted" in dict(over_rdp[0].places).values()
 
 
 def test_every_place_has_a_story() -> None:
