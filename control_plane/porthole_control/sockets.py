@@ -25,6 +25,8 @@ GOING_AWAY = "porthole.going_away"
 """The name of an ASGI extension of ours: an event that is set when the server stops."""
 LOST = "porthole.lost"
 """The name of another: a flag that is set when the connection is gone, heard or not."""
+ROOM = "porthole.room"
+"""The name of a third: a flag that is set while something can be sent at once."""
 
 
 class Gone(Exception):
@@ -54,6 +56,12 @@ class Socket:
             extensions.get(GOING_AWAY, {}).get("event") or asyncio.Event()
         )
         self.lost: Flag = extensions.get(LOST, {}).get("event") or Flag()
+        self._room: Flag = extensions.get(ROOM, {}).get("event") or Flag()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `say` would return at once; False where the server does not tell."""
+        return self._room.is_set()
 
     @property
     def headers(self) -> dict[str, str]:

@@ -34,7 +34,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from porthole_control.flag import Flag
-from porthole_control.sockets import GOING_AWAY, LOST
+from porthole_control.sockets import GOING_AWAY, LOST, ROOM
 
 PING_SECONDS: Final = 10.0
 """How often it is looked whether both sides have said something since; where one has not, a ping is
@@ -127,6 +127,7 @@ class WebSocketServerProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             self.scope["extensions"][LOST] = {"event": self._lost}
+            self.scope["extensions"][ROOM] = {"event": self.writable}
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell that the connection is gone."""

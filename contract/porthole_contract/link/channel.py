@@ -278,6 +278,26 @@ class Channel:
         self._said = max(self._said, self._next_to_send - 1)
         return out
 
+    def answer(self) -> Pong | None:
+        """Return the answer to a ping, if it is all that `frames` would return; else None.
+
+        Most of what idle peers say to one another are these two: an owner may spare itself
+        whatever else goes with putting frames on the wire.
+        """
+        pong = self._pong
+        if pong is None or not self._attached or self._silent:
+            return None
+        last = min(self._base + len(self._outbox) - 1, self._window_end)
+        if (
+            self._ping is not None
+            or self._goodbye is not None
+            or self._ack_is_due()
+            or self._next_to_send <= last
+        ):
+            return None
+        self._pong = None
+        return pong
+
     # Hearing -----------------------------------------------------------------------------
 
     def receive(self, frame: Any, now: float) -> list[ChannelEvent]:

@@ -7,6 +7,7 @@ There are thousands of these, most of them idle: what one holds while nothing ha
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -42,6 +43,9 @@ UNFINISHED = 200
 _RESERVED = 64
 """Places in the agent's window that are kept for streams: somebody waits for those."""
 _GOODBYE_SECONDS = 1.0
+_ANSWER_EVERY = 1.0
+"""So often who reads answers a ping itself, where that is all there is to say: it is most of what
+an idle link costs. Who pings more often is answered by who writes, several pings at once."""
 
 
 class Conversation:
@@ -192,6 +196,7 @@ class Conversation:
         await self._heard.close()
 
     async def _read(self, socket: Socket) -> str:
+        answered_at = -math.inf
         while True:
             await self._heard.room()
             try:
@@ -207,7 +212,17 @@ class Conversation:
                         self._acknowledged(items)
                     case Left(goodbye):
                         return f"The agent said goodbye: {goodbye.message or goodbye.code}"
-            self._wake.set()
+            pong = None
+            if socket.has_room and _clock() >= answered_at + _ANSWER_EVERY:
+                pong = self.channel.answer()
+            if pong is None:
+                self._wake.set()
+                continue
+            answered_at = _clock()
+            try:
+                await socket.say(codec.encode(pong))
+            except Gone as gone:
+                return f"The connection ended ({gone.code})."
 
     def _take_in(self, items: Sequence[Any], size: int) -> None:
         speaker = Speaker(self.agent, self.epoch)
@@ -247,9 +262,11 @@ class Conversation:
                 return f"We said goodbye: {frames[-1].message or frames[-1].code}"
 
     async def _something_to_say(self, at_the_latest: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(at_the_latest):
-                await self._wake.wait()
+        timer = _Timer(self.channel, self._wake, at_the_latest)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
 
     # What was heard ----------------------------------------------------------------------
 
@@ -269,6 +286,28 @@ class Conversation:
     def _complain(self, error: BaseException) -> None:
         logger.error("link_is_deaf", agent=self.name, exc_info=error)
         self._cut()
+
+
+class _Timer:
+    """Sets a flag at a channel's deadline, which moves on with each ping that is heard."""
+
+    __slots__ = ("_channel", "_handle", "_wake")
+
+    def __init__(self, channel: Channel, wake: Flag, at: float) -> None:
+        self._channel = channel
+        self._wake = wake
+        self._handle = asyncio.get_running_loop().call_at(at, self._look)
+
+    def cancel(self) -> None:
+        """Set nothing any more."""
+        self._handle.cancel()
+
+    def _look(self) -> None:
+        deadline = self._channel.deadline()
+        if deadline is None or deadline <= _clock():
+            self._wake.set()
+        else:
+            self._handle = asyncio.get_running_loop().call_at(deadline, self._look)
 
 
 def _clock() -> float:

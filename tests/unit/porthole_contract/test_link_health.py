@@ -5,7 +5,7 @@ import pytest
 from porthole_contract.errors import RemoteProtocolError
 from porthole_contract.link.channel import DEAD_AFTER, PING_EVERY, Channel, Dead, Side
 from porthole_contract.link.commands import WantInventory
-from porthole_contract.link.frames import AgentData, Ping, Pong
+from porthole_contract.link.frames import Ack, AgentData, Goodbye, Ping, Pong
 from porthole_contract.testing.builders import a_result, an_id
 from porthole_contract.testing.joined import Joined
 
@@ -64,6 +64,39 @@ def test_a_ping_is_answered_with_its_number() -> None:
     channel.receive(Ping(number=7), 101.0)
     assert channel.frames() == [Pong(number=7)]
     assert channel.frames() == []
+
+
+def test_an_answer_is_had_by_itself_if_nothing_else_is_to_be_said() -> None:
+    channel = attached()
+    assert channel.answer() is None
+    channel.receive(Ping(number=7), 101.0)
+    assert channel.answer() == Pong(number=7)
+    assert channel.answer() is None
+    assert channel.frames() == []
+
+
+def test_with_anything_else_to_say_the_answer_comes_among_the_frames() -> None:
+    def says(channel: Channel) -> list[type]:
+        channel.receive(Ping(number=7), 105.0)
+        assert channel.answer() is None
+        return [type(frame) for frame in channel.frames()]
+
+    owing = attached()
+    owing.send(a_result(1))
+    assert says(owing) == [Pong, AgentData]
+    pinging = attached()
+    pinging.tick(105.0)
+    assert says(pinging) == [Pong, Ping]
+    leaving = attached()
+    leaving.goodbye("bye")
+    assert says(leaving) == [Pong, Goodbye]
+    taking = attached(side=Side.CONTROL)
+    taking.receive(AgentData(seq=1, items=(a_result(1),)), 104.0)
+    taking.taken(1)
+    assert says(taking) == [Pong, Ack]
+    gone = attached()
+    gone.detach()
+    assert gone.answer() is None
 
 
 def test_a_ping_says_how_far_the_items_before_it_went() -> None:

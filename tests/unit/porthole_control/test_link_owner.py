@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from porthole_contract.errors import RemoteProtocolError
-from porthole_contract.link import codec
+from porthole_contract.link import channel, codec
 from porthole_contract.link.frames import Ack, AgentData, Ping, Pong
 from porthole_contract.testing.builders import a_result, an_id
 from porthole_control.link import rules
@@ -52,6 +52,7 @@ class Line:
         self.said: list[Any] = []
         self.takes = asyncio.Event()
         self.takes.set()
+        self.has_room = False
 
     async def hear(self) -> str:
         text = await self.heard.get()
@@ -64,6 +65,9 @@ class Line:
 
     async def pongs(self) -> list[int]:
         return [frame.number for frame in self.said if isinstance(frame, Pong)]
+
+    async def last_pong(self) -> int:
+        return max(await self.pongs(), default=0)
 
     async def say(self, text: str) -> None:
         await self.takes.wait()
@@ -150,6 +154,66 @@ async def test_what_may_not_be_said_ends_it_though_nothing_is_read() -> None:
     line.heard.put_nowait(codec.encode(AgentData(seq=9, items=(a_result(1),))))
     with pytest.raises(RemoteProtocolError, match="something was lost"):
         await task
+
+
+async def test_the_pings_of_an_idle_agent_are_answered_by_who_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("porthole_control.link.conversation._ANSWER_EVERY", 0.0)
+    link = a_link(SlowReports())
+    line, task = linked(link, an_id(2), 1)
+    await asyncio.sleep(0.01)  # whoever writes has looked, and waits
+    looks = 0
+    frames = link.channel.frames
+
+    def looked() -> list[Any]:
+        nonlocal looks
+        looks += 1
+        return frames()
+
+    monkeypatch.setattr(link.channel, "frames", looked)
+    line.has_room = True
+    for number in range(1, 4):
+        line.heard.put_nowait(codec.encode(Ping(number=number)))
+    await eventually(line.pongs, [1, 2, 3])
+    assert looks == 0
+    line.has_room = False
+    line.heard.put_nowait(codec.encode(Ping(number=4)))
+    await eventually(line.pongs, [1, 2, 3, 4])
+    assert looks > 0
+    line.heard.put_nowait(None)
+    await task
+
+
+async def test_a_flood_of_pings_is_answered_by_who_writes_several_at_once() -> None:
+    link = a_link(SlowReports())
+    line, task = linked(link, an_id(2), 1)
+    line.has_room = True
+    for number in range(1, 101):
+        line.heard.put_nowait(codec.encode(Ping(number=number)))
+    await eventually(line.last_pong, 100)
+    assert len(await line.pongs()) < 10
+    line.heard.put_nowait(None)
+    await task
+
+
+async def test_an_agent_that_falls_silent_is_pinged_though_it_was_heard_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("porthole_control.link.conversation._ANSWER_EVERY", 0.0)
+    monkeypatch.setattr(channel, "_SPARED", 0.3)
+    monkeypatch.setattr(channel, "PING_EVERY", 0.2)
+    monkeypatch.setattr(channel, "DEAD_AFTER", 0.8)
+    link = a_link(SlowReports())
+    line, task = linked(link, an_id(2), 1)
+    line.has_room = True
+    for number in range(1, 6):
+        line.heard.put_nowait(codec.encode(Ping(number=number)))
+        await asyncio.sleep(0.1)
+    assert not any(isinstance(frame, Ping) for frame in line.said)
+    async with asyncio.timeout(10):
+        assert await task == "The agent has not been heard for 1 s."
+    assert any(isinstance(frame, Ping) for frame in line.said)
 
 
 async def test_an_idle_link_costs_one_task_beside_its_own() -> None:
