@@ -9,6 +9,7 @@ another replica has taken over, 78 it has not joined anywhere.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -108,9 +109,14 @@ async def _run(settings: Settings, stopping: asyncio.Event) -> None:
         # An agent of one machine has no need of all that stands behind this.
         from porthole_agent import replica  # noqa: PLC0415 - see above
 
-        await replica.run(settings, stopping)
+        working = replica.run
     else:
-        await _run_here(settings, stopping)
+        working = _run_here
+    # What is there now stays. To look through it again and again, for rubbish, would hold up all
+    # streams for some forty milliseconds each time.
+    gc.collect()
+    gc.freeze()
+    await working(settings, stopping)
 
 
 async def _run_here(settings: Settings, stopping: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ are there for people. Ends in good order on SIGTERM and SIGINT.
 
 import argparse
 import asyncio
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,10 @@ async def _run(settings: Settings) -> None:
     listeners.append(Listener(_internal(settings), internal_app(app, token)))
     going = asyncio.Event()
     async with app.router.lifespan_context(app):
+        # What is there now stays. To look through it again and again, for rubbish, would hold up
+        # everybody for a tenth of a second each time.
+        gc.collect()
+        gc.freeze()
         logger.info("serving", port=settings.port, listen=settings.listen)
         await serve(listeners, going=going)
     logger.info("ended")
