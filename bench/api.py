@@ -5,7 +5,8 @@ import os
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pydantic_core import from_json, to_json
@@ -13,6 +14,7 @@ from pydantic_core import from_json, to_json
 from bench.agents import a_quick_agent, plenty, until_linked, ws_url
 from bench.figures import Figure, percentile
 from bench.instance import Instance
+from tests.support.reaper import descendants
 
 _RATE = 350
 _FOR = 15.0
@@ -110,13 +112,36 @@ async def _load(api: _Connections, sessions: list[str], rate: int, seconds: floa
     return await _steadily(rate, seconds, one)
 
 
+@asynccontextmanager
+async def _a_core_for(process: int) -> AsyncIterator[None]:
+    """Hold a process to one core, and all others of this run to the rest.
+
+    Whom it wakes, the database above all, would be put onto its core and take its turn.
+    """
+    cores = os.sched_getaffinity(0)
+    own = {min(cores)}
+    _hold(process, own)
+    others = [os.getpid(), *(one for one in descendants() if one != process)]
+    for one in others:
+        _hold(one, cores - own or cores)
+    try:
+        yield
+    finally:
+        for one in others:
+            _hold(one, cores)
+
+
+def _hold(process: int, cores: set[int]) -> None:
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        for task in (Path("/proc") / str(process) / "task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
+
+
 async def measure(instance: Instance) -> list[Figure]:
     """Measure the 95th percentile at 350 requests a second."""
-    process = Path("/proc") / str(await instance.part("control-plane"))
-    for task in (process / "task").iterdir():
-        os.sched_setaffinity(int(task.name), {0})
     agent = await a_quick_agent(instance)
-    async with agent.linked(ws_url(instance)):
+    own = await instance.part("control-plane")
+    async with _a_core_for(own), agent.linked(ws_url(instance)):
         agent.describe(capacity=plenty())
         await until_linked(instance.api, agent)
         sessions = []
