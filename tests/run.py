@@ -104,7 +104,7 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         Stage("house", _pytest("tests/house", "tests/compat", *extra), 60, "quick", pytest=True),
         Stage("migration", _pytest("tests/migration", *extra), 60, "quick", pytest=True),
         _real(
-            *("integration", 600, "-n", "3", *shared),
+            *("integration", 900, "-n", "2", *shared),
             *("tests/integration", f"--ignore={on_an_api_server}", *extra),
             lane="machine",
         ),

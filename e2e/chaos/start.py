@@ -99,13 +99,13 @@ def _deafen(path: Path) -> None:
     doorbell = importlib.import_module("porthole_control.db.doorbell").Doorbell
     ring, tell = doorbell.ring, doorbell._tell
 
-    def rung(self: Any, bell: Any) -> None:
+    def rung(self: Any, *arguments: Any) -> None:
         if not path.exists():
-            ring(self, bell)
+            ring(self, *arguments)
 
-    def told(self: Any, bell: Any) -> None:
+    def told(self: Any, *arguments: Any) -> None:
         if not path.exists():
-            tell(self, bell)
+            tell(self, *arguments)
 
     doorbell.ring, doorbell._tell = rung, told
 

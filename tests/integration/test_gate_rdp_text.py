@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from porthole_contract.stream import control, drive
+from porthole_contract.stream.closing import CloseReason
 from tests.support.desktop_pair import DesktopPair
 from tests.support.drive_client import DriveClient
 from tests.support.rdp_typist import (
@@ -166,6 +167,7 @@ async def test_who_writes_comes_between_what_a_program_does(pair: DesktopPair) -
 
 async def test_a_flood_of_text_is_bounded_and_ends_with_who_sends_it(pair: DesktopPair) -> None:
     before = memory(pair)
+    watcher = await pair.control("observe")
     async with typing(pair) as typist:
         await begins(pair, typist, "flood")
         for _ in range(40):
@@ -175,10 +177,9 @@ async def test_a_flood_of_text_is_bounded_and_ends_with_who_sends_it(pair: Deskt
         assert isinstance(await program.act(drive.TypeText(text="机")), drive.Done)
         assert time.monotonic() - begun < 15
         assert memory(pair) - before < 32 * 2**20
-        watcher = await pair.control("observe")
         typist.leave()
         closed = await watcher.closed()
-        assert closed.viewer.stream == typist.stream
+        assert (closed.viewer.stream, closed.reason) == (typist.stream, CloseReason.VIEWER_LEFT)
     async with typing(pair) as typist:
         # Each new character was news for the window manager, which comes to the click when it can.
         await begins(pair, typist, "after", seconds=60)

@@ -252,12 +252,12 @@ async def test_an_address_that_the_machine_has_not_is_told() -> None:
 
 async def test_who_uses_it_through_its_port_keeps_it_awake(folder, person):
     async with a_runtime(folder, rdp_listen=ADDRESS) as place:
-        idle = {"after": "6s", "action": "Hibernate"}
+        idle = {"after": "12s", "action": "Hibernate"}
         session = await place.create(template=RDP, exposed=exposed(), idle=idle)
         await place.until(session, Phase.RUNNING)
         await condition(place, session, "True")
         await comes_in(person)
-        for _ in range(12):
+        for _ in range(18):
             await asyncio.to_thread(person.click, 500, 330)
             await asyncio.sleep(0.8)
         found = await place.now(session)
