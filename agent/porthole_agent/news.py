@@ -99,16 +99,21 @@ class News:
         )
 
     def take(self, room: int) -> list[Any]:
-        """Return up to `room` items to say now; they are not owed any more."""
+        """Return up to `room` items to say now; they are not owed any more.
+
+        What is taken of an agent is said last, behind the sessions that take it: who hears of it
+        before would count those twice. It never waits for more than one helping of them.
+        """
+        last = [] if self._agent is None or room <= 0 else [self._agent]
+        room -= len(last)
         out: list[Any] = []
-        if self._agent is not None and room > 0:
-            out.append(self._agent)
-            self._agent = None
         while len(out) < room and self._urgent:
             out.append(self._urgent.popleft())
         while len(out) < room and self._observed:
             out.append(self._observed.pop(next(iter(self._observed))))
-        return out
+        if last:
+            self._agent = None
+        return out + last
 
 
 def _with_stories(

@@ -58,6 +58,20 @@ def test_nothing_is_taken_beyond_the_room_and_nothing_is_forgotten() -> None:
     assert len(news.take(10)) == 3
 
 
+def test_what_is_taken_of_an_agent_is_said_behind_what_takes_it() -> None:
+    news = News()
+    news.agent(of_agent(everything(0).overview, runtime="local", program="a program 1"))
+    for number in range(1, 6):
+        news.observed(of_session(seen(number)))
+    assert [one.type for one in news.take(3)] == [
+        "SessionObserved",
+        "SessionObserved",
+        "AgentObserved",
+    ]
+    assert len(news.take(10)) == 3
+    assert not news
+
+
 def test_results_come_first_and_survive_an_inventory() -> None:
     news = News()
     news.observed(of_session(seen(1)))
