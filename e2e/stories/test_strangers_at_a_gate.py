@@ -86,12 +86,14 @@ def gates(release: Installed) -> Iterator[list[Gate]]:
     for name in names:
         cluster.wait(f"session/{name}", "condition=Ready", "-n", SESSIONS)
     found = [cluster.get("session", name, "-n", SESSIONS) for name in names]
-    with (
-        cluster.forwarded("pod/here", 7443, SESSIONS) as here,
-        cluster.forwarded("pod/there", 7443, SESSIONS) as there,
-    ):
-        yield [Gate(session, port) for session, port in zip(found, (here, there), strict=True)]
-    cluster.kubectl("delete", "sessions", *names, "-n", SESSIONS, "--timeout=60s")
+    try:
+        with (
+            cluster.forwarded("pod/here", 7443, SESSIONS) as here,
+            cluster.forwarded("pod/there", 7443, SESSIONS) as there,
+        ):
+            yield [Gate(session, port) for session, port in zip(found, (here, there), strict=True)]
+    finally:
+        cluster.kubectl("delete", "sessions", *names, "-n", SESSIONS, "--timeout=60s")
 
 
 @pytest.fixture(scope="module")

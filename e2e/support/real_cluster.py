@@ -103,6 +103,8 @@ class RealCluster:
     @contextmanager
     def forwarded(self, what: str, port: int, namespace: str) -> Iterator[int]:
         """Lead a port of this machine's 127.0.0.1 to one of a pod's; yield it."""
+        # The kubelet tells that a pod runs later than its gate may say that it is ready.
+        self.wait(what, "jsonpath={.status.phase}=Running", "-n", namespace)
         command = ["kubectl", "port-forward", "-n", namespace, what, f":{port}"]
         with subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, text=True
