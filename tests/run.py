@@ -110,9 +110,9 @@ def stages(extra: tuple[str, ...] = ()) -> tuple[Stage, ...]:
         ),
         _real("chart", 120, "tests/chart", *extra, lane="machine"),
         _real("images", 400, "tests/images", *extra, lane="machine"),
-        _real("e2e", 600, "e2e", *extra, lane="machine"),
+        _real("e2e", 900, "e2e", *extra, lane="machine"),
         _real("api server", 600, "-n", "2", *shared, on_an_api_server, *extra, lane="cluster"),
-        _real("cluster", 1200, "e2e", "-m", "cluster", *extra, lane="cluster"),
+        _real("cluster", 1500, "e2e", "-m", "cluster", *extra, lane="cluster"),
     )
 
 
