@@ -154,17 +154,19 @@ class Installed:
 
     def logs(self) -> str:
         """Return what there is, and what each program said last."""
-        words = (
+        by_label = ("-n", SYSTEM, "logs", "-l")
+        asked = (
             ("get", "pods,jobs,sessions,events", "-A", "-o", "wide"),
+            # By label: of a deployment, the log of one replica alone would be shown.
             *(
-                ("-n", SYSTEM, "logs", f"deployment/porthole-{name}", "--tail=40", "--prefix")
+                (*by_label, f"app.kubernetes.io/name=porthole-{name}", "--tail=60", "--prefix")
                 for name in PROGRAMS
             ),
             ("-n", SYSTEM, "logs", "statefulset/porthole-database", "--tail=20"),
             ("-n", SYSTEM, "logs", "job/porthole-keys", "--tail=20"),
         )
         shown = []
-        for one in words:
+        for one in asked:
             done = self.cluster.attempt("kubectl", *one)
             shown.append(f"$ kubectl {' '.join(one)}\n{done.stdout}{done.stderr}")
         return "\n".join(shown)
