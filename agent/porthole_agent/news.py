@@ -104,16 +104,16 @@ class News:
         What is taken of an agent is said last, behind the sessions that take it: who hears of it
         before would count those twice. It never waits for more than one helping of them.
         """
-        last = [] if self._agent is None or room <= 0 else [self._agent]
-        room -= len(last)
+        before = room if self._agent is None else room - 1
         out: list[Any] = []
-        while len(out) < room and self._urgent:
+        while len(out) < before and self._urgent:
             out.append(self._urgent.popleft())
-        while len(out) < room and self._observed:
+        while len(out) < before and self._observed:
             out.append(self._observed.pop(next(iter(self._observed))))
-        if last:
+        if self._agent is not None and room > 0:
+            out.append(self._agent)
             self._agent = None
-        return out + last
+        return out
 
 
 def _with_stories(

@@ -5,34 +5,21 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import text
 
 from porthole_control.db import layout
 from porthole_control.db.database import Database
-from tests.support.postgres import Embedded, TestDatabase
+from tests.support.postgres import Embedded, a_server, application_database
 from tests.support.scripted_agent import ScriptedAgent
 from tests.support.served import Served, served
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Embedded]:
-    with TemporaryDirectory(prefix="porthole-") as short:  # it holds a socket
-        server = Embedded(Path(short) / "home")
-        try:
-            await asyncio.to_thread(server.start)
-            yield server
-            await asyncio.to_thread(server.stop)
-        finally:
-            server.close()
-
-
-def database_of(server: Embedded) -> TestDatabase:
-    """What a control plane uses of it."""
-    conninfo = layout.conninfo(server.home)
-    return TestDatabase(layout.ROLE, conninfo, layout.Layout(server.home).password, server)
+    async with a_server() as server:
+        yield server
 
 
 async def backup(
@@ -70,7 +57,7 @@ async def rows(server: Embedded, query: str) -> list[tuple[str, ...]]:
 async def test_what_was_saved_is_there_again_and_agents_tell_first(
     server: Embedded, tmp_path: Path
 ) -> None:
-    async with served(database_of(server), tmp_path / "home") as one:
+    async with served(application_database(server), tmp_path / "home") as one:
         await ScriptedAgent.enrol(one.control_plane, "first")
         await add(one, "before")
         saved = await backup(server, "save")
@@ -87,7 +74,7 @@ async def test_what_was_saved_is_there_again_and_agents_tell_first(
 
 
 async def test_a_backup_that_was_cut_off_changes_nothing(server: Embedded, tmp_path: Path) -> None:
-    async with served(database_of(server), tmp_path / "home") as one:
+    async with served(application_database(server), tmp_path / "home") as one:
         saved = await backup(server, "save")
         await add(one, "after")
     for part in (saved.stdout[: len(saved.stdout) // 2], saved.stdout[:-200], b""):

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,9 +18,8 @@ from sqlalchemy import text
 
 from porthole_contract.link.commands import ApplySession
 from porthole_contract.link.reports import InventoryPart, SessionEnded, SessionObserved
-from porthole_control.db import layout
 from porthole_control.db.database import Database
-from tests.support.postgres import Embedded, TestDatabase
+from tests.support.postgres import Embedded, TestDatabase, a_server, application_database
 from tests.support.scraped import Collector, Scrape
 from tests.support.scripted_agent import ScriptedAgent
 from tests.support.served import Served, served
@@ -39,9 +37,7 @@ class Kept:
     @property
     def database(self) -> TestDatabase:
         """What control planes use of it."""
-        home = self.server.home
-        password = layout.Layout(home).password
-        return TestDatabase(layout.ROLE, layout.conninfo(home), password, self.server)
+        return application_database(self.server)
 
     @property
     def _data(self) -> Path:
@@ -70,14 +66,8 @@ class Kept:
 
 @pytest.fixture
 async def kept() -> AsyncIterator[Kept]:
-    with TemporaryDirectory(prefix="porthole-") as short:  # it holds a socket
-        server = Embedded(Path(short) / "home")
-        try:
-            await asyncio.to_thread(server.start)
-            yield Kept(server, Path(short) / "copy")
-            await asyncio.to_thread(server.stop)
-        finally:
-            server.close()
+    async with a_server() as server:
+        yield Kept(server, server.home.with_name("copy"))
 
 
 @pytest.fixture

@@ -60,6 +60,18 @@ def start(pid: Path, *, stage: float, limit: float) -> subprocess.Popen[str]:
     )
 
 
+def ran(program: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end."""
+    return subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def daemon_of(pid: Path) -> int:
     until = time.monotonic() + 20
     while not (pid.exists() and pid.read_text()):
@@ -111,14 +123,7 @@ def test_what_fails_on_real_parts_is_run_once_more_and_named(
     tmp_path: Path, broken: str, code: int, closing: str
 ) -> None:
     (tmp_path / "test_luck.py").write_text(TESTS.format(broken=broken))
-    done = subprocess.run(
-        [sys.executable, "-c", TWICE, str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran(TWICE, tmp_path)
     assert done.returncode == code, done.stdout
     lines = done.stdout.splitlines()
     named = [line for line in lines if "passed the second time" in line]
@@ -149,14 +154,7 @@ sys.exit(run.main([]))
 
 def test_lanes_go_side_by_side_and_the_stages_of_one_in_turn(tmp_path: Path) -> None:
     """Each of two waits for the other; what comes after one that failed is done all the same."""
-    done = subprocess.run(
-        [sys.executable, "-c", LANES, str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran(LANES, tmp_path)
     words = [line.split()[:2] for line in done.stdout.splitlines() if " s of 60 s" in line]
     assert sorted(words) == [["FAILED", "first"], ["ok", "beside"], ["ok", "second"]], done.stdout
     assert words.index(["FAILED", "first"]) < words.index(["ok", "second"])

@@ -3,15 +3,17 @@
 The migrations run once, into a template; each test gets a copy of it.
 """
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
@@ -100,6 +102,25 @@ class TestDatabase:
         """Its connection string without the password, as a setting has it."""
         host = self.server.home / "postgres" / "run"
         return make_conninfo("", host=str(host), dbname=self.name, user=ROLE)
+
+
+@asynccontextmanager
+async def a_server() -> AsyncIterator[Embedded]:
+    """Run a server of a test's own, which it may end and start; its home has a short name."""
+    with TemporaryDirectory(prefix="porthole-") as short:  # it holds a socket
+        server = Embedded(Path(short) / "home")
+        try:
+            await asyncio.to_thread(server.start)
+            yield server
+            await asyncio.to_thread(server.stop)
+        finally:
+            server.close()
+
+
+def application_database(server: Embedded) -> TestDatabase:
+    """Return the one database of a server that control planes use."""
+    password = layout.Layout(server.home).password
+    return TestDatabase(ROLE, layout.conninfo(server.home), password, server)
 
 
 @contextmanager
