@@ -1,7 +1,8 @@
 """A doorbell through Postgres: "something changed, look again", to every replica.
 
 A bell carries no message, so a lost one costs time and nothing else: whoever waits also
-looks from time to time (`Hearing.next` takes a timeout). Rings go out over a connection of
+looks from time to time (`Hearing.next` takes a timeout). Only in the process that rings it is
+heard whom that concerns, to spare it looking at all others. Rings go out over a connection of
 their own in autocommit, merged while one is under way. The listening connection proves
 itself alive by ringing itself: a connection that is open but dead is found and replaced.
 """
