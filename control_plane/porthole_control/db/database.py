@@ -151,6 +151,7 @@ class Database:
         self._position: Position | None = None
         self._if_set_back = if_set_back
         self._set_back = asyncio.Lock()
+        self._times_set_back = 0
 
     async def look(self) -> None:
         """Look at the database's clock again, and how far it has come.
@@ -167,7 +168,7 @@ class Database:
             await self._look(ask)
 
     async def _look(self, ask: _Ask) -> None:
-        earlier, asked = self._position, monotonic()
+        earlier, asked, times = self._position, monotonic(), self._times_set_back
         row = await ask(_LOOK)
         assert row is not None, "it has one row"
         moment, system, written = row
@@ -175,11 +176,13 @@ class Database:
         now = earlier if written is None else Position(system, written)
         if now is not None and now.lacks(earlier):
             async with self._set_back:
-                if now.lacks(self._position):
+                # Another that looked when we did may have noticed; it has written since then, too.
+                if self._times_set_back == times:
                     logger.warning("database_was_set_back", lacks=str(earlier), has=str(now))
                     if self._if_set_back is not None:
                         await ask(self._if_set_back)
                     self._position = now
+                    self._times_set_back += 1
                     DATABASE_SET_BACK.inc()
             return
         # Of looks that overlap the first may answer last.

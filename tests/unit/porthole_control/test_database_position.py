@@ -1,5 +1,10 @@
 """That a database knows less than it did is seen by how far it has come."""
 
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from porthole_control.db.database import Database
 from porthole_control.db.position import Position
 
 NOW = Position(system=1, written=100)
@@ -20,3 +25,31 @@ def test_a_database_that_has_written_less_was_set_back() -> None:
 
 def test_another_server_may_lack_anything() -> None:
     assert Position(system=2, written=1000).lacks(NOW)
+
+
+async def test_two_that_look_at_once_notice_once() -> None:
+    """The slower one's answer is older than what is looked at after the quicker one."""
+    database = Database(lambda: "", if_set_back="UPDATE")
+    slow, told = asyncio.Event(), []
+
+    def at(written: int, *, once: asyncio.Event | None = None) -> Any:
+        async def ask(statement: str) -> Any:
+            if statement == "UPDATE":
+                told.append(written)
+                return None
+            if once is not None:
+                await once.wait()
+            return datetime.now(UTC), 1, written
+
+        return ask
+
+    await database._look(at(500))
+    waiting = asyncio.create_task(database._look(at(400, once=slow)))
+    await asyncio.sleep(0)
+    await database._look(at(400))
+    await database._look(at(410))
+    slow.set()
+    await waiting
+    assert told == [400]
+    await database._look(at(405))
+    assert told == [400, 405], "and it is still noticed again"
