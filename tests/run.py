@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WEB = ROOT / "control_plane" / "web"
 LIMIT = 70 * 60.0  # seconds for the whole run
 _REAPED_EVERY = 5.0  # seconds
-_SHOWN = 60  # lines of a stage that is stopped
+_SHOWN = 300  # lines of a stage that is stopped
+_LAST_WORDS = 60.0  # seconds that a stage that is stopped has to say how far it came
 _FEW = 10  # failed tests that may be the machine's fault; more are broken
 _FAILED_TESTS = 1  # pytest's exit code
 _COUNT = re.compile(
@@ -146,8 +147,18 @@ def start(stage: Stage, cache: Path, *, again: bool = False) -> Run:
     return Run(stage, process, output)
 
 
+def interrupt(running: Collection[Run]) -> None:
+    """Interrupt every pytest, which says then what has failed so far, and what it was at."""
+    asked = [run.process for run in running if run.stage.pytest]
+    for process in asked:
+        process.send_signal(signal.SIGINT)
+    until = time.monotonic() + _LAST_WORDS
+    while any(process.poll() is None for process in asked) and time.monotonic() < until:
+        time.sleep(0.1)
+
+
 def tail(run: Run) -> str:
-    """Return the last lines that a stage that still runs has printed."""
+    """Return the last lines that a stage has printed so far."""
     run.output.seek(0)
     return "\n".join(run.output.read().decode(errors="replace").splitlines()[-_SHOWN:])
 
@@ -226,6 +237,7 @@ def together(lanes: Iterable[Iterator[Run]], until: float) -> Iterator[Result]:
     reaped = time.monotonic()
     while running:
         if time.monotonic() > until:
+            interrupt(running)
             for run in running:
                 print(tail(run), flush=True)
             names = " and ".join(run.stage.name for run in running)

@@ -1,6 +1,7 @@
 """The program behind `./porthole test` ends what its stages have started, and tries twice."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -103,6 +104,36 @@ def test_a_run_that_takes_too_long_stops_in_words(tmp_path: Path) -> None:
     assert output.splitlines()[-1].startswith("1 error in ")
     assert running.returncode == 1
     assert is_over(daemon_of(tmp_path / "pid"))
+
+
+HANGS = """
+import time
+
+def test_broken(): assert "the reason" == "none"
+def test_well(): pass
+def test_hangs(): time.sleep(600)  # it is here
+"""
+STOPPED = """
+import sys
+from tests import run
+
+stage = run._real(
+    "one", 60, "-p", "no:asyncio", "--rootdir", sys.argv[1], sys.argv[1], lane=""
+)
+run.stages = lambda extra=(): (stage,)
+run.LIMIT = 6.0
+sys.exit(run.main([]))
+"""
+
+
+def test_tests_that_take_too_long_say_what_failed_and_what_they_were_at(tmp_path: Path) -> None:
+    (tmp_path / "test_hangs.py").write_text(HANGS)
+    done = ran(STOPPED, tmp_path)
+    assert done.returncode == 1
+    assert "in one: too long" in done.stdout
+    assert "'the reason' == 'none'" in done.stdout
+    assert re.search(r"test_hangs\.py:6: KeyboardInterrupt", done.stdout), done.stdout
+    assert "1 failed, 1 passed" in done.stdout
 
 
 def test_a_run_that_is_told_to_end_ends_everything(tmp_path: Path) -> None:
