@@ -1,11 +1,15 @@
 """What the stories share: one running instance and one cluster, gone without a trace."""
 
+import asyncio
+import functools
+import inspect
 import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +18,8 @@ from e2e.support.instance import Instance
 from e2e.support.real_cluster import RealCluster, until
 from e2e.support.traces import Traces, all_network_namespaces, network_namespaces
 from tests.support.leftovers import Leftovers
+
+_SOONER = 5.0  # seconds before pytest-timeout's alarm
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +44,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        if isinstance(item, pytest.Function) and limit and inspect.iscoroutinefunction(item.obj):
+            item.obj = _cancelled_after(limit.args[0] - _SOONER, item.obj)
+
+
+def _cancelled_after(seconds: float, story: Callable[..., Awaitable[None]]) -> Any:
+    """Return a story that ends as its own code does when its time is over.
+
+    pytest-timeout's alarm goes off in whatever the loop is at just then, and leaves a loop
+    behind whose tasks still hold a browser: closing that may take for ever.
+    """
+
+    @functools.wraps(story)
+    async def told(**fixtures: Any) -> None:
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                await story(**fixtures)
+        except TimeoutError:
+            assert not limit.expired(), f"The story took longer than {seconds:.0f} s."
+            raise
+
+    return told
 
 
 @pytest.fixture(scope="session")
