@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -161,14 +162,8 @@ class DesktopPair:
 
     async def close_streams(self) -> None:
         """Close whatever a test has opened."""
-        for writer in self._writers:
-            # Debian's Python 3.11.2 trips over aborting what was closed twice.
-            if not writer.is_closing():
-                writer.transport.abort()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+        await close_all(self._writers)
         self._writers.clear()
-        await asyncio.sleep(0.05)  # TLS closes what is below it a turn or two later
 
     async def open(
         self, request: preface.Request
@@ -243,6 +238,17 @@ class ControlClient:
 
     def close(self) -> None:
         self.writer.close()
+
+
+async def close_all(writers: Iterable[asyncio.StreamWriter]) -> None:
+    """Close connections, and wait until they are."""
+    for writer in writers:
+        # Debian's Python 3.11.2 trips over aborting what was closed twice.
+        if not writer.is_closing():
+            writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    await asyncio.sleep(0.05)  # TLS closes what is below it a turn or two later
 
 
 async def read_answer(reader: asyncio.StreamReader) -> preface.Admitted | preface.Denied:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from porthole_contract.errors import Refused
 from porthole_desktop.gate.rdp import ber, x224
-from tests.support.desktop_pair import DesktopPair, NotAdmitted
+from tests.support.desktop_pair import DesktopPair, NotAdmitted, close_all
 
 
 @contextlib.asynccontextmanager
@@ -40,20 +40,21 @@ async def carried(
     writers: list[asyncio.StreamWriter] = []
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
         try:
             there = await opened()
         except (AssertionError, EOFError, OSError, NotAdmitted, Refused):
             writer.close()
             return
         writers.append(there[1])
-        ways = (pump(reader, there[1]), pump(there[0], writer))
-        for way in ways:
-            task = asyncio.create_task(way)
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
 
-    server = await asyncio.start_server(carry, "127.0.0.1", 0)
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        task = asyncio.create_task(carry(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -61,10 +62,7 @@ async def carried(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            if not writer.is_closing():
-                writer.transport.abort()
-        await asyncio.sleep(0.05)
+        await close_all(writers)
 
 
 def cleanpath(destination: str = "192.0.2.1:3389") -> bytes:
