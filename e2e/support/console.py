@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+_CLOSES = 30.0  # seconds
 NEAR = 8
 """What browsers ask for is Tight with JPEG. TigerVNC sends it once more, in a quality that it
 takes for lossless: that leaves up to 5 of 255 between a pixel and its picture."""
@@ -101,7 +103,10 @@ async def chromium(*more: str, on: OwnScreen | None = None) -> AsyncIterator[Bro
         try:
             yield browser
         finally:
-            await browser.close()
+            # One that does not answer any more goes with Playwright.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSES):
+                    await browser.close()
 
 
 class Console:

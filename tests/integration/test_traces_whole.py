@@ -185,7 +185,7 @@ def test_nothing_is_sent_or_imported_where_no_collector_is_named(
             assert api.post("/api/v1/sessions", json={"template": "no"}).status_code == 404
     assert collector.spans == []
     program = (
-        "import sys; import porthole_control.__main__, porthole_agent.__main__;"
+        "import sys; import porthole_control.program, porthole_agent.__main__;"
         " import porthole_operator.__main__; from porthole_telemetry import exporting;"
         " assert not exporting.tracer('one').on;"
         " sys.exit(any(name.startswith('opentelemetry.sdk') for name in sys.modules))"
