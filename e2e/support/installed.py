@@ -137,10 +137,13 @@ class Installed:
 
     def until_linked(self) -> None:
         """Wait until it is all there and the agent is linked."""
-        for name in PROGRAMS:
-            words = ("rollout", "status", f"deployment/porthole-{name}", "--timeout=90s")
-            self.cluster.kubectl("-n", SYSTEM, *words)
+        until(self._is_rolled_out, "every program has all of its replicas", 90)
         until(self.is_linked, "the agent is linked")
+
+    def _is_rolled_out(self) -> bool:
+        """Whether all is so that `kubectl rollout status` waits for, asked once for all."""
+        shown = self.cluster.get("-n", SYSTEM, *(f"deployment/porthole-{one}" for one in PROGRAMS))
+        return all(_is_rolled_out(one["metadata"], one["spec"], one["status"]) for one in shown)
 
     def things(self) -> Counter[str]:
         """Return the names of all that stories could leave where sessions are."""
@@ -170,6 +173,15 @@ class Installed:
             done = self.cluster.attempt("kubectl", *one)
             shown.append(f"$ kubectl {' '.join(one)}\n{done.stdout}{done.stderr}")
         return "\n".join(shown)
+
+
+def _is_rolled_out(metadata: Any, spec: Any, status: Any) -> bool:
+    wanted, updated = spec["replicas"], status.get("updatedReplicas", 0)
+    return (
+        status.get("observedGeneration") == metadata["generation"]
+        and status.get("replicas", 0) == updated == wanted
+        and status.get("availableReplicas", 0) == wanted
+    )
 
 
 def a_session(name: str, **spec: Any) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Instance:
             check=False,
         )
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stdout or done.stderr
 
     def token(self, name: str, *more: str) -> str:
         """Make a token by the command line; its last line is the token."""

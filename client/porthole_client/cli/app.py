@@ -7,6 +7,7 @@ import typer
 
 from porthole_client.cli import (
     agent,
+    backup,
     cluster,
     connect,
     developer,
@@ -66,6 +67,7 @@ app.add_typer(rdp_server.app, name="rdp-server")
 app.add_typer(token.app, name="token")
 app.add_typer(user.app, name="user")
 app.add_typer(queue.app, name="command")
+app.add_typer(backup.app, name="backup")
 mcp.add_to(app)
 app.add_typer(cluster.app, name="cluster", rich_help_panel="Development")
 developer.add_to(app)
