@@ -61,8 +61,8 @@ def load(
 ) -> None:
     """Put back what was saved, all of it or nothing.
 
-    What the database holds now is gone then. Porthole must have ended. Sessions that have begun or ended since then stay as they are:
-    agents tell what they have when it runs again.
+    What the database holds now is gone then. Porthole must have ended. Sessions that have begun
+    or ended since it was saved stay as they are: agents tell what they have when it runs again.
     """
     where = _home(home)
     if _runs(where):
