@@ -204,6 +204,7 @@ class Streams:
             protocol=item.protocol,
             mode=item.mode,
             grant=UNGRANTED,
+            replaces=item.replaces,
         )
         reader, writer, first = await open_channel(
             self._runtime,
@@ -213,6 +214,7 @@ class Streams:
             fingerprint=fingerprint,
             epoch=self._epoch,
         )
+        self._end_replaced(item)
         gate = self._gate(item.session, fingerprint)
         gate.streams.add(item.stream)
         try:
@@ -233,6 +235,12 @@ class Streams:
             if not gate.streams:
                 self._gates.pop(item.session, None)
                 self._run(gate.commander.stop())
+
+    def _end_replaced(self, item: OpenStream) -> None:
+        """End what the gate has ended: whose viewer takes nothing does not hear of it by itself."""
+        old = None if item.replaces is None else self._open.get(item.replaces)
+        if old is not None and old.item.session == item.session:
+            self._end(old, CloseReason.REPLACED, "You have connected anew.")
 
     async def _fingerprint(self, item: OpenStream, seen: Observation) -> str:
         """Return what its gate is known by; whose files are wanted while it sleeps gets one."""

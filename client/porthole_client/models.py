@@ -76,6 +76,7 @@ class Ticket(View):
     """The right to open one stream, once, within seconds; `url` is the WebSocket."""
 
     ticket: str
+    stream: UUID | None = None
     url: str
     expires_at: datetime
 

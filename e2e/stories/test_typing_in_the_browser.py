@@ -76,6 +76,17 @@ async def test_typing_in_the_browser(instance: Instance, tmp_path: Path) -> None
         await me.page.keyboard.up("Control")
         async with a_file(me, desktop, "released", "cd"):
             await me.page.keyboard.type("cd")
+
+        # Nor is it where the line is half-open, so that nobody there has noticed that it broke.
+        await me.canvas.focus()
+        await me.page.keyboard.down("Control")
+        line.lose()
+        await me.until_state("reconnecting", within=10)
+        line.mend()
+        await me.until_state("open", within=15)
+        await me.page.keyboard.up("Control")
+        async with a_file(me, desktop, "half-open", "gh"):
+            await me.page.keyboard.type("gh")
         await _clicks_with_a_key_held(instance, session, me, desktop)
         assert me.failures == []
 

@@ -1,5 +1,6 @@
 """The line between two programs, which can be cut: a relay that knows nothing of HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,11 +13,21 @@ class Line(Relay):
     def __init__(self, upstreams: Sequence[int]) -> None:
         super().__init__(upstreams)
         self._is_cut = False
+        self._lost = asyncio.Event()
 
     def cut(self) -> None:
         """Break every connection, and every new one, until `mend`."""
         self._is_cut = True
         self.abort()
+
+    def lose(self) -> None:
+        """As `cut`, but only who has connected notices: upstreams hear nothing more, no end either.
+
+        They hold those connections for as long as they like, or until the next `cut`.
+        """
+        self._is_cut = True
+        self._lost.set()
+        self._lost = asyncio.Event()
 
     def mend(self) -> None:
         """Let new connections through again."""
@@ -24,8 +35,21 @@ class Line(Relay):
 
     async def between(self, near: End, far: End) -> None:
         """Carry, unless the line is cut."""
-        if not self._is_cut:
-            await super().between(near, far)
+        if self._is_cut:
+            return
+        carrying = asyncio.create_task(super().between(near, far))
+        lost = asyncio.create_task(self._lost.wait())
+        try:
+            await asyncio.wait({carrying, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not lost.done():
+                await carrying
+                return
+        finally:
+            carrying.cancel()
+            lost.cancel()
+            await asyncio.gather(carrying, lost, return_exceptions=True)
+        near[1].transport.abort()
+        await far[1].wait_closed()
 
     @classmethod
     @asynccontextmanager

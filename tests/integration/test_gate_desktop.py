@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from porthole_contract.stream import control
+from porthole_contract.stream.grant import issue
 from porthole_desktop.supervisor.usage import look
 from tests.support.desktop_pair import DesktopPair, NotAdmitted, a_stream
 from tests.support.rfb_client import (
@@ -302,6 +303,61 @@ async def test_a_change_of_rights_works_on_a_live_stream(pair: DesktopPair) -> N
     assert not (pair.home / "demoted").exists()
     for each in (client, user, commander):
         each.close()
+
+
+CONTROL_KEY = 0xFFE3
+
+
+async def test_what_a_viewer_held_is_let_go_of_before_its_next_stream_types(
+    pair: DesktopPair,
+) -> None:
+    observer, name = await pair.control("observe"), a_stream()
+    old = await pair.view(stream=name)
+    await focus(old)
+    for number in range(5):
+        old.key(CONTROL_KEY, down=True)
+        await old.settle(0.2)
+        old.writer.transport.pause_reading()  # its line is broken, and nobody has noticed
+        before, name = name, a_stream()
+        new = await pair.view(stream=name, replaces=before)
+        new.type(f"echo plain > ~/plain{number}\n")
+        assert await appears(pair.home / f"plain{number}") == "plain\n"
+        closed = await observer.closed()
+        assert (closed.viewer.stream, closed.reason) == (before, "replaced")
+        old.key(ord("x"), down=True)  # it has nothing to say any more
+        old = new
+    state = await observer.state(lambda state: len(state.viewers) == 1)
+    assert [viewer.stream for viewer in state.viewers] == [name]
+
+
+async def test_a_stream_that_is_over_is_replaced_by_nothing(pair: DesktopPair) -> None:
+    client = await pair.view(replaces=a_stream())
+    await client.refresh()
+
+
+async def test_who_replaces_a_stream_needs_no_room_beside_it(pair: DesktopPair) -> None:
+    names = [a_stream() for _ in range(16)]
+    for name in names:
+        await pair.open(pair.identity.request(stream=name))
+    with pytest.raises(NotAdmitted) as caught:
+        await pair.view()
+    assert caught.value.code == "too_many_viewers"
+    client = await pair.view(replaces=names[3])
+    await client.refresh()
+
+
+async def test_nobody_ends_a_stream_that_somebody_else_has_let_in(pair: DesktopPair) -> None:
+    observer, name = await pair.control("observe"), a_stream()
+    client = await pair.view(stream=name)
+    claims = pair.identity.claims("vnc", "control")
+    grant = issue(pair.identity.guest, claims, datetime.now(UTC))
+    request = pair.identity.request().evolve(grant=grant, replaces=name)
+    with pytest.raises(NotAdmitted) as caught:
+        await pair.open(request)
+    assert caught.value.code == "grant_not_allowed"
+    await client.refresh()
+    state = await observer.state(lambda state: bool(state.viewers))
+    assert [viewer.stream for viewer in state.viewers] == [name]
 
 
 async def test_a_commander_closes_streams_with_a_reason(pair: DesktopPair) -> None:

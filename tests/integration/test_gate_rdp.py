@@ -5,6 +5,7 @@ import hashlib
 import os
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -72,6 +73,25 @@ def x_of(pair: DesktopPair) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "DISPLAY": f":{number}", "XAUTHORITY": str(authority)}
 
 
+CONTROL = 4
+_MODIFIERS = """
+from ctypes import *
+x11 = CDLL("libX11.so.6")
+x11.XOpenDisplay.restype, x11.XDefaultRootWindow.restype = c_void_p, c_ulong
+display, state = c_void_p(x11.XOpenDisplay(None)), c_uint()
+root, others = c_ulong(x11.XDefaultRootWindow(display)), [byref(c_ulong()) for _ in range(6)]
+x11.XQueryPointer(display, root, *others, byref(state))
+print(state.value)
+"""
+
+
+def modifiers_of(pair: DesktopPair) -> int:
+    """Return which modifiers and buttons the X server believes are held, as X11 writes it."""
+    command = [sys.executable, "-c", _MODIFIERS]
+    said = subprocess.run(command, env=x_of(pair), check=True, capture_output=True, text=True)
+    return int(said.stdout)
+
+
 def size_of(pair: DesktopPair) -> tuple[int, ...]:
     """Return how large the X server's screen is."""
     command = ["xdotool", "getdisplaygeometry"]
@@ -128,6 +148,38 @@ async def test_who_only_looks_types_into_nothing_until_they_may(
         person.type("echo no > ~/looked\n")
         await asyncio.sleep(1.5)
         assert not (pair.home / "looked").exists()
+
+
+async def test_what_a_viewer_held_is_let_go_of_before_its_next_stream_types(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    watcher, name, another = await pair.control("observe"), a_stream(), a_stream()
+    with tempfile.TemporaryDirectory(prefix="ph-") as folder:
+        async with (
+            native_port(pair, "control", name) as old,
+            native_port(pair, "control", another, replaces=name) as new,
+        ):
+            with RdpClient(Path(folder)) as held:
+                await comes(old, held)
+                held.xdotool("keydown", "Control_L")
+                await asyncio.to_thread(wait_until, lambda: modifiers_of(pair) == CONTROL)
+                with held.standing_still():
+                    await comes(new, person)
+                    person.type("echo plain > ~/plain\n")
+                    await until((pair.home / "plain").exists)
+                    closed = await closed_of(watcher, name)
+    assert closed.reason == "replaced"
+
+
+async def test_what_a_viewer_held_as_its_line_broke_is_not_held_on(
+    pair: DesktopPair, person: RdpClient
+) -> None:
+    async with native_port(pair) as port:
+        await comes(port, person)
+        person.xdotool("keydown", "Control_L")
+        await asyncio.to_thread(wait_until, lambda: modifiers_of(pair) == CONTROL)
+        person.cut()
+        await asyncio.to_thread(wait_until, lambda: modifiers_of(pair) == 0)
 
 
 async def test_text_is_copied_both_ways_by_who_may_use_the_desktop(

@@ -120,6 +120,30 @@ async def test_a_ticket_whose_token_was_revoked(one: Served, agent: ScriptedAgen
         assert (await end_of(url))[0] == 4002
 
 
+async def test_nobody_replaces_a_stream_that_is_not_theirs(one: Served, agent: ScriptedAgent):
+    admin = one.control_plane.admin
+    token = (await admin.post("/api/v1/tokens", json={"name": "mine"})).json()
+    session, elsewhere = await running_session(one, agent), await running_session(one, agent)
+    made = await admin.post(f"{SESSIONS}/{session['id']}/tickets", json={})
+    theirs = made.json()["stream"]
+    async with (
+        one.control_plane.client(token["token"]) as other_token,
+        one.control_plane.user("bob") as bob,
+    ):
+        bobs = await running_session(one, agent, client=bob)
+        for client, path, replaces in (
+            (admin, session, str(uuid4())),
+            (admin, elsewhere, theirs),
+            (other_token, session, theirs),
+            (bob, bobs, theirs),
+        ):
+            asked = {"replaces": replaces}
+            answer = await client.post(f"{SESSIONS}/{path['id']}/tickets", json=asked)
+            assert (answer.status_code, answer.json()["code"]) == (404, "stream_unknown")
+    answer = await admin.post(f"{SESSIONS}/{session['id']}/tickets", json={"replaces": "mine"})
+    assert answer.status_code == 422
+
+
 async def test_live_streams_end_with_their_session(one: Served, agent: ScriptedAgent):
     session = await running_session(one, agent)
     async with view(await ticket(one, session)) as viewer:

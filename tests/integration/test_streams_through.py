@@ -51,6 +51,21 @@ async def test_bytes_go_both_ways_and_are_counted(one: Served, agent: ScriptedAg
     assert stream["closed_reason"] == "viewer_left"
 
 
+async def test_who_comes_again_says_which_stream_it_replaces(one: Served, agent: ScriptedAgent):
+    agent.on_stream = echo
+    session = await running_session(one, agent)
+    replaces: dict[str, str] = {}
+    for _ in range(3):  # those before are over by then, which is no mistake
+        path = f"{SESSIONS}/{session['id']}/tickets"
+        made = (await one.control_plane.admin.post(path, json=replaces)).raise_for_status().json()
+        async with view(f"{one.ws}/api/{made['url'].partition('/api/')[2]}") as viewer:
+            await viewer.send(b"hello")
+            assert await viewer.recv() == b"hello"
+        replaces = {"replaces": made["stream"]}
+    first, second, third = [item for item in agent.heard if isinstance(item, OpenStream)]
+    assert [first.replaces, second.replaces, third.replaces] == [None, first.stream, second.stream]
+
+
 async def test_a_desktop_over_rdp_is_opened_as_it_speaks(one: Served, agent: ScriptedAgent):
     spec = SessionTemplateSpec(title="Office", protocols=(Protocol.RDP,))
     agent.describe(

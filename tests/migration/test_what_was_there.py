@@ -17,6 +17,7 @@ from porthole_control.homes.tables import homes
 from porthole_control.people.tables import users
 from porthole_control.rdp_servers.tables import rdp_servers
 from porthole_control.sessions.tables import sessions
+from porthole_control.streams.tables import streams
 from tests.support.postgres import TestDatabase
 
 _AGENT, _HOME, _SESSION, _USER = (uuid4() for _ in range(4))
@@ -90,3 +91,18 @@ async def test_0008_an_rdp_server_that_was_started_has_its_home(test_database: T
     async with brought_up_from(test_database, "0007", *rows) as connection:
         found = await connection.execute(text("SELECT name, home_id FROM rdp_servers"))
         assert {one.name: one.home_id for one in found} == {"started": _HOME, "new": None}
+
+
+async def test_0011_a_stream_that_was_there_replaces_none(test_database: TestDatabase):
+    stream = insert(streams).values(
+        id=uuid4(),
+        session_id=_SESSION,
+        owner="ada",
+        user_id=_USER,
+        channel="vnc",
+        mode="control",
+        state="closed",
+    )
+    async with brought_up_from(test_database, "0010", stream) as connection:
+        found = await connection.execute(text("SELECT replaces FROM streams"))
+        assert list(found.scalars()) == [None]

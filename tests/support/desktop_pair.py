@@ -182,10 +182,15 @@ class DesktopPair:
         return reader, writer
 
     async def view(
-        self, mode: str = "control", stream: UUID | None = None, encodings: Any = DEFAULT
+        self,
+        mode: str = "control",
+        stream: UUID | None = None,
+        encodings: Any = DEFAULT,
+        replaces: UUID | None = None,
     ) -> RfbClient:
         """Open a stream on the channel `vnc`, and greet."""
-        reader, writer = await self.open(self.identity.request("vnc", mode, stream))
+        request = self.identity.request("vnc", mode, stream).evolve(replaces=replaces)
+        reader, writer = await self.open(request)
         return await RfbClient.greet(reader, writer, encodings)
 
     async def control(self, mode: str = "command", epoch: int = 1) -> "ControlClient":

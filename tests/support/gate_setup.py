@@ -29,6 +29,9 @@ class GateIdentity:
     key: SigningKey = field(
         default_factory=lambda: SigningKey("agent-1", Ed25519PrivateKey.generate())
     )
+    guest: SigningKey = field(
+        default_factory=lambda: SigningKey("guest", Ed25519PrivateKey.generate())
+    )
     fingerprint: str = ""
 
     @classmethod
@@ -65,6 +68,7 @@ class GateIdentity:
             ("vnc", "rdp", "control", "drive", "exec", "files", "audio", "microphone"),
             ("view", "control", "observe", "command"),
         )
+        guest = self.guest.issuer(("vnc",), ("view", "control"))
         return {
             "version": 1,
             "session": str(self.session),
@@ -78,7 +82,8 @@ class GateIdentity:
             "supervisor": str(sockets / "supervisor.sock"),
             "desktop_uid": os.getuid(),
             "issuers": [
-                issuer.to_dict() | {"key_id": issuer.key_id, "public_key": issuer.public_key}
+                one.to_dict() | {"key_id": one.key_id, "public_key": one.public_key}
+                for one in (issuer, guest)
             ],
             **changes,
         }

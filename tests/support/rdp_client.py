@@ -6,8 +6,10 @@ with RdpClient(Path(folder)) as client:
 """
 
 import contextlib
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image, ImageGrab
@@ -57,6 +59,23 @@ class RdpClient(OwnScreen):
             self._client.kill()
             self._client.wait()
             self._client = None
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Have it neither read nor say anything, as if its line were broken."""
+        assert self._client is not None
+        self._client.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._client.send_signal(signal.SIGCONT)
+
+    def cut(self) -> None:
+        """Be gone without a word."""
+        assert self._client is not None
+        self._client.kill()
+        self._client.wait()
+        self._client = None
 
     def wait_ended(self, seconds: float = 20) -> int:
         """Wait until the client has ended by itself; return its exit code."""

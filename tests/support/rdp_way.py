@@ -18,14 +18,19 @@ from tests.support.desktop_pair import DesktopPair, NotAdmitted, close_all
 
 @contextlib.asynccontextmanager
 async def native_port(
-    pair: DesktopPair, mode: str = "control", stream: UUID | None = None, **claims: Any
+    pair: DesktopPair,
+    mode: str = "control",
+    stream: UUID | None = None,
+    *,
+    replaces: UUID | None = None,
+    **claims: Any,
 ) -> AsyncIterator[int]:
     """Listen on a port of this machine; what comes is carried to the gate as it is."""
     name = stream or uuid4()
 
     async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         request = pair.identity.request("rdp", mode, name, **claims)
-        return await pair.open(request.evolve(protocol="rdp"))
+        return await pair.open(request.evolve(protocol="rdp", replaces=replaces))
 
     async with carried(opened) as port:
         yield port

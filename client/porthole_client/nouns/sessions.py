@@ -151,6 +151,7 @@ def ticket(
     mode: str = "control",
     channel: str | None = None,
     protocol: str | None = None,
+    replaces: UUID | str | None = None,
 ) -> Steps[Ticket]:
     """Return the right to open one stream of a session, once and soon.
 
@@ -159,8 +160,15 @@ def ticket(
         mode: `control`, or `view` to look only.
         channel: what to open; None is the desktop's picture in its protocol.
         protocol: what is spoken on it; None is what is usual there.
+        replaces: the `stream` of an earlier ticket of the same token: it is ended, and what it
+            held is let go of, before this one reaches the desktop.
     """
-    asked = {"mode": mode, "channel": channel, "protocol": protocol}
+    asked = {
+        "mode": mode,
+        "channel": channel,
+        "protocol": protocol,
+        "replaces": None if replaces is None else str(replaces),
+    }
     body = {name: value for name, value in asked.items() if value is not None}
     answer = yield from call(Send("POST", f"{PATH}/{session}/tickets", body=body))
     return Ticket.model_validate_json(answer.body)

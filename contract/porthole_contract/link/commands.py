@@ -139,6 +139,8 @@ class OpenStream(Message):
     """Goes into the dial-back as its bearer token."""
     expires_at: Moment
     """When the secret is worth nothing any more, on the control plane's clock."""
+    replaces: UUID | None = None
+    """A stream of the same viewer, which the gate ends before this one reaches the desktop."""
 
 
 class ChangeStream(Message):

@@ -12,6 +12,7 @@ Diary:
     1.5  an order may name a port that RDP programs come in on, to agents which say that they
          listen, and tell who came; the condition Exposed, left out towards 1.4 (`skew`).
     1.6  an agent tells how old it is what it tells of uses; who does not know takes it as new.
+    1.7  a stream that is asked for may replace one; who does not know lets that end by itself.
 """
 
 import re
@@ -47,7 +48,7 @@ class Version:
         return f"{self.major}.{self.minor}"
 
 
-CURRENT = Version(1, 6)
+CURRENT = Version(1, 7)
 
 
 def agree(theirs: str) -> Version:

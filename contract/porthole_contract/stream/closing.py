@@ -22,6 +22,7 @@ class CloseReason(StrEnum):
     KICKED = "kicked"  # the commander closed it
     REVOKED = "revoked"  # the right to it was taken back
     SUPERSEDED = "superseded"  # a newer one took its place
+    REPLACED = "replaced"  # its own viewer has come again
     SESSION_ENDED = "session_ended"  # the session was stopped, hibernated or deleted
     GATE_STOPPED = "gate_stopped"  # the gate itself was told to stop
     INTERNAL = "internal"  # our fault; the gate's log says more
@@ -39,6 +40,7 @@ WEBSOCKET_CODES: Mapping[str, int] = MappingProxyType(
         CloseReason.VIEWER_PROTOCOL: 4008,
         CloseReason.DESKTOP_PROTOCOL: 4008,
         CloseReason.SUPERSEDED: 4003,
+        CloseReason.REPLACED: 4003,
         CloseReason.VIEWER_STALLED: 4009,
         CloseReason.VIEWER_LEFT: 1000,
     }

@@ -21,7 +21,8 @@ from porthole_contract.model import Message
 
 MAGIC: Final = b"PORTHOLE"
 MAJOR: Final = 1
-MINOR: Final = 0
+MINOR: Final = 1
+"""1.0: stream, channel, protocol, mode, auth, grant. 1.1: replaces."""
 HEADER: Final = len(MAGIC) + 4
 """Bytes before the JSON."""
 SMALLEST: Final = len(b"{}")
@@ -35,7 +36,9 @@ class Request(Message):
     """What the opening side asks for.
 
     `stream` names the stream in state and orders; `channel`, `protocol`, `mode` and `auth`
-    are names as in `channels`; `grant` is the token that gives the right.
+    are names as in `channels`; `grant` is the token that gives the right. `replaces` is a
+    stream that the same issuer's grant has opened: it is ended, and the desktop has let go of
+    what it held, before anything of this one reaches the desktop.
     """
 
     stream: UUID
@@ -44,6 +47,7 @@ class Request(Message):
     mode: Word
     auth: Word = "none"
     grant: Annotated[str, Field(min_length=1, max_length=4096, repr=False)]
+    replaces: UUID | None = None
 
 
 class Admitted(Message):

@@ -278,6 +278,7 @@ async def create_ticket(
         mode=body.mode,
         origin=request.headers.get("origin") if principal.by_cookie else None,
         lifetime=parts.settings.ticket_lifetime,
+        replaces=body.replaces,
     )
     template = None
     if session.template_digest is not None:
@@ -285,6 +286,7 @@ async def create_ticket(
     sockets = f"ws{asked_at(request).removeprefix('http')}"
     out = TicketOut(
         ticket=ticket.text,
+        stream=ticket.stream,
         url=f"{sockets}/api/v1/streams/{ticket.text}",
         expires_at=ticket.expires_at,
         clipboard=ClipboardOut.of(template),

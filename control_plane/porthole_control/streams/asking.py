@@ -82,6 +82,7 @@ def _order(stream: repository.Wanted, base: str, secret: str, expires_at: dateti
         url=f"{base}/api/v1/streams/{stream.id}/agent",
         secret=secret,
         expires_at=expires_at,
+        replaces=stream.replaces,
     )
 
 

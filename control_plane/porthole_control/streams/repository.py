@@ -43,6 +43,19 @@ async def add(connection: AsyncConnection, **values: Any) -> None:
     await connection.execute(insert(streams).values(**values))
 
 
+async def is_theirs(
+    connection: AsyncConnection, stream: UUID, *, session: UUID, user: UUID, token: UUID
+) -> bool:
+    """Return whether a session has this stream, by this user's token."""
+    query = select(streams.c.id).where(
+        streams.c.id == stream,
+        streams.c.session_id == session,
+        streams.c.user_id == user,
+        streams.c.token_id == token,
+    )
+    return await connection.scalar(query) is not None
+
+
 async def of_session(
     connection: AsyncConnection,
     session: UUID,
@@ -196,6 +209,7 @@ class Wanted:
     protocol: str | None
     mode: Literal["control", "view"]
     agent_id: UUID
+    replaces: UUID | None
 
 
 # Many links are two parameters: to bind each would cost more than to look, every second.
@@ -221,6 +235,7 @@ async def to_be_asked(
             streams.c.protocol,
             streams.c.mode,
             streams.c.agent_id,
+            streams.c.replaces,
         )
         .join(agents, agents.c.id == streams.c.agent_id)
         .join(sessions, sessions.c.id == streams.c.session_id)

@@ -32,6 +32,14 @@ class NewTicket(BaseModel):
             " gate's TLS inside the stream. Left out: what is usual on the channel.",
         ),
     ] = None
+    replaces: Annotated[
+        UUID | SkipJsonSchema[None],
+        Field(
+            description="A stream to this session that the same token has opened (`stream` of its"
+            " ticket) and whose line may have broken: it is ended, and its keys and buttons are"
+            " let go of, before this one reaches the desktop. One that is over is no mistake.",
+        ),
+    ] = None
 
 
 class ClipboardOut(BaseModel):
@@ -53,6 +61,7 @@ class TicketOut(BaseModel):
     """The right to open one stream, once, for a few seconds."""
 
     ticket: str
+    stream: UUID = Field(description="The stream that it opens.")
     url: str = Field(description="The WebSocket to open, with the subprotocol `binary`.")
     expires_at: datetime
     clipboard: ClipboardOut

@@ -26,6 +26,8 @@ streams = Table(
     Column("ticket_expires_at", Moment),
     # Which web origin asked for the ticket; NULL: no browser.
     Column("origin", Text),
+    # Another one of theirs that is ended for this one; a line that broke leaves it behind.
+    Column("replaces", Id),
     # -- the agent's leg: dialled back once by the agent that was asked
     Column("agent_id", Id, ForeignKey("agents.id")),
     Column("agent_epoch", Number),

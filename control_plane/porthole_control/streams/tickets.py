@@ -10,7 +10,7 @@ from porthole_contract.session import Protocol
 from porthole_contract.stream.channels import DESKTOPS, PROTOCOLS, SERVED, Channel, usual
 from porthole_control.db.database import Unit
 from porthole_control.db.ids import new_id
-from porthole_control.errors import Conflict, Unavailable
+from porthole_control.errors import Conflict, NotFound, Unavailable
 from porthole_control.people import rules as secrets
 from porthole_control.people.rules import Principal, Scope
 from porthole_control.people.service import new_secret
@@ -89,6 +89,7 @@ async def issue(
     mode: str,
     origin: str | None,
     lifetime: timedelta,
+    replaces: UUID | None = None,
 ) -> Ticket:
     """Make a ticket for a stream to a session.
 
@@ -102,9 +103,12 @@ async def issue(
         mode: `control` or `view`.
         origin: the web origin that asks; the stream is opened from there or not at all.
         lifetime: how long the ticket is good.
+        replaces: a stream of theirs to this session, which its gate ends before this one
+            reaches the desktop.
 
     Raises:
         Forbidden: the token has not the right to this channel.
+        NotFound: `replaces` is no stream of this token to this session.
         Conflict: its gate does not serve that (`opened`), or the session has ended or does not
             run (yet).
         Unavailable: its agent is out of reach.
@@ -118,6 +122,14 @@ async def issue(
     if not linked:
         # An agent that lost its link is back within half a second, or it takes longer.
         raise Unavailable("The session's agent is out of reach.", retry_after=1)
+    if replaces is not None and not await repository.is_theirs(
+        unit.connection,
+        replaces,
+        session=session.id,
+        user=principal.user_id,
+        token=principal.token_id,
+    ):
+        raise NotFound("stream of yours", replaces, code="stream_unknown")
     identity = new_id()
     text, kept = new_secret(secrets.TICKET, identity)
     expires_at = unit.now + lifetime
@@ -134,6 +146,7 @@ async def issue(
         ticket_hash=kept,
         ticket_expires_at=expires_at,
         origin=origin,
+        replaces=replaces,
         agent_id=session.agent_id,
         created_at=unit.now,
     )

@@ -31,6 +31,8 @@ class Admission:
     wire: Wire = Wire.RFB
     password: str | None = None
     """SHA-256 of what a native client has to show besides, lower hex."""
+    replaces: UUID | None = None
+    """The stream that is ended for this one."""
 
 
 class Admissions:
@@ -81,6 +83,7 @@ class Admissions:
             claims.epoch,
             Wire(request.protocol),
             claims.password,
+            request.replaces,
         )
 
     def _use(self, nonce: tuple[str, str], expires: datetime, now: datetime) -> None:

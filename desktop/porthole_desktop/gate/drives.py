@@ -127,10 +127,12 @@ class DriveStream(Viewed):
         self._waiting = bytearray()
         self._unread = 0
         self._over = False
-        self._opening = asyncio.get_running_loop().create_task(self._open())
+        self._opening: asyncio.Task[None] | None = None
 
-    def begin(self, rest: bytes) -> None:
-        """Hear the program; `rest` is what it said already."""
+    def begin(self, rest: bytes, after: Viewed | None = None) -> None:
+        """Hear the program; `rest` is what it said already. It is served after that stream."""
+        self._after = after
+        self._opening = asyncio.get_running_loop().create_task(self._open())
         self._viewer.owner = self
         self._viewer.hold("opening")
         self._requests.feed(rest)
@@ -219,6 +221,7 @@ class DriveStream(Viewed):
     # The supervisor's side ----------------------------------------------------------------
 
     async def _open(self) -> None:
+        await self._come_after()
         try:
             line = await self._around.supervisor.open(self.channel, self)
         except Refused as refusal:

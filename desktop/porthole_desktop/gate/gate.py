@@ -104,10 +104,24 @@ class Gate:
         else:
             if admission.stream in self._streams:
                 raise Refused("stream_exists", "A stream of that name is open already.")
-            self._check_room(admission.channel)
+            replaced = self._replaced_by(admission)
+            self._check_room(admission.channel, replaced)
         return admission
 
-    def _check_room(self, channel: Channel) -> None:
+    def _replaced_by(self, admission: Admission) -> AnyStream | None:
+        """Return the stream that is ended for this one; None: there is none (any more).
+
+        Raises:
+            Refused: somebody else let it in, and may have it ended.
+        """
+        if admission.replaces is None:
+            return None
+        stream = self._streams.get(admission.replaces)
+        if stream is not None and stream.issuer != admission.issuer.key_id:
+            raise Refused("grant_not_allowed", "Whoever let this viewer in did not let that one.")
+        return stream
+
+    def _check_room(self, channel: Channel, leaving: AnyStream | None) -> None:
         limits = self.config.limits
         if channel is Channel.EXEC and not self.config.runs_programs:
             raise Refused(
@@ -123,7 +137,8 @@ class Gate:
             Channel.MICROPHONE: (limits.viewers, "people who speak"),
         }.get(channel, (limits.viewers, "viewers"))
         same = {channel} if channel in BESIDE else set(Channel) - BESIDE
-        if sum(1 for stream in self._streams.values() if stream.channel in same) >= most:
+        there = (stream for stream in self._streams.values() if stream is not leaving)
+        if sum(1 for stream in there if stream.channel in same) >= most:
             code = "too_many_viewers" if what == "viewers" else f"too_many_{channel}"
             raise Refused(code, f"The gate has as many {what} as it may have.")
 
@@ -140,11 +155,14 @@ class Gate:
             controller.begin(rest)
             self._tell_spans()
             return
+        replaced = self._replaced_by(admission)
+        if replaced is not None:
+            replaced.close(CloseReason.REPLACED, "Its viewer has connected anew.")
         stream = self._stream_of(side, admission)
         self._streams[stream.id] = stream
         self.say(f"Stream {stream.id} is open in mode {stream.mode}.")
         self.changed()
-        stream.begin(rest)
+        stream.begin(rest, replaced)
 
     def _stream_of(self, side: Side, admission: Admission) -> AnyStream:
         since, around = datetime.now(UTC), self._around

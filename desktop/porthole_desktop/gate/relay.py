@@ -69,10 +69,15 @@ class Stream(Viewed):
         self._pace = Pace(around.limits.input_events_per_second, loop.time)
         self._over = False
         self._deadline = loop.call_later(around.limits.greeting_seconds, self._too_late)
-        self._connecting = loop.create_task(self._connect())
+        self._connecting: asyncio.Task[None] | None = None
 
-    def begin(self, rest: bytes) -> None:
-        """Greet the viewer; `rest` is what it said already."""
+    def begin(self, rest: bytes, after: Viewed | None = None) -> None:
+        """Greet the viewer; `rest` is what it said already.
+
+        The desktop is reached when it has nothing of the stream `after` any more.
+        """
+        self._after = after
+        self._connecting = asyncio.get_running_loop().create_task(self._connect())
         self._viewer.owner = self
         if hello := self._hello():
             self._viewer.write(hello)
@@ -92,7 +97,8 @@ class Stream(Viewed):
             return
         self._over = True
         self._deadline.cancel()
-        self._connecting.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._stalled is not None:
             self._stalled.cancel()
         if words := self._goodbye(reason):
@@ -136,6 +142,12 @@ class Stream(Viewed):
             if self._around.replaced(self):
                 why = CloseReason.SUPERSEDED, "Another viewer has taken this desktop over."
             asyncio.get_running_loop().call_later(LAST_WORD, self.close, *why)
+
+    async def gone(self) -> None:
+        """Wait until the connection to the desktop is closed, `GOODBYE` at the most."""
+        if self._desktop is not None and self._desktop.made:
+            await self._desktop.over.wait()
+        await super().gone()
 
     def event(self) -> None:
         """Count a key or pointer event (`people.Input`)."""
@@ -181,6 +193,7 @@ class Stream(Viewed):
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
+        await self._come_after()
         try:
             connection = await connect(self._path, self._around.desktop_uid)
             side = self._desktop = Side(self)

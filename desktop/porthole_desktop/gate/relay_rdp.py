@@ -40,6 +40,7 @@ _WORDS: Final = {
     CloseReason.GATE_STOPPED: 0x1,
     CloseReason.SESSION_ENDED: 0x2,  # an administrator has logged the user off
     CloseReason.SUPERSEDED: 0x5,  # somebody else has connected
+    CloseReason.REPLACED: 0x5,
     CloseReason.REVOKED: 0x7,  # the server denies the connection
     CloseReason.VIEWER_PROTOCOL: 0x9,  # the user may not
 }
@@ -105,6 +106,8 @@ class RdpStream(Stream):
         """End it; only the first reason counts."""
         if self._scribe is not None:
             self._scribe.forget()
+        with contextlib.suppress(RemoteProtocolError):  # TLS itself may be what is broken
+            self._let_go()
         super().close(reason, message)
 
     def describe(self) -> Viewer:
@@ -263,6 +266,13 @@ class RdpStream(Stream):
             seconds = self._around.limits.greeting_seconds
             self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
+
+    def _let_go(self) -> None:
+        """Let go of what the viewer holds: unlike Xvnc, xorgxrdp would hold it on."""
+        if self._parsers is not None and self._greeting is not None and self._desktop is not None:
+            held = self._parsers[0].allow(may_use=False)
+            if held:
+                self._desktop.write(self._greeting.write([held]))
 
     def _allow(self, *, may_use: bool) -> None:
         if self._parsers is None or self._greeting is None or self._desktop is None:

@@ -101,6 +101,11 @@ class Side(asyncio.BufferedProtocol):
             self._transport.write(b"".join(pieces))
 
     @property
+    def made(self) -> bool:
+        """Whether there has been a connection."""
+        return self._transport is not None
+
+    @property
     def waiting(self) -> int:
         """Bytes that wait to be written."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()

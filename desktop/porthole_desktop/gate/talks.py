@@ -131,10 +131,12 @@ class TalkStream(Viewed):
         self._deadline: asyncio.TimerHandle | None = None
         if self.channel is Channel.EXEC:
             self._deadline = loop.call_later(limits.program_seconds, self._too_long)
-        self._opening = loop.create_task(self._open())
+        self._opening: asyncio.Task[None] | None = None
 
-    def begin(self, rest: bytes) -> None:
-        """Hear the viewer; `rest` is what it said already."""
+    def begin(self, rest: bytes, after: Viewed | None = None) -> None:
+        """Hear the viewer; `rest` is what it said already. It is served after that stream."""
+        self._after = after
+        self._opening = asyncio.get_running_loop().create_task(self._open())
         self._viewer.owner = self
         self._viewer.hold("opening")
         if rest:
@@ -222,6 +224,7 @@ class TalkStream(Viewed):
     # The supervisor's side ----------------------------------------------------------------
 
     async def _open(self) -> None:
+        await self._come_after()
         try:
             line = await self._supervisor.open(self.channel, self)
         except Refused as refusal:

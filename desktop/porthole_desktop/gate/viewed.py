@@ -26,10 +26,12 @@ class Viewed(ABC):
         self.id = admission.stream
         self.mode = admission.mode
         self.channel = admission.channel
+        self.issuer = admission.issuer.key_id
         self._since = since
         self._viewer = viewer
         self._stalled_seconds = stalled_seconds
         self._stalled: asyncio.TimerHandle | None = None
+        self._after: Viewed | None = None
 
     def describe(self) -> Viewer:
         """Return what observers hear of it."""
@@ -45,6 +47,19 @@ class Viewed(ABC):
     @abstractmethod
     def close(self, reason: CloseReason, message: str) -> None:
         """End it; only the first reason counts."""
+
+    async def gone(self) -> None:
+        """Wait until the desktop has nothing of it any more, once it was closed.
+
+        What goes by the supervisor has nothing to wait for: its last word there is said.
+        """
+        if self._after is not None:
+            await self._after.gone()
+
+    async def _come_after(self) -> None:
+        """Wait until the desktop has nothing of the stream that this one replaces."""
+        await Viewed.gone(self)
+        self._after = None
 
     def _takes(self, *, can: bool) -> None:
         """Note whether the viewer takes bytes; one that does not has its deadline."""

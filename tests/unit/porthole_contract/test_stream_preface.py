@@ -21,23 +21,42 @@ MESSAGES: dict[str, Request | Admitted | Denied] = {
         mode="control",
         grant="header.claims.signature",
     ),
+    "preface-request-1.1": Request(
+        stream=UUID("01890a5d-ac96-774b-bcce-b302099a8057"),
+        channel="vnc",
+        protocol="rfb",
+        mode="control",
+        grant="header.claims.signature",
+        replaces=UUID("01890a5d-ac96-774b-bcce-b302099a8056"),
+    ),
     "preface-admitted": Admitted(),
+    "preface-admitted-1.1": Admitted(),
     "preface-denied": Denied(error=Fault(code="grant_used", message="The grant has been used.")),
+    "preface-denied-1.1": Denied(
+        error=Fault(code="grant_used", message="The grant has been used.")
+    ),
 }
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+def golden(name: str) -> bytes:
+    return (GOLDEN / f"{name}.bin").read_bytes()
+
+
+@pytest.mark.parametrize("name", [name for name in MESSAGES if name.endswith("-1.1")])
 def test_the_bytes_are_those_that_were_promised(name: str) -> None:
-    assert preface.encode(MESSAGES[name]) == (GOLDEN / f"{name}.bin").read_bytes()
+    assert preface.encode(MESSAGES[name]) == golden(name)
 
 
-def test_golden_bytes_are_read_as_what_they_were() -> None:
-    value, rest = read((GOLDEN / "preface-request.bin").read_bytes())
-    assert preface.read_request(value) == MESSAGES["preface-request"]
-    assert rest == b""
-    for name in ("preface-admitted", "preface-denied"):
-        value, _ = read((GOLDEN / f"{name}.bin").read_bytes())
-        assert preface.read_answer(value) == MESSAGES[name]
+@pytest.mark.parametrize("name", MESSAGES)
+def test_golden_bytes_are_read_as_what_they_were(name: str) -> None:
+    value, rest = read(golden(name))
+    understood = preface.read_request if "request" in name else preface.read_answer
+    assert (understood(value), rest) == (MESSAGES[name], b"")
+
+
+def test_who_knows_only_the_first_minor_hears_all_that_it_knows() -> None:
+    older, newer = (read(golden(f"preface-request{minor}"))[0] for minor in ("", "-1.1"))
+    assert older.items() <= newer.items()
 
 
 def read(data: bytes) -> tuple[dict[str, object], bytes]:

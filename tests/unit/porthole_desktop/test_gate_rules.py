@@ -66,6 +66,12 @@ def test_who_has_a_good_grant_is_let_in_once() -> None:
     assert code_of(subject, wanted, NOW + timedelta(seconds=40)) == "grant_expired"
 
 
+def test_what_is_replaced_is_told() -> None:
+    old = uuid4()
+    assert admissions().decide(request(), NOW).replaces is None
+    assert admissions().decide(request().evolve(replaces=old), NOW).replaces == old
+
+
 def test_a_grant_for_something_else_is_not_used_up() -> None:
     subject = admissions()
     assert code_of(subject, request(mode="view")) == "grant_not_for_this"

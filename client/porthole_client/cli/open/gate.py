@@ -4,7 +4,6 @@ import asyncio
 import socket
 from asyncio import StreamReader, StreamWriter
 from typing import Final
-from uuid import uuid4
 
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.open.tickets import Opening
@@ -46,11 +45,12 @@ async def enter(end: socket.socket, opening: Opening) -> tuple[StreamReader, Str
 
 def _request(opening: Opening) -> Request:
     return Request(
-        stream=uuid4(),
+        stream=opening.stream,
         channel=opening.channel,
         protocol=usual(opening.channel),
         mode=opening.mode,
         grant=opening.grant,
+        replaces=opening.replaces,
     )
 
 

@@ -3,7 +3,8 @@
 GET  /, /assets/…       the page; nothing in it is secret
 POST /sign-in           {"secret"} of the link, once -> {"key"}
 GET  /session           with the key -> {"session", "protocols", "watch_only"}
-POST /tickets           with the key, {"mode", "channel"?} -> {"url"}, good for one stream
+POST /tickets           with the key, {"mode", "channel"?, "replaces"?} -> {"url", "stream"}, good
+                        for one stream, for which an earlier one of this page may be ended
 GET  /streams/{token}   the WebSocket of a stream: the bytes of RFB or RDP
 """
 
@@ -13,9 +14,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from aiohttp import web
 
@@ -85,6 +88,7 @@ class Page:
             str(one.relative_to(files)): one for one in files.rglob("*") if one.is_file()
         }
         self._streams: set[web.WebSocketResponse] = set()
+        self._opened: set[UUID] = set()
 
     def application(self) -> web.Application:
         """Return what is served."""
@@ -158,10 +162,22 @@ class Page:
     async def _ticket(self, request: web.Request) -> web.StreamResponse:
         self._guard.check_key(request.headers.get("Authorization", ""))
         asked, over = await _field(request, "mode"), await _field(request, "channel", "")
+        replaces = self._known(await _field(request, "replaces", ""))
         watch = self._desktop.watch_only or asked != Mode.CONTROL
         opening = await self._desktop.ticket(Mode.VIEW if watch else Mode.CONTROL, over or None)
+        opening = replace(opening, replaces=replaces)
+        self._opened.add(opening.stream)
         token = self._guard.token(opening, time.monotonic())
-        return web.json_response({"url": f"streams/{token}"}, status=HTTPStatus.CREATED)
+        said = {"url": f"streams/{token}", "stream": str(opening.stream)}
+        return web.json_response(said, status=HTTPStatus.CREATED)
+
+    def _known(self, stream: str) -> UUID | None:
+        if not stream:
+            return None
+        with suppress(ValueError):
+            if (name := UUID(stream)) in self._opened:
+                return name
+        raise Turned(HTTPStatus.NOT_FOUND, "stream_unknown", "This page has no such stream.")
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         opening = self._guard.use(request.match_info["token"], time.monotonic())

@@ -5,6 +5,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID, uuid4
 
 from porthole_client.cli.exits import Exit, Failure
 from porthole_client.cli.open.cluster import Cluster, Denied, Missing
@@ -31,7 +32,8 @@ class Opening:
     """What opens a gate, once and within a minute.
 
     `pod` and `port` say where it is, `fingerprint` what its certificate is, `channel` and `mode`
-    for what it is good.
+    for what it is good. `stream` is what the gate will call it, `replaces` a stream that it ends
+    for this one.
     """
 
     pod: str
@@ -40,6 +42,8 @@ class Opening:
     channel: str
     mode: str
     grant: str = field(repr=False)
+    stream: UUID = field(default_factory=uuid4)
+    replaces: UUID | None = None
 
 
 async def ask(cluster: Cluster, session: str, owner: str, channel: str, mode: str) -> Opening:

@@ -140,11 +140,16 @@ export const sessionEvents = (id: string): Promise<SessionEvent[]> =>
     }),
   );
 
-export const ticket = (id: string, mode: "control" | "view", channel: string): Promise<Ticket> =>
+export const ticket = (
+  id: string,
+  mode: "control" | "view",
+  channel: string,
+  replaces?: string,
+): Promise<Ticket> =>
   answer(
     api.POST("/api/v1/sessions/{session_id}/tickets", {
       params: ofSession(id),
-      body: { mode, channel },
+      body: { mode, channel, ...(replaces ? { replaces } : {}) },
     }),
   );
 

@@ -2075,6 +2075,12 @@ export interface components {
              * @description What is spoken: on `rdp`, `rdcleanpath` as browsers do, or `rdp` with the gate's TLS inside the stream. Left out: what is usual on the channel.
              */
             protocol?: string;
+            /**
+             * Replaces
+             * Format: uuid
+             * @description A stream to this session that the same token has opened (`stream` of its ticket) and whose line may have broken: it is ended, and its keys and buttons are let go of, before this one reaches the desktop. One that is over is no mistake.
+             */
+            replaces?: string;
         };
         /**
          * NewToken
@@ -3712,6 +3718,12 @@ export interface components {
              * Format: date-time
              */
             expires_at: string;
+            /**
+             * Stream
+             * Format: uuid
+             * @description The stream that it opens.
+             */
+            stream: string;
             /** Ticket */
             ticket: string;
             /**

@@ -2,7 +2,7 @@
 
 import { Problem, problemOf } from "../api/problem.ts";
 import type { Mode } from "../viewer/viewer.ts";
-import type { Desktop } from "../viewer/way.ts";
+import type { Desktop, Ticket } from "../viewer/way.ts";
 
 /** What is looked at, and what may be done here. */
 export interface Shown {
@@ -40,5 +40,5 @@ export async function redeem(secret: string): Promise<void> {
 
 export const look = (): Promise<Shown> => call("GET", "session");
 
-export const ticket = (mode: Mode, channel: string): Promise<{ url: string }> =>
-  call("POST", "tickets", { mode, channel });
+export const ticket = (mode: Mode, channel: string, replaces?: string): Promise<Ticket> =>
+  call("POST", "tickets", { mode, channel, ...(replaces ? { replaces } : {}) });

@@ -77,6 +77,8 @@ export class Connection {
   #failures = 0;
   #paintedAt: number | null = null;
   #screen: Size | null = null;
+  /** The newest stream that we were let in by: what was pressed on it may still be held. */
+  #stream: string | undefined;
   readonly #meter = new Meter();
   readonly #automatic = new Automatic();
   #looking: ReturnType<typeof setInterval> | undefined;
@@ -243,9 +245,9 @@ export class Connection {
   async #connect(run: number): Promise<void> {
     this.attempts += 1;
     try {
-      const [open, { url, clipboard }] = await Promise.all([
+      const [open, { url, clipboard, stream }] = await Promise.all([
         loadViewer(this.protocol),
-        this.way.ticket(this.choices.mode, this.protocol),
+        this.way.ticket(this.choices.mode, this.protocol, this.#stream),
       ]);
       if (run !== this.#run) return;
       this.clipboard = clipboard ?? OPEN;
@@ -267,7 +269,9 @@ export class Connection {
           into: this.into,
         },
         {
-          connected: () => {},
+          connected: () => {
+            if (run === this.#run) this.#stream = stream;
+          },
           painted: () => {
             clearTimeout(patience);
             if (run === this.#run) this.#painted();
@@ -322,6 +326,12 @@ export class Connection {
   #refused(thrown: unknown): void {
     const problem = asProblem(thrown);
     this.#drop();
+    if (problem.code === "stream_unknown" && this.#stream) {
+      // It was another sign-in's, which has ended it.
+      this.#stream = undefined;
+      this.#attempt();
+      return;
+    }
     if (problem.status === 401) {
       this.way.expired();
       return;

@@ -28,10 +28,18 @@ export interface Pictures {
   give(png: Blob): Promise<void>;
 }
 
+/** The right to open one stream: the address of its WebSocket, and what the stream is called. */
+export interface Ticket {
+  url: string;
+  stream?: string;
+  clipboard?: ClipboardRules;
+}
+
 /** The way to one desktop. */
 export interface Way {
-  /** A new right to open one stream: the address of its WebSocket. Rejects with a Problem. */
-  ticket(mode: Mode, channel: string): Promise<{ url: string; clipboard?: ClipboardRules }>;
+  /** A new right to open one stream. Rejects with a Problem; its code is `stream_unknown` where
+   * what it `replaces`, the `stream` of an earlier ticket, is not known as ours there. */
+  ticket(mode: Mode, channel: string, replaces?: string): Promise<Ticket>;
   /** Whether files can be reached that way. */
   files?: boolean;
   /** The picture on the desktop's clipboard (PNG), where it can be had that way. */
