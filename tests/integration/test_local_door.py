@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import tempfile
 from pathlib import Path
 from uuid import UUID
@@ -20,6 +21,7 @@ from porthole_contract.link.commands import Exposure
 from tests.support.leftovers import Leftovers
 from tests.support.local_runtime import CANNOT, Place, a_runtime, the_desktop
 from tests.support.rdp_client import RdpClient
+from tests.support.rdp_way import carried
 
 pytestmark = pytest.mark.skipif(bool(CANNOT), reason=f"no desktops here: {CANNOT}")
 
@@ -146,6 +148,30 @@ async def test_who_has_the_password_is_let_in_and_told_of(folder, person):
         assert not listens()
         (*_, last) = place.seen[-1].streams
         assert last.reason == "session_ended"
+
+
+async def test_who_leaves_with_a_reset_has_left(folder, person):
+    """As the kernel of a program that was killed says it, if there was something unread."""
+    gone = []
+
+    async def opened():
+        reader, writer = await asyncio.open_connection(ADDRESS, PORT)
+        gone.append(writer)
+        return reader, writer
+
+    async with a_runtime(folder, rdp_listen=ADDRESS) as place, carried(opened) as port:
+        session = await place.create(template=RDP, exposed=exposed())
+        await place.until(session, Phase.RUNNING)
+        await condition(place, session, "True")
+        person.connect(f"127.0.0.1:{port}", "1000x700", password="open sesame")
+        await asyncio.to_thread(person.wait_picture, colours=500)
+        for writer in gone:
+            at_once = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            writer.transport.abort()
+        (told,) = await streams_told(place, session, 1, ended=1)
+        assert told.reason == "viewer_left"
+        person.disconnect()
 
 
 async def test_a_port_that_is_taken_is_told_and_tried_again(folder):

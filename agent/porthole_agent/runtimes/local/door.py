@@ -167,11 +167,13 @@ class Door:
         stream, counted, how = uuid4(), _Bytes(), "done"
         self._connections[task] = stream
         try:
-            await self._carry(reader, writer, stream, exposure.password, counted)
-            await self._last_word(stream)
-        except (OSError, PortholeError) as error:  # TimeoutError is an OSError
-            how = "failed"
-            _log.info("port_connection_failed", stream=str(stream), why=str(error))
+            try:
+                await self._carry(reader, writer, stream, exposure.password, counted)
+            except (OSError, PortholeError) as error:  # TimeoutError is an OSError
+                how = "failed"
+                writer.transport.abort()
+                _log.info("port_connection_failed", stream=str(stream), why=str(error))
+            await self._last_word(stream)  # programs that are killed leave with a reset
         except asyncio.CancelledError:
             how = "cut"  # by us; nobody waits for this task
         finally:
