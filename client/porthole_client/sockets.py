@@ -10,6 +10,7 @@ from websockets.sync.client import connect as connect_sync
 from porthole_client.models import Ticket
 from porthole_client.place import Place
 from porthole_client.trust import context_for
+from porthole_client.turns import TakingTurns
 
 SUBPROTOCOL = "binary"
 LONGEST = 256 * 1024  # bytes of one message; the same as is in flight on each leg
@@ -32,7 +33,10 @@ def _options(place: Place, ticket: Ticket) -> dict[str, Any]:
 
 def open_sync(place: Place, ticket: Ticket) -> AbstractContextManager[SyncConnection]:
     """Open a stream; leaving the context closes it."""
-    opened: SyncConnection = connect_sync(ticket.url, **_options(place, ticket))
+    options = _options(place, ticket)
+    if options["ssl"] is not None:
+        options["ssl"].sslsocket_class = TakingTurns  # a thread of the library's own reads
+    opened: SyncConnection = connect_sync(ticket.url, **options)
     return opened
 
 
