@@ -9,8 +9,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from porthole_contract.effective import Effective
+from porthole_contract.keyboard import DEFAULT_KEYBOARD
 from porthole_contract.names import slug
-from porthole_contract.session import DEFAULT_KEYBOARD, Protocol, SessionSpec
+from porthole_contract.session import Protocol, SessionSpec
 from porthole_contract.stream.channels import DESKTOPS, Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.template import ClipboardRules, FileRules

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from porthole_contract.errors import Refused
+from porthole_contract.keyboard import DEFAULT_KEYBOARD
 from porthole_contract.quantities import (
     format_bytes,
     format_cores,
@@ -17,7 +18,6 @@ from porthole_contract.quantities import (
     parse_quantity,
 )
 from porthole_contract.session import (
-    DEFAULT_KEYBOARD,
     Display,
     EnvVar,
     Protocol,

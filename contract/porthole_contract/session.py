@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from porthole_contract.conditions import Condition
+from porthole_contract.keyboard import Keyboard
 from porthole_contract.lifecycle import Phase
 from porthole_contract.model import NO_NUL, Code, Frozen, Message, Moment, Sentence
 from porthole_contract.names import GROUP, LONGEST_SESSION_NAME, check_name, check_owner
@@ -214,8 +215,6 @@ class Idle(Frozen):
 
 Locale = Annotated[str, Field(max_length=32, pattern=r"^[A-Za-z_]+(\.[A-Za-z0-9-]+)?(@[a-z]+)?$")]
 Timezone = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
-Keyboard = Annotated[str, Field(max_length=32, pattern=r"^[a-z]{2,8}(\([a-z0-9_-]+\))?$")]
-DEFAULT_KEYBOARD: Final = "us"
 Start = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00\n\r]*$")]
 
 

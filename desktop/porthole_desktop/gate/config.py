@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from porthole_contract.errors import Invalid
-from porthole_contract.session import DEFAULT_KEYBOARD, Keyboard
+from porthole_contract.keyboard import DEFAULT_KEYBOARD, Keyboard
 from porthole_contract.stream.channels import Channel
 from porthole_contract.stream.grant import Issuer
 from porthole_contract.trace import TraceparentText

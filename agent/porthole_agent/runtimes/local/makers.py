@@ -10,7 +10,8 @@ from porthole_agent.runtimes.local.record import Record
 from porthole_agent.runtimes.local.rootfs import HOME, USER, Identity
 from porthole_contract import configuration
 from porthole_contract.effective import Effective, keyboard_of
-from porthole_contract.session import DEFAULT_KEYBOARD, Protocol
+from porthole_contract.keyboard import DEFAULT_KEYBOARD
+from porthole_contract.session import Protocol
 from porthole_contract.stream.channels import SERVED
 from porthole_contract.stream.grant import SigningKey
 
