@@ -39,6 +39,7 @@ BACK = 90.0
 DONE = 15.0
 SEEN = 6.0
 NOTICED = 45.0
+AT_ONCE = 5.0  # nobody is waited for, whose absence is noticed after 15
 DEPLOYMENT = "deployment/porthole-agent"
 AGENTS = ("-l", "app.kubernetes.io/name=porthole-agent")
 SLEEPS = a_template("sleeper", image="desktop-vnc", **SLEEPER)
@@ -116,7 +117,7 @@ async def _is_dead_while_all_are_ended(
         for one in _ids(living):
             answer = await client.delete(f"/sessions/{one}")
             assert answer.status_code == httpx.codes.ACCEPTED
-            assert answer.elapsed.total_seconds() < 1
+            assert answer.elapsed.total_seconds() < AT_ONCE
             assert (await client.get(f"/sessions/{one}")).json()["phase"] == "Terminating"
         waiting = await commands_of(client, state="pending")
         assert {one["kind"] for one in waiting} == {"DeleteSession"}
