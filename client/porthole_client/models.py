@@ -112,6 +112,7 @@ class Home(View):
     owner: str
     agent: str | None = None
     size_bytes: int | None = None
+    used_bytes: int | None = None
     holder: UUID | None = None
     created_at: datetime
 

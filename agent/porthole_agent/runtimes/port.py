@@ -58,7 +58,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A user's files; `size` and `used` in bytes, `holder` the live session that holds it.
+    """A user's files; `size` and `used` in bytes (None: nobody can say), `holder` the live session
+    that holds it.
 
     `name` is what it was called when it was made here; its owner may call it otherwise now.
     """
@@ -67,7 +68,7 @@ class Home:
     owner: str
     name: str
     size: int
-    used: int
+    used: int | None
     holder: UUID | None
 
 

@@ -20,6 +20,7 @@ Which = Annotated[
 _COLUMNS: Columns[Home] = {
     "name": lambda home: home.name,
     "agent": lambda home: home.agent,
+    "used": lambda home: size(home.used_bytes),
     "size": lambda home: size(home.size_bytes),
     "held by": lambda home: home.holder,
     "age": lambda home: ago(home.created_at),

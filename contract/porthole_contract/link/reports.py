@@ -152,8 +152,8 @@ class HomeObserved(Message):
     """What it was made under."""
     size: Bytes
     """How much fits into it, in bytes."""
-    used: Bytes = 0
-    """How much is in it, in bytes."""
+    used: Bytes | None = None
+    """How much is in it, in bytes; left out: nobody can say."""
     holder: UUID | None = None
     """The live session that has it."""
     gone: bool = False

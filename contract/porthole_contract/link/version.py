@@ -13,6 +13,7 @@ Diary:
          listen, and tell who came; the condition Exposed, left out towards 1.4 (`skew`).
     1.6  an agent tells how old it is what it tells of uses; who does not know takes it as new.
     1.7  a stream that is asked for may replace one; who does not know lets that end by itself.
+         How much is in a home is left out where nobody can say; who does not know takes it as 0.
 """
 
 import re

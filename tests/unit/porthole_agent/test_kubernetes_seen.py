@@ -103,6 +103,7 @@ def test_a_home_is_told_with_the_session_that_holds_it() -> None:
     assert home is not None
     assert (home.home, home.owner, home.name, home.size) == (HOME, "alice", "work", 2 * 2**30)
     assert home.holder == SESSION
+    assert home.used is None, "who knows?"
 
 
 def test_a_holder_that_is_gone_holds_nothing() -> None:

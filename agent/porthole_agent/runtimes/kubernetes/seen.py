@@ -200,7 +200,7 @@ def home(thing: Object, sessions: Mapping[str, UUID]) -> Home | None:
         owner=owner,
         name=annotation(thing, ANNOTATION_HOME_NAME) or "",
         size=int(_amount(given.get("storage") or asked.get("storage"))),
-        used=0,  # nobody can say it without looking inside
+        used=None,  # nobody can say it without looking inside
         holder=None if holder is None else sessions.get(holder),
     )
 
