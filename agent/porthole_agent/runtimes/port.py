@@ -58,10 +58,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A user's files; `size` and `used` in bytes (None: nobody can say), `holder` the live session
-    that holds it.
+    """A user's files; `holder` is the live session that holds it.
 
-    `name` is what it was called when it was made here; its owner may call it otherwise now.
+    `size` and `used` are bytes; `used` is None where nobody can say. `name` is what it was called when it was made here; its owner may call it otherwise now.
     """
 
     home: UUID
