@@ -60,7 +60,8 @@ class Ended:
 class Home:
     """A user's files; `holder` is the live session that holds it.
 
-    `size` and `used` are bytes; `used` is None where nobody can say. `name` is what it was called when it was made here; its owner may call it otherwise now.
+    `size` and `used` are bytes; `used` is None where nobody can say. `name` is what it was called
+    when it was made here; its owner may call it otherwise now.
     """
 
     home: UUID
