@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from porthole_control.commands.repository import Claimed
 from porthole_control.commands.tables import agent_commands
 from porthole_control.sessions import repository as sessions
 from porthole_control.sessions import scheduling
-from tests.support.control_plane import Agent, ControlPlane
+from tests.support.control_plane import Agent, ControlPlane, a_control_plane
+from tests.support.postgres import TestDatabase
 
 SESSIONS = "/api/v1/sessions"
 
@@ -89,3 +91,13 @@ async def test_results_wait_for_whoever_has_their_session_before_they_touch_a_co
         assert found.scalar_one() == claimed.id
     await finishing
     assert await agent.claim() == []
+
+
+async def test_an_owner_who_asks_many_times_at_once_gets_no_more_sessions_than_they_may_have(
+    test_database: TestDatabase, tmp_path: Path
+):
+    async with a_control_plane(test_database, tmp_path / "home", sessions_per_owner=2) as running:
+        await running.agent()
+        asking = (running.admin.post(SESSIONS, json={"template": "desktop"}) for _ in range(6))
+        answers = [answer.status_code for answer in await asyncio.gather(*asking)]
+    assert sorted(answers) == [202, 202, 409, 409, 409, 409]

@@ -111,9 +111,10 @@ async def create(unit: Unit, principal: Principal, wanted: Wanted, *, most: int)
         },
         revision.spec,
     )
+    await market.take_turn(unit)
+    # In turn, or many that are asked for at once would each find room for one.
     if await repository.count_live(unit.connection, principal.name) >= most:
         raise Conflict("too_many_sessions", f"You have {most} sessions. End one first.")
-    await market.take_turn(unit)
     home = None
     if spec.home is not None:
         home = await homes.ensure(unit.connection, new_id(), principal.name, spec.home, unit.now)
