@@ -18,7 +18,7 @@ POINTS = ("local.create.record-written", "commands.claimed", "CommandResult.writ
 
 
 async def test_nothing_is_lost_doubled_left_or_late() -> None:
-    done = await tell(Wish(1, 1.0, kinds=STRUCK, points=POINTS, replicas=2, agents=1))
+    done = await tell(Wish(1, 0.6, kinds=STRUCK, points=POINTS, replicas=2, agents=1))
     assert done.violations == [], _said(done)
     assert done.line["effects"] > 50
     assert set(done.line["faults"]) >= set(CLASSIC)
