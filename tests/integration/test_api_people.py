@@ -2,10 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from porthole_control.db.database import Database
 from porthole_control.people import administrator, service
 from tests.support.control_plane import BASE, ControlPlane, a_control_plane
 from tests.support.postgres import TestDatabase
@@ -111,6 +113,55 @@ async def test_revoking_takes_effect_within_two_seconds(control_plane: ControlPl
                 await asyncio.sleep(0.01)
     again = await control_plane.admin.delete(f"/api/v1/tokens/{made.json()['id']}")
     assert again.status_code == 404
+
+
+async def test_what_is_taken_away_while_it_is_looked_up_is_not_remembered(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    known, going_on, authenticate = asyncio.Event(), asyncio.Event(), service.authenticate
+
+    async def slowly(*words: Any, **more: Any) -> Any:
+        principal = await authenticate(*words, **more)
+        if principal.name == "eve" and not known.is_set():
+            known.set()
+            await going_on.wait()
+        return principal
+
+    monkeypatch.setattr(service, "authenticate", slowly)
+    guard = control_plane.parts.guard
+    made = (
+        await control_plane.admin.post("/api/v1/tokens", json={"name": "x", "user": "eve"})
+    ).json()
+    async with control_plane.client(made["token"]) as eve:
+        asking = asyncio.create_task(eve.get("/api/v1/sessions"))
+        await known.wait()
+        before = guard.revocations
+        await control_plane.admin.delete(f"/api/v1/tokens/{made['id']}")
+        while guard.revocations == before:
+            await asyncio.sleep(0.01)
+        going_on.set()
+        assert (await asking).status_code == 200, "it was asked before"
+        assert (await eve.get("/api/v1/sessions")).status_code == 401
+
+
+async def test_a_live_list_ends_whose_right_is_taken_away_while_it_is_looked_up(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+):
+    guard, authenticate = control_plane.parts.guard, service.authenticate
+    made = (await control_plane.admin.post("/api/v1/tokens", json={"name": "x"})).json()
+
+    async def revoked_meanwhile(*words: Any, **more: Any) -> Any:
+        principal = await authenticate(*words, **more)
+        if str(principal.token_id) == made["id"]:
+            before = guard.revocations
+            await control_plane.admin.delete(f"/api/v1/tokens/{made['id']}")
+            while guard.revocations == before:
+                await asyncio.sleep(0.01)
+        return principal
+
+    monkeypatch.setattr(service, "authenticate", revoked_meanwhile)
+    async with control_plane.client(made["token"]) as client, asyncio.timeout(5):
+        await client.get("/api/v1/events")
 
 
 async def test_tokens_expire(control_plane: ControlPlane):
@@ -245,6 +296,36 @@ async def test_use_is_written_down(control_plane: ControlPlane):
                 await asyncio.sleep(0.05)
     finally:
         task.cancel()
+
+
+async def test_use_is_written_down_after_the_database_was_away(
+    control_plane: ControlPlane, test_database: TestDatabase
+):
+    there = asyncio.Event()
+    asked = 0
+
+    def conninfo() -> str:
+        nonlocal asked
+        asked += 1
+        return test_database.conninfo if there.is_set() else "host=/nowhere"
+
+    database = Database(conninfo)
+    writing = asyncio.create_task(control_plane.parts.guard.write_down_use(database, every=0.05))
+    try:
+        await control_plane.admin.get("/api/v1/me")
+        while not asked:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        there.set()
+        async with asyncio.timeout(5):
+            while not (await control_plane.admin.get("/api/v1/tokens")).json()["items"][0][
+                "last_used_at"
+            ]:
+                await asyncio.sleep(0.05)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await database.close()
 
 
 async def test_the_administrators_token_is_renewed_when_it_is_worth_nothing(

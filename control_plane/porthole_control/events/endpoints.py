@@ -46,10 +46,12 @@ def _line_of(news: News) -> bytes:
     return _lines(news.position, news.kind, data)
 
 
-async def _tell(parts: Parts, principal: Principal, after: Position | None) -> AsyncIterator[bytes]:
+async def _tell(
+    parts: Parts, principal: Principal, after: Position | None, *, rights: int
+) -> AsyncIterator[bytes]:
     guard = parts.guard
     listening = parts.live.listen(principal.name, after, patience=_LOOK_SECONDS)
-    rights, looked, pinged = guard.revocations, monotonic(), monotonic()
+    looked = pinged = monotonic()
     async with aclosing(listening):
         position = after or Position(0, 0)
         async for told in listening:
@@ -84,12 +86,13 @@ async def follow(
 ) -> StreamingResponse:
     """Follow sessions, homes, templates and agents as they change."""
     parts = parts_of(request)
+    rights = parts.guard.revocations  # as they were before it was looked who asks
     async with parts.database.reading() as unit:
         principal = await parts.guard.identify(request, unit)
     principal.must(Scope.READ)
     after = Position.parse(last_event_id) if last_event_id else None
     return StreamingResponse(
-        _tell(parts, principal, after),
+        _tell(parts, principal, after, rights=rights),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
+from porthole_control.background import keep_going
 from porthole_control.db.database import Database, Unit
 from porthole_control.db.doorbell import Bell, Doorbell
 from porthole_control.errors import Forbidden, Unauthenticated
@@ -100,10 +101,12 @@ class Guard:
         if found is not None and found[0] > monotonic():
             principal = found[1]
         else:
+            rights = self.revocations
             principal = await service.authenticate(unit, text, prefix=prefix)
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[memory] = (monotonic() + _REMEMBERED_SECONDS, principal)
+            if rights == self.revocations:  # else it may be what was just taken away
+                self._remembered[memory] = (monotonic() + _REMEMBERED_SECONDS, principal)
         self._used.add(principal.token_id)
         return principal
 
@@ -123,10 +126,14 @@ class Guard:
         """Note from time to time which tokens were used; runs until it is cancelled."""
         while True:
             await asyncio.sleep(every)
-            used, self._used = self._used, set[UUID]()
-            if used:
-                async with database.unit() as unit:
-                    await repository.note_use(unit.connection, used, unit.now)
+            await keep_going("token use", lambda: self._write_down(database))
+
+    async def _write_down(self, database: Database) -> None:
+        used = frozenset(self._used)
+        if used:
+            async with database.unit() as unit:
+                await repository.note_use(unit.connection, used, unit.now)
+        self._used -= used
 
 
 def origin_of(url: str) -> str:
