@@ -1,13 +1,16 @@
 """Links and commands, over real sockets on a real database."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from porthole_contract.lifecycle import Phase
 from porthole_contract.link.commands import Command, TemplateContent
 from porthole_contract.link.reports import CommandResult, InventoryPart, Outcome, WantTemplate
+from porthole_control.db.doorbell import Bell
 from porthole_control.link import conversation
 from porthole_control.link.hub import Hub
 from tests.support.control_plane import TEMPLATE, observed
@@ -239,6 +242,33 @@ async def test_commands_that_were_claimed_and_never_sent_are_found(
         await agent.until(lambda: len(agent.commands) == 2)
         await eventually(lambda: states(one), ["succeeded"])
         assert isinstance(agent.heard[-1], Command)
+
+
+async def test_what_nobody_rings_for_is_found_while_others_are_rung_for(
+    one: Served, agent: ScriptedAgent
+):
+    doorbell = one.control_plane.parts.doorbell
+
+    async def ring_for_another() -> None:
+        while True:
+            doorbell.ring(Bell.COMMANDS, [uuid4()])
+            await asyncio.sleep(0.1)
+
+    async with agent.linked(one.ws):
+        await create(one)
+        await eventually(lambda: states(one), ["succeeded"])
+        ringing = asyncio.create_task(ring_for_another())
+        try:
+            await asyncio.sleep(0.5)
+            # As if its agent had said that it could not be done, and it were time to try again.
+            async with one.control_plane.database.unit() as unit:
+                await unit.connection.exec_driver_sql(
+                    "UPDATE agent_commands SET state = 'pending', finished_at = NULL"
+                )
+            await agent.until(lambda: len(agent.commands) == 2, within=5)
+        finally:
+            ringing.cancel()
+            await asyncio.gather(ringing, return_exceptions=True)
 
 
 async def test_what_was_claimed_and_not_said_when_the_link_ended_comes_at_once_with_the_next(

@@ -103,13 +103,16 @@ class Dispatcher:
                 await keep_going("dispatch", self._round)
 
     async def _hear(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + _POLL_SECONDS
         with self._doorbell.hearing(Bell.COMMANDS) as hearing:
             while True:
-                await hearing.next(_POLL_SECONDS)
-                if hearing.about is None:
+                await hearing.next(max(0.0, due - loop.time()))
+                self._some |= hearing.about or set()
+                # Nobody rings for what is to be tried again, however often it rings for others.
+                if hearing.about is None or loop.time() >= due:
                     self._all = True
-                else:
-                    self._some |= hearing.about
+                    due = loop.time() + _POLL_SECONDS
                 self._wake.set()
 
     async def _with_work(self) -> list[Conversation]:
