@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,32 @@ async def test_a_slow_viewer_is_no_reason_to_cut_its_agent_off(
         for _ in range(40):
             assert len(await viewer.recv()) == CHUNK
             await asyncio.sleep(0.08)
+
+
+async def test_a_slow_viewer_gets_everything_that_was_said_before_the_end(
+    one: Served, agent: ScriptedAgent
+):
+    session = await running_session(one, agent)
+    data = os.urandom(8 * 1024 * 1024)
+
+    async def tell(order: OpenStream) -> None:
+        async with dial_back(order, close_timeout=60) as leg:
+            for start in range(0, len(data), CHUNK // 4):
+                await leg.send(data[start : start + CHUNK // 4])
+            await leg.close(1000, "done: That is all.")
+
+    agent.on_stream = tell
+    received = bytearray()
+    async with view(await ticket(one, session), max_queue=1) as viewer:
+        reading = viewer.transport.get_extra_info("socket")
+        reading.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                received += await viewer.recv()
+                if len(data) - len(received) < 1024 * 1024:
+                    await asyncio.sleep(0.1)  # 160 KB a second
+    assert len(received) == len(data)
+    assert (viewer.close_code, viewer.close_reason) == (1000, "done: That is all.")
 
 
 async def test_a_process_that_ends_tells_its_viewers(one: Served, agent: ScriptedAgent):

@@ -22,6 +22,8 @@ from porthole_control.streams.endings import (
 
 _LOST: Final = 1006
 _LAST_WORDS_SECONDS: Final = 1.0
+_TAKEN_SECONDS: Final = 10.0
+"""How long a viewer may take for one message, once its agent's leg is gone."""
 
 
 class Leg(Protocol):
@@ -43,10 +45,16 @@ class Leg(Protocol):
 
 @dataclass(slots=True)
 class Counts:
-    """Bytes that were carried."""
+    """Bytes that were carried.
+
+    Attributes:
+        taking_since: when the viewer was given what it has not taken yet, on the loop's clock;
+            None: it has taken all.
+    """
 
     to_viewer: int = 0
     from_viewer: int = 0
+    taking_since: float | None = None
 
 
 async def pump(
@@ -71,8 +79,8 @@ async def pump(
     running = {
         asyncio.create_task(_to_agent(viewer, agent, counts, first, viewer_left)),
         asyncio.create_task(_to_viewer(agent, viewer, counts)),
-        asyncio.create_task(_when_lost(viewer, viewer_left(Gone(_LOST)))),
-        asyncio.create_task(_when_lost(agent, STREAM_CUT)),
+        asyncio.create_task(_when_viewer_lost(viewer, viewer_left(Gone(_LOST)))),
+        asyncio.create_task(_when_agent_lost(agent, counts)),
     }
     everything: set[asyncio.Future[Ending]] = {*running, *([ended] if ended else [])}
     try:
@@ -103,10 +111,11 @@ async def _to_agent(
         try:
             await agent.say(data)
         except Gone:
-            return await _wait_for_last_words(STREAM_CUT)
+            return await _wait_for_agents_last_words(counts)
 
 
 async def _to_viewer(agent: Leg, viewer: Leg, counts: Counts) -> Ending:
+    loop = asyncio.get_running_loop()
     while True:
         try:
             data = await agent.hear()
@@ -114,11 +123,13 @@ async def _to_viewer(agent: Leg, viewer: Leg, counts: Counts) -> Ending:
             return from_agent(gone)
         if isinstance(data, str):
             return NOT_BINARY
+        counts.taking_since = loop.time()
         try:
             await viewer.say(data)
         except Gone:
             return await _wait_for_last_words(VIEWER_LOST)
         counts.to_viewer += len(data)
+        counts.taking_since = None
 
 
 async def _wait_for_last_words(otherwise: Ending) -> Ending:
@@ -127,6 +138,21 @@ async def _wait_for_last_words(otherwise: Ending) -> Ending:
     return otherwise
 
 
-async def _when_lost(leg: Leg, ending: Ending) -> Ending:
-    await leg.lost.wait()
+async def _wait_for_agents_last_words(counts: Counts) -> Ending:
+    """The same for an agent's: they stand behind all that a slow viewer has not taken yet."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_LAST_WORDS_SECONDS)
+        since = counts.taking_since
+        if since is None or loop.time() - since > _TAKEN_SECONDS:
+            return STREAM_CUT
+
+
+async def _when_viewer_lost(viewer: Leg, ending: Ending) -> Ending:
+    await viewer.lost.wait()
     return await _wait_for_last_words(ending)
+
+
+async def _when_agent_lost(agent: Leg, counts: Counts) -> Ending:
+    await agent.lost.wait()
+    return await _wait_for_agents_last_words(counts)

@@ -38,6 +38,7 @@ class MemoryLeg:
 @pytest.fixture(autouse=True)
 def _no_long_last_words(monkeypatch):
     monkeypatch.setattr(pump, "_LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(pump, "_TAKEN_SECONDS", 0.3)
 
 
 async def test_bytes_are_carried_and_counted():
@@ -94,6 +95,35 @@ async def test_a_lost_leg_ends_it_even_if_nobody_hears_or_says():
         legs[lost].lost.set()
         ending = await pump.pump(legs["viewer"], legs["agent"], counts=Counts())
         assert ending == expected
+
+
+@pytest.mark.parametrize("speaks", [False, True], ids=["silent", "speaking"])
+async def test_a_slow_viewer_gets_all_that_an_agent_said_before_it_left(speaks):
+    viewer, agent, counts = MemoryLeg(room=1), MemoryLeg(), Counts()
+    for word in (b"a", b"b", b"c", b"d", Gone(4001, "session_ended: Over.")):
+        agent.incoming.put_nowait(word)
+    agent.lost.set()
+    agent.deaf = True
+    if speaks:
+        viewer.incoming.put_nowait(b"key")
+    task = asyncio.create_task(pump.pump(viewer, agent, counts=counts))
+    heard = []
+    for _ in range(4):
+        await asyncio.sleep(0.15)
+        heard.append(await viewer.outgoing.get())
+    assert (await task, heard) == (
+        endings.Ending(4001, "session_ended", "Over."),
+        [b"a", b"b", b"c", b"d"],
+    )
+
+
+async def test_a_viewer_that_takes_nothing_is_not_waited_for_when_its_agent_is_gone():
+    viewer, agent = MemoryLeg(room=1), MemoryLeg()
+    for _ in range(4):
+        agent.incoming.put_nowait(b"x")
+    agent.lost.set()
+    async with asyncio.timeout(2):
+        assert await pump.pump(viewer, agent, counts=Counts()) == endings.STREAM_CUT
 
 
 async def test_it_ends_when_it_is_told_to():
