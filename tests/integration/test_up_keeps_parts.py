@@ -78,6 +78,20 @@ async def test_a_part_that_is_killed_is_started_again(home: Home) -> None:
     assert locks.is_free(part_lock(home, "part"))
 
 
+async def test_a_part_that_cannot_be_started_for_a_while_is_started_then(home: Home) -> None:
+    kept = Kept(home, QUIET)
+    await kept.keeper.start()
+    first = kept.process
+    kept.keeper.log.unlink()
+    kept.keeper.log.mkdir()  # nothing can be opened there, as on a disk that is full
+    first.send(signal.SIGKILL)
+    await until(lambda: any("could not be started" in said for said in kept.said))
+    kept.keeper.log.rmdir()
+    await until(lambda: kept.process != first)
+    assert kept.process.is_alive()
+    await kept.keeper.stop()
+
+
 async def test_a_part_that_does_not_listen_is_ended_with_its_children(home: Home) -> None:
     kept = Kept(home, WITH_CHILD, patience=0.3)
     await kept.keeper.start()

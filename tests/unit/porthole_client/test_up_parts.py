@@ -10,6 +10,7 @@ from porthole_client.cli import links
 from porthole_client.cli.exits import Failure
 from porthole_client.cli.up import console, keeper, locks, logs, packages, record
 from porthole_client.cli.up.command import make_home
+from porthole_client.cli.up.instance import Instance
 from porthole_client.cli.up.prepare import prepare
 from porthole_client.cli.up.processes import Identity, holders
 from porthole_client.home import Home
@@ -125,6 +126,22 @@ def test_a_log_that_has_grown_begins_again(tmp_path: Path, monkeypatch: pytest.M
     assert logs.last_lines(path, 5) == ["third line"]
     logs.bound(tmp_path / "none.log")
     assert logs.last_lines(tmp_path / "none.log", 5) == []
+
+
+def test_a_log_that_cannot_be_kept_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(bytes(logs.LONGEST + 1))
+    path.with_suffix(".log.1").mkdir()  # nothing can be written there, as on a disk that is full
+    logs.bound(path)
+    assert path.stat().st_size == 0
+
+
+def test_what_cannot_be_recorded_is_said_and_keeps_nothing_from_going_on(home: Home) -> None:
+    said: list[str] = []
+    running = Instance(home, said.append)
+    home.parts.mkdir()
+    running._changed(record.PartRecord("agent"))
+    assert "cannot be written" in said[0]
 
 
 def test_a_link_to_a_session_signs_in_first() -> None:

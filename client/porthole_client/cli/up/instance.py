@@ -112,4 +112,7 @@ class Instance:
 
     def _changed(self, part: PartRecord) -> None:
         self._record = self._record.with_part(part)
-        self._record.write(self._home)
+        try:
+            self._record.write(self._home)
+        except OSError as error:  # their locks tell of the parts, too
+            self._say(f"  {self._home.parts} cannot be written: {error}")

@@ -137,7 +137,10 @@ class Keeper:
             pause = next_pause(pause, time.monotonic() - began)
             await asyncio.sleep(pause)
             self.restarts += 1
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:  # no room, say: that passes, and nobody else would try again
+                self._say(f"{self.part.name} could not be started: {error}")
 
 
 def _environment(part: Part) -> dict[str, str]:

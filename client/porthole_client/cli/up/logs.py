@@ -3,6 +3,7 @@
 A part writes to its file itself, so that its last words are kept when `up` is killed.
 """
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -20,14 +21,13 @@ def bound(path: Path) -> None:
     """Move a log that has grown too long aside and begin it again.
 
     The writer keeps its descriptor: the file is copied and cut. A line that is written in
-    between is lost.
+    between is lost. What cannot be copied is cut all the same: the disk may be full of it.
     """
-    try:
+    with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size > LONGEST:
-            shutil.copyfile(path, path.with_suffix(".log.1"))
+            with contextlib.suppress(OSError):
+                shutil.copyfile(path, path.with_suffix(".log.1"))
             os.truncate(path, 0)
-    except FileNotFoundError:
-        return
 
 
 def last_lines(path: Path, count: int) -> list[str]:
