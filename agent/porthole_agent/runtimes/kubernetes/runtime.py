@@ -260,12 +260,14 @@ class KubernetesRuntime:
         """Return everything that there is, listed now; see the port."""
         for reflector in self._reflectors:
             await reflector.list()
+        overview = await self.overview()
+        # From here on nothing waits: what is told meanwhile would be newer than what is returned.
         there = [thing for thing in self._sessions if not self._is_undone(thing)]
         ids = {seen.session_id(thing) for thing in there}
         by_uid = {uid_of(thing): seen.session_id(thing) for thing in there}
         homes = (seen.home(thing, by_uid) for thing in self._volumes)
         return Inventory(
-            overview=await self.overview(),
+            overview=overview,
             sessions=tuple(self._observations(there)),
             ended=tuple(one for one in self._tombstones.ended() if one.session not in ids),
             homes=tuple(one for one in homes if one is not None),
