@@ -5,6 +5,7 @@ than `IN_FLIGHT`, and what one side does not take, it does not read from the oth
 """
 
 import asyncio
+import contextlib
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -222,7 +223,8 @@ class Streams:
                 try:
                     if first:
                         await socket.send(first)
-                    await _pump(socket, reader, writer)
+                    with contextlib.suppress(OSError):  # gates end streams with a reset, too
+                        await _pump(socket, reader, writer)
                     code, message = await self._last_word(gate, item.stream)
                 except asyncio.CancelledError:
                     if stream.ending is None:
