@@ -23,6 +23,7 @@ from porthole_agent.dial import LINK_PATH, websocket_url
 from porthole_agent.enrolment import Identity
 from porthole_agent.metrics import DIALS_FAILED, LINKED, LINKS, SUPERSEDED
 from porthole_agent.news import News
+from porthole_agent.patience import PromptConnection
 from porthole_agent.streams import Streams
 from porthole_contract.errors import (
     LocalProtocolError,
@@ -230,6 +231,7 @@ class Link:
             ping_interval=None,  # the channel has pings of its own
             open_timeout=within,
             close_timeout=1.0,
+            create_connection=PromptConnection,
             proxy=True,
         ) as socket:
             async with asyncio.timeout(within):

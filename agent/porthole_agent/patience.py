@@ -1,8 +1,11 @@
-"""The WebSocket of a stream as this end judges it.
+"""WebSockets as this end judges them.
 
-The control plane is judged by all that it says or takes, and only while it is read from, as it
-judges us. A pong alone proves nothing: it stands behind the data that back-pressure holds up, so
-a desktop that takes its time would cost its stream.
+A farewell is no reason to stay: whoever takes nothing, which is why they are left, does not take
+that either.
+
+Of a stream, the control plane is judged by all that it says or takes, and only while it is read
+from, as it judges us. A pong alone proves nothing: it stands behind the data that back-pressure
+holds up, so a desktop that takes its time would cost its stream.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 PING_EVERY: Final = 15.0
 """Seconds."""
@@ -18,7 +22,23 @@ DEAD_AFTER: Final = 45.0
 """Seconds without anything from a peer that is read from."""
 
 
-class PatientConnection(ClientConnection):
+_GONE_WITHIN: Final = 2.0
+"""Seconds for a farewell and its answer."""
+
+
+class PromptConnection(ClientConnection):
+    """One that ends when it is closed, whatever the other end takes."""
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say farewell, or be gone without."""
+        try:
+            async with asyncio.timeout(_GONE_WITHIN):
+                await super().close(code, reason)
+        except TimeoutError:
+            self.transport.abort()
+
+
+class PatientConnection(PromptConnection):
     """One that is not cut because what it waits for is slow."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,18 @@ async def test_one_that_takes_what_we_send_slowly_lives(both) -> None:
     assert not sending.done()
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_one_that_takes_nothing_is_left_all_the_same(both, monkeypatch) -> None:
+    near, far = both
+    monkeypatch.setattr(patience, "_GONE_WITHIN", DEAD_AFTER)
+    for number in range(5):  # what it says is not read, so it does not count as gone
+        await far.send(str(number))
+    far.transport.pause_reading()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DEAD_AFTER):
+            while True:
+                await near.send(bytes(64 * 1024))
+    async with asyncio.timeout(20 * DEAD_AFTER):
+        await near.close()
+        await near.wait_closed()
