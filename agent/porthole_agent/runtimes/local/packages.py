@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from porthole_agent.runtimes.local.decide import Obstacle
-from porthole_agent.runtimes.local.processes import CommandFailed, find_program, run
+from porthole_agent.runtimes.local.processes import CommandFailed, find_program, run, run_apart
 from porthole_contract.conditions import Reason
 from porthole_contract.session import Protocol
 from porthole_contract.template import Program, SessionTemplateSpec
@@ -34,6 +34,8 @@ Desktops start programs of their own."""
 
 _PATIENCE: Final = 1800.0
 _TRIED_AGAIN_AFTER: Final = 300.0
+_WAITS: Final = ("--option", "DPkg::Lock::Timeout=600")
+"""For others that install, such as what was begun by an agent that has ended."""
 
 
 class Packages:
@@ -124,15 +126,15 @@ class Packages:
         return f"apt-get install {names}" if self._packaged else names
 
     async def _install(self, names: frozenset[str]) -> None:
-        argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"]
+        argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *_WAITS]
         try:
             await _begin_no_service(names)
             try:
-                await run(*argv, *sorted(names), within=_PATIENCE)
+                await run_apart(*argv, *sorted(names), within=_PATIENCE)
             except CommandFailed:
                 # The lists may be missing, or older than what the mirrors have.
-                await run("apt-get", "update", "--quiet", within=_PATIENCE)
-                await run(*argv, *sorted(names), within=_PATIENCE)
+                await run_apart("apt-get", "update", "--quiet", within=_PATIENCE)
+                await run_apart(*argv, *sorted(names), within=_PATIENCE)
         except CommandFailed as error:
             self._failures[names] = f"Its packages could not be installed. {error}"
             asyncio.get_running_loop().call_later(

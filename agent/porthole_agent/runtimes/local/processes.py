@@ -5,6 +5,8 @@ import contextlib
 import fcntl
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from typing import Final
 
@@ -78,6 +80,57 @@ async def run(
         said = (err or out).decode(errors="replace")
         raise CommandFailed(argv[0], process.returncode or 0, said)
     return out.decode(errors="replace")
+
+
+async def run_apart(*argv: str, within: float) -> None:
+    """Run a program that is not to be interrupted: who waits no longer lets it go its way.
+
+    Args:
+        argv: as in `run`.
+        within: seconds after which it is killed, if it is waited for.
+
+    Raises:
+        CommandFailed: as in `run`.
+    """
+    with tempfile.TemporaryFile() as said:  # a pipe to us would end it when we end
+        try:
+            # Not by the loop, which kills what it has begun when it is closed.
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - see above
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                env=ENVIRONMENT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CommandFailed(argv[0], 127, str(error.strerror)) from None
+        try:
+            async with asyncio.timeout(within):
+                await _ended(process.pid)
+        except TimeoutError:
+            process.kill()
+            await _ended(process.pid)
+            process.wait()
+            raise CommandFailed(argv[0], -9, f"it took longer than {within:.0f} seconds") from None
+        except asyncio.CancelledError:
+            process.returncode = 0  # so that Popen does not complain that it goes on
+            raise
+        if process.wait():
+            said.seek(0)
+            raise CommandFailed(argv[0], process.returncode, said.read().decode(errors="replace"))
+
+
+async def _ended(pid: int) -> None:
+    """Return when a child of ours has ended; it is still to be waited for."""
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    handle = os.pidfd_open(pid)
+    loop.add_reader(handle, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
 
 
 async def run_with(argv: Sequence[str], keep: Sequence[int], log: int) -> int:
