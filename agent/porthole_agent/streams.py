@@ -40,6 +40,7 @@ LOGS = "logs"
 """The channel that the agent serves itself: what a session's programs have said, as text."""
 _CHUNK = 64 * 1024
 _DIAL_WITHIN = 10.0
+_CLOSED_WITHIN = 2.0
 _LAST_WORD_WITHIN = 0.3
 """Seconds to wait for the gate's word on why it closed a stream."""
 SUBPROTOCOL = "binary"
@@ -230,9 +231,11 @@ class Streams:
                     if stream.ending is None:
                         raise
                     code, message = stream.ending
-                await socket.close(*websocket_close(code, message))
+                    writer.transport.abort()  # whether or not the viewer takes its last word
+                await _close(socket, code, message)
         finally:
-            writer.transport.abort()
+            if not writer.is_closing():
+                writer.transport.abort()
             gate.streams.discard(item.stream)
             if not gate.streams:
                 self._gates.pop(item.session, None)
@@ -282,6 +285,15 @@ class Streams:
             close_timeout=1.0,
             proxy=True,
         )
+
+
+async def _close(socket: ClientConnection, code: str, message: str) -> None:
+    """Say why and close; a peer that takes nothing is cut off."""
+    try:
+        async with asyncio.timeout(_CLOSED_WITHIN):
+            await socket.close(*websocket_close(code, message))
+    except TimeoutError:
+        socket.transport.abort()
 
 
 async def _pump(socket: ClientConnection, reader: StreamReader, writer: StreamWriter) -> None:

@@ -66,18 +66,7 @@ async def test_typing_in_the_browser(instance: Instance, tmp_path: Path) -> None
         await _keys_of_the_menu(me, desktop)
         await _keys_let_go_of_elsewhere(me, desktop)
 
-        # A modifier that is held while the line breaks is not held when it is back: not even where
-        # nobody there has noticed that it broke.
-        for breaks, typed in ((line.cut, "cd"), (line.lose, "gh")):
-            await me.canvas.focus()
-            await me.page.keyboard.down("Control")
-            breaks()
-            await me.until_state("reconnecting", within=10)
-            line.mend()
-            await me.until_state("open", within=15)
-            await me.page.keyboard.up("Control")
-            async with a_file(me, desktop, f"after-{typed}", typed):
-                await me.page.keyboard.type(typed)
+        await _keys_held_as_the_line_breaks(me, desktop, line)
         await _clicks_with_a_key_held(instance, session, me, desktop)
         assert me.failures == []
 
@@ -87,7 +76,9 @@ async def test_what_the_browser_composes_arrives_over_rdp(
     instance: Instance, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
-        browser = await stack.enter_async_context(chromium())
+        line = await stack.enter_async_context(Line.open(instance.port))
+        to_line = f"MAP 127.0.0.1:{instance.port} 127.0.0.1:{line.port}"
+        browser = await stack.enter_async_context(chromium(f"--host-resolver-rules={to_line}"))
         me = await Console.open(browser, "composing-rdp")
         await stack.enter_async_context(me.shot_if_it_fails())
         await me.sign_in(instance.another_link())
@@ -105,6 +96,7 @@ async def test_what_the_browser_composes_arrives_over_rdp(
             await me.page.keyboard.type(" ")
             await keys.send("Input.insertText", {"text": "😀"})
             await me.page.keyboard.type(" d")
+        await _keys_held_as_the_line_breaks(me, desktop, line)
         await _clicks_with_a_key_held(instance, session, me, desktop)
         instance.porthole("session", "delete", session, "--wait")
         assert me.failures == []
@@ -159,6 +151,21 @@ async def _keys_let_go_of_elsewhere(me: Console, desktop: Desktop) -> None:
     await me.page.keyboard.up("Control")
     async with a_file(me, desktop, "away", "gh"):
         await me.page.keyboard.type("gh")
+
+
+async def _keys_held_as_the_line_breaks(me: Console, desktop: Desktop, line: Line) -> None:
+    """A modifier that is held while the line breaks is not held when it is back: not even where
+    nobody there has noticed that it broke."""
+    for breaks, typed in ((line.cut, "cd"), (line.lose, "gh")):
+        await me.canvas.focus()
+        await me.page.keyboard.down("Control")
+        breaks()
+        await me.until_state("reconnecting", within=10)
+        line.mend()
+        await me.until_state("open", within=15)
+        await me.page.keyboard.up("Control")
+        async with a_file(me, desktop, f"after-{typed}", typed):
+            await me.page.keyboard.type(typed)
 
 
 async def _clicks_with_a_key_held(

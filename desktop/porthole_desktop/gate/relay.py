@@ -105,7 +105,7 @@ class Stream(Viewed):
             self._viewer.write(words)
         self._viewer.finish()
         if self._desktop is not None:
-            self._desktop.finish()
+            self._desktop.hang_up()
         self._around.closed(self, reason, message)
 
     def received(self, side: Side, data: bytes) -> None:
@@ -144,7 +144,7 @@ class Stream(Viewed):
             asyncio.get_running_loop().call_later(LAST_WORD, self.close, *why)
 
     async def gone(self) -> None:
-        """Wait until the connection to the desktop is closed, `GOODBYE` at the most."""
+        """Wait until the desktop has closed its connection, `GOODBYE` at the most."""
         if self._desktop is not None and self._desktop.made:
             await self._desktop.over.wait()
         await super().gone()

@@ -5,6 +5,7 @@ waits to be written is bounded by `HIGH` plus what one reading of the other side
 """
 
 import asyncio
+import contextlib
 import select
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
@@ -142,6 +143,21 @@ class Side(asyncio.BufferedProtocol):
         self.closing = True
         if self._transport is not None:
             self._transport.close()
+            asyncio.get_running_loop().call_later(GOODBYE, self._transport.abort)
+
+    def hang_up(self) -> None:
+        """Say no more after what waits, and close when the other end does, `GOODBYE` at the most.
+
+        What it says meanwhile is thrown away, so that it is not too busy with that to hear us.
+        """
+        if self.closing:
+            return
+        self.closing = True
+        if self._transport is not None:
+            if self._holders:
+                self._transport.resume_reading()
+            with contextlib.suppress(OSError):  # it has hung up itself
+                self._transport.write_eof()
             asyncio.get_running_loop().call_later(GOODBYE, self._transport.abort)
 
     def abort(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -145,11 +146,21 @@ async def followed(desktop, built):
         yield browser
 
 
-async def ticket(browser, mode: str = "control", **over: str) -> str:
+async def a_ticket(browser, mode: str = "control", **over: str) -> tuple[str, str]:
     asked = {"mode": mode, **over}
     async with browser.post(f"{browser.origin}/tickets", json=asked) as answer:
         assert answer.status == 201, await answer.text()
-        return f"{browser.origin}/{(await answer.json())['url']}"
+        said = await answer.json()
+        return f"{browser.origin}/{said['url']}", said["stream"]
+
+
+async def ticket(browser, mode: str = "control", **over: str) -> str:
+    return (await a_ticket(browser, mode, **over))[0]
+
+
+async def at_desktop(stream) -> RfbClient:
+    through = WebSocketStream(Received(stream))
+    return await RfbClient.greet(through, through)
 
 
 class Received:
@@ -186,6 +197,28 @@ async def test_an_owner_sees_their_session_with_nothing_but_a_kubeconfig(place):
 
 
 @pytest.mark.usefixtures("seen")
+async def test_the_page_replaces_streams_of_its_own(place, built):
+    async with looked_at(place) as desktop, followed(desktop, built) as browser:
+        url, name = await a_ticket(browser)
+        async with browser.ws_connect(url, protocols=["binary"]) as left:
+            await at_desktop(left)
+            url = await ticket(browser, replaces=name)
+            async with browser.ws_connect(url, protocols=["binary"]) as stream:
+                await (await at_desktop(stream)).refresh()
+                async with asyncio.timeout(10):
+                    while (await left.receive()).type is aiohttp.WSMsgType.BINARY:
+                        pass
+                assert left.closed
+                await place.reaches("seen", viewers=1)
+        for unknown in ("mine", str(uuid4())):
+            asked = {"mode": "view", "replaces": unknown}
+            async with browser.post(f"{browser.origin}/tickets", json=asked) as answer:
+                assert answer.status == 404
+                assert (await answer.json())["code"] == "stream_unknown"
+        await place.reaches("seen", viewers=0)
+
+
+@pytest.mark.usefixtures("seen")
 async def test_the_page_shows_it_to_the_browser_that_followed_the_link(place, built):
     async with looked_at(place) as desktop, followed(desktop, built) as browser:
         async with browser.get(f"{browser.origin}/session") as answer:
@@ -194,8 +227,7 @@ async def test_the_page_shows_it_to_the_browser_that_followed_the_link(place, bu
         for _ in range(2):  # a reload
             url = await ticket(browser)
             async with browser.ws_connect(url, protocols=["binary"]) as stream:
-                through = WebSocketStream(Received(stream))
-                client = await RfbClient.greet(through, through)
+                client = await at_desktop(stream)
                 await client.refresh()
                 assert len(client.image().getcolors(1 << 24)) > 2
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
