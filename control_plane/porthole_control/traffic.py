@@ -89,6 +89,7 @@ async def running(parts: Parts) -> AsyncIterator[Traffic]:
         tasks = [
             asyncio.create_task(dispatcher.run(), name="dispatcher"),
             asyncio.create_task(asking.run(), name="asking"),
+            asyncio.create_task(looking.run(), name="stream-ends"),
             asyncio.create_task(watch.run(), name="watch"),
             asyncio.create_task(watch.tidy(), name="watch-tidy"),
         ]

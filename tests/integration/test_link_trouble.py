@@ -18,6 +18,7 @@ from porthole_contract.template import SessionTemplateSpec
 from porthole_control.agents import service as agents
 from porthole_control.db.tables import replicas
 from porthole_control.link import heard, hub
+from porthole_control.streams import looking
 from porthole_control.streams.tables import streams
 from tests.support.control_plane import TEMPLATE, observed
 from tests.support.postgres import TestDatabase
@@ -159,6 +160,27 @@ async def test_a_database_that_drops_its_connections_loses_nothing(
 
     await eventually(another, 202)
     await agent.until(lambda: len({command.id for command in agent.commands}) >= 2)
+
+
+async def test_the_end_of_a_stream_is_written_down_when_the_database_takes_it_again(
+    one: Served, agent: ScriptedAgent, test_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(looking, "_AGAIN_SECONDS", 0.2)
+    session = await running_session(one, agent)
+    async with view(await ticket(one, session)) as viewer:
+        await viewer.send(b"open")
+        assert await viewer.recv() == b"open"
+        allow_writing(test_database, allowed=False)
+    await asyncio.sleep(1)  # long enough to be refused
+    allow_writing(test_database, allowed=True)
+
+    async def answer() -> int:
+        shown = await one.control_plane.admin.get(f"{SESSIONS}/{session['id']}/streams")
+        return shown.status_code
+
+    await eventually(answer, 200)
+    ended = await ended_stream(one, session)
+    assert (ended["closed_reason"], ended["bytes_to_viewer"]) == ("viewer_left", 4)
 
 
 async def test_what_a_dead_process_leaves_is_tidied_up(one: Served, agent: ScriptedAgent):

@@ -6,13 +6,16 @@ carries bytes and writes down the end is the same when we ourselves look (logs).
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from porthole_control.background import keep_going
 from porthole_control.db.database import Database
 from porthole_control.db.doorbell import Bell, Doorbell
+from porthole_control.db.trouble import is_passing
 from porthole_control.failpoints import failpoint
 from porthole_control.metrics import (
     STREAM_BYTES,
@@ -48,6 +51,7 @@ AGENT_WITHIN = timedelta(seconds=10)
 AGENT_OF_A_SLEEPER_WITHIN = timedelta(seconds=60)
 """The same, of a session that sleeps: something has to be started first."""
 _REDEEMED_AT_ONCE = 4
+_AGAIN_SECONDS = 5.0
 
 
 class Refusal(Exception):
@@ -77,6 +81,18 @@ class Looking:
         self.replica = replica
         # Whoever comes without a ticket leaves the database's connections to the others.
         self._turn = asyncio.Semaphore(_REDEEMED_AT_ONCE)
+        self._unnoted: dict[UUID, tuple[Ending, Counts]] = {}
+
+    async def run(self) -> None:
+        """Write down the ends that the database did not take when they came, until cancelled."""
+        while True:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            for stream, (ending, counts) in list(self._unnoted.items()):
+                if not await keep_going(
+                    "streams: ends", partial(self._note, stream, ending, counts)
+                ):
+                    break
+                del self._unnoted[stream]
 
     async def redeem(self, ticket: str, origin: str | None) -> repository.Opened:
         """Use a ticket, and check once more all that its right rests on.
@@ -159,17 +175,22 @@ class Looking:
     async def _write_down(self, stream: UUID, ending: Ending, counts: Counts) -> None:
         failpoint("streams.ending")
         try:
-            async with self._database.unit() as unit:
-                await repository.end(
-                    unit.connection,
-                    stream,
-                    ending,
-                    unit.now,
-                    to_viewer=counts.to_viewer,
-                    from_viewer=counts.from_viewer,
-                )
+            await self._note(stream, ending, counts)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             logger.warning("stream_end_not_noted", error=type(error).__name__)
+            if is_passing(error):
+                self._unnoted[stream] = ending, counts
+
+    async def _note(self, stream: UUID, ending: Ending, counts: Counts) -> None:
+        async with self._database.unit() as unit:
+            await repository.end(
+                unit.connection,
+                stream,
+                ending,
+                unit.now,
+                to_viewer=counts.to_viewer,
+                from_viewer=counts.from_viewer,
+            )
 
 
 def _why_not(opened: repository.Opened, origin: str | None) -> Ending | None:
