@@ -37,10 +37,9 @@ async def look_after_waiting(parts: Parts) -> None:
 
 async def be_present(parts: Parts) -> None:
     """Say that this replica lives, and notice which others do not, every two seconds."""
-    presence = replicas.Presence()
     while True:
         await keep_going("database", parts.database.look)
-        await keep_going("presence", lambda: _presence(parts, presence))
+        await keep_going("presence", lambda: _presence(parts))
         await asyncio.sleep(replicas.PRESENT_EVERY.total_seconds())
 
 
@@ -59,10 +58,10 @@ async def _past_deadlines(parts: Parts) -> None:
     await stories.remark(parts.database, *(line for line in remarks if line is not None))
 
 
-async def _presence(parts: Parts, presence: replicas.Presence) -> None:
+async def _presence(parts: Parts) -> None:
     async with parts.database.unit() as unit:
         await replicas.seen(unit, parts.replica)
-    if not presence.judges(unit.now):
+    if not parts.presence.judges(unit.now):
         return
     async with parts.database.unit() as unit:
         await agents.forget_dead_links(

@@ -1,10 +1,11 @@
 """What the running program is made of; joined in `app.py`, found by endpoints in `api.py`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from porthole_control.db.database import Database
 from porthole_control.db.doorbell import Doorbell
+from porthole_control.db.replicas import Presence
 from porthole_control.events.live import Live
 from porthole_control.people.guard import Guard
 from porthole_control.settings import Settings
@@ -31,6 +32,7 @@ class Parts:
     Attributes:
         instance: which installation the database is of; part of every link's greeting.
         replica: this process among those that share the database; made at its start.
+        presence: whether it may say of the others that they are silent.
     """
 
     settings: Settings
@@ -41,3 +43,4 @@ class Parts:
     doorbell: Doorbell
     guard: Guard
     live: Live
+    presence: Presence = field(default_factory=Presence)

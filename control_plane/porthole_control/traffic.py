@@ -69,7 +69,7 @@ async def running(parts: Parts) -> AsyncIterator[Traffic]:
     passage = Passage(database, doorbell, rendezvous, replica)
     drives = Drives(database, looking, replica)
     asking = Asking(database, doorbell, hub)
-    watch = Watch(database, doorbell, rendezvous)
+    watch = Watch(database, doorbell, rendezvous, parts.presence)
     traffic = Traffic(
         hub=hub,
         dispatcher=dispatcher,

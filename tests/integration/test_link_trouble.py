@@ -1,7 +1,7 @@
 """Links, queue and streams when the database stumbles, processes die and agents flood."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -25,7 +25,7 @@ from tests.support.postgres import TestDatabase
 from tests.support.scripted_agent import ScriptedAgent, view
 from tests.support.served import Served, served
 from tests.support.streaming import SESSIONS, echo, ended_stream, running_session, ticket
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 MUCH = "x" * 1000
 
@@ -196,11 +196,33 @@ async def test_what_a_dead_process_leaves_is_tidied_up(one: Served, agent: Scrip
         await unit.connection.execute(
             update(streams).values(state="open", replica_id=dead, opened_at=long_ago)
         )
+    await until(lambda: one.control_plane.parts.presence.is_steady(datetime.now(UTC)))
     await one.control_plane.app.state.traffic.watch._tidy()
     assert (await ended_stream(one, session))["closed_reason"] == "control_plane_lost"
     async with view(url) as viewer:
         await viewer.wait_closed()
         assert viewer.close_code == 4007
+
+
+async def test_a_database_that_was_away_for_long_ends_no_stream_that_lives(
+    one: Served, agent: ScriptedAgent
+):
+    """Nobody was seen meanwhile, and whoever writes first must not take the others for dead."""
+    session = await running_session(one, agent)
+    running = one.control_plane
+    async with view(await ticket(one, session)) as viewer:
+        await viewer.send(b"open")
+        assert await viewer.recv() == b"open"
+        long_ago = timedelta(minutes=1)
+        # As its first moment after that: this process was not seen for long either.
+        running.parts.presence.judges(datetime.now(UTC) + long_ago)
+        async with running.database.unit() as unit:
+            await unit.connection.execute(update(replicas).values(seen_at=unit.now - long_ago))
+        await running.app.state.traffic.watch._tidy()
+        await viewer.send(b"still open")
+        assert await viewer.recv() == b"still open"
+        listed = await running.admin.get(f"{SESSIONS}/{session['id']}/streams")
+        assert [one["state"] for one in listed.json()["items"]] == ["open"]
 
 
 async def test_the_link_of_a_dead_process_is_forgotten(one: Served, agent: ScriptedAgent):

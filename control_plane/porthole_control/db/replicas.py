@@ -59,7 +59,13 @@ class Presence:
         if self._since is None or self._last is None or now - self._last > _GAP:
             self._since = now
         self._last = now
-        return now - self._since >= _STEADY_FOR
+        return self.is_steady(now)
+
+    def is_steady(self, now: datetime) -> bool:
+        """Return whether it has said for a while, until just now, that it lives."""
+        if self._since is None or self._last is None or now - self._last > _GAP:
+            return False
+        return self._last - self._since >= _STEADY_FOR
 
 
 async def register(unit: Unit, identity: UUID) -> None:

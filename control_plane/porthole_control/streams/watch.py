@@ -15,12 +15,26 @@ _TIDY_SECONDS = 30.0
 
 
 class Watch:
-    """Looks after the streams whose viewers this process has."""
+    """Looks after the streams whose viewers this process has.
 
-    def __init__(self, database: Database, doorbell: Doorbell, rendezvous: Rendezvous) -> None:
+    Args:
+        database: where streams are.
+        doorbell: rings when a right may be gone.
+        rendezvous: where the streams of this process are.
+        presence: whether it may say of others that they are dead.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        doorbell: Doorbell,
+        rendezvous: Rendezvous,
+        presence: replicas.Presence,
+    ) -> None:
         self._database = database
         self._doorbell = doorbell
         self._rendezvous = rendezvous
+        self._presence = presence
 
     async def run(self) -> None:
         """Look, until cancelled."""
@@ -48,6 +62,9 @@ class Watch:
 
     async def _tidy(self) -> None:
         async with self._database.unit() as unit:
+            # After something that kept all from the database, nobody was seen, and all may live.
+            if not self._presence.is_steady(unit.now):
+                return
             await repository.end_those_of_the_dead(
                 unit.connection,
                 REPLICA_LOST,

@@ -20,6 +20,15 @@ def test_one_that_was_away_waits_until_the_others_may_be_back():
     assert judged(0, 2, 4, 30, 32, 34) == [False, False, True, False, False, True]
 
 
+def test_one_that_was_not_there_just_now_is_not_steady():
+    presence = Presence()
+    for at in (0, 2, 4):
+        presence.judges(START + timedelta(seconds=at))
+    assert presence.is_steady(START + timedelta(seconds=9))
+    assert not presence.is_steady(START + timedelta(seconds=40))
+    assert not Presence().is_steady(START)
+
+
 def test_one_round_that_took_long_changes_nothing():
     assert judged(0, 2, 4, 9, 11) == [False, False, True, True, True]
 
