@@ -316,7 +316,7 @@ class Keeper:
     async def _look(self) -> Seen:
         """Look at everything that `decide` asks about."""
         record = self.record
-        effective, obstacle = self._effective(record)
+        _, obstacle = self._effective(record)
         resting = record.phase in {Phase.PENDING, Phase.HIBERNATED}
         if resting and obstacle is None and record.spec.desired is Desired.RUNNING:
             obstacle = await self._site.packages.obstacle(template_of(record), install=True)
@@ -326,6 +326,8 @@ class Keeper:
         await self._door.hold(exposed, is_open=is_open)
         # From here to the end of `decide` nothing waits: what is free now is still free then.
         record = self.record
+        effective, over = self._effective(record)
+        obstacle = over or obstacle
         if self._lent is not None and not self._lent.begun and not may_lend(record):
             self._let_go()  # it was to be started or ended before that had begun
         if resting and obstacle is None and effective is not None:
@@ -437,6 +439,7 @@ class Keeper:
             template=now.template,
             exposed=now.exposed,
             deletion=now.deletion,
+            traceparent=now.traceparent,
         )
         self.record = with_conditions(record, Seen(), _now())
         await self._save()
