@@ -111,6 +111,7 @@ async def run(settings: Settings) -> None:
     )
     try:
         if not await _first(lease.acquire(), stopping):
+            await lease.release()  # should it have been ours at the very last
             return
         leads = True
         metrics.LEADS.set(1)
