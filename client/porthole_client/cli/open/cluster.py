@@ -1,5 +1,6 @@
 """The API server, as whoever opens a session sees it: every call, with the official client."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -48,6 +49,8 @@ class Cluster:
     def __init__(self, kubeconfig: Kubeconfig) -> None:
         self._kubeconfig = kubeconfig
         self._client: ApiClient | None = None
+        self._former: ApiClient | None = None  # some calls may still be under way with it
+        self._renewing = asyncio.Lock()
 
     @property
     def choice(self) -> Choice:
@@ -56,7 +59,7 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         """Read the credentials; nothing is asked yet."""
-        await self._renew()
+        await self._renew(None)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,10 +124,11 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
     ) -> Object:
+        client = self._client
         status, data = await self._ask(method, path, query, body)
         if status == HTTPStatus.UNAUTHORIZED:
             # A plugin's token is good for minutes, and somebody may look for hours.
-            await self._renew()
+            await self._renew(client)
             status, data = await self._ask(method, path, query, body)
         if status >= HTTPStatus.BAD_REQUEST:
             raise self._failure(status, data)
@@ -200,13 +204,21 @@ class Cluster:
         assert self._client is not None, "it is used in `async with`"
         return self._client
 
-    async def _renew(self) -> None:
-        """Read the kubeconfig, and credentials from whatever it names."""
-        made = ApiClient(await self._kubeconfig.configuration())
-        made.user_agent = AGENT
-        await self._close()
-        self._client = made
+    async def _renew(self, refused: ApiClient | None) -> None:
+        """Read the kubeconfig, and credentials from whatever it names; once for all who need it."""
+        async with self._renewing:
+            if self._client is not refused:
+                return
+            made = ApiClient(await self._kubeconfig.configuration())
+            made.user_agent = AGENT
+            former, self._former, self._client = self._former, self._client, made
+            await _close(former)
 
     async def _close(self) -> None:
-        if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]  # the library's
+        await _close(self._former)
+        await _close(self._client)
+
+
+async def _close(client: ApiClient | None) -> None:
+    if client is not None:
+        await client.close()  # type: ignore[no-untyped-call]  # the library's
