@@ -185,8 +185,10 @@ class Database:
                     self._times_set_back += 1
                     DATABASE_SET_BACK.inc()
             return
-        # Of looks that overlap the first may answer last.
-        if now is not None and not now.lacks(self._position):
+        # Of looks that overlap the first may answer last, and say what was so before.
+        if now is None or self._times_set_back != times:
+            return
+        if not now.lacks(self._position):
             self._position = now
 
     @asynccontextmanager
