@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: closed to everybody else, and back after anything."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 
 from porthole_control.db import layout
+from porthole_control.db.connecting import connect
 from porthole_control.db.layout import Layout
 from tests.support.gate_setup import GateIdentity
 from tests.support.postgres import Embedded
@@ -84,6 +86,20 @@ def test_it_is_closed_to_everybody_else(server: Embedded):
     assert server.stop() == 0
 
 
+async def patience(conninfo: str) -> tuple[int, ...]:
+    """Return for how long our connections wait for a machine that does not answer."""
+    async with await connect(conninfo, name="test") as connection:
+        line = socket.socket(fileno=os.dup(connection.fileno()))
+    with line:
+        return (
+            line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+            line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+            line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+        )
+
+
 def test_it_serves_tcp_with_tls_and_a_password_to_its_one_role(tmp_path: Path):
     identity = GateIdentity.make(tmp_path / "tls")
     (tmp_path / "password").write_text("one that was given\n")
@@ -108,6 +124,11 @@ def test_it_serves_tcp_with_tls_and_a_password_to_its_one_role(tmp_path: Path):
         server.start()
         with psycopg.connect(**reached) as connection:
             assert connection.pgconn.ssl_in_use
+        conninfo = psycopg.conninfo.make_conninfo("", **reached)
+        assert asyncio.run(patience(conninfo)) == (10_000, 1, 5, 2, 3)
+        # Who knows better says so.
+        longer = psycopg.conninfo.make_conninfo(conninfo, tcp_user_timeout=60_000)
+        assert asyncio.run(patience(longer)) == (60_000, 1, 5, 2, 3)
         refused = (
             {"sslmode": "disable"},
             {"password": "another"},

@@ -2,13 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from porthole_control.db import layout
 from porthole_control.settings import Settings
+
+# By itself TCP waits for a machine that is gone for a quarter of an hour, or two hours for an
+# answer, and all connections with it.
+_GONE_AFTER: Final = {
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 
 
 def conninfo_of(settings: Settings) -> Callable[[], str]:
@@ -29,21 +38,22 @@ def conninfo_of(settings: Settings) -> Callable[[], str]:
 
 
 async def connect(conninfo: str, *, name: str, **options: Any) -> psycopg.AsyncConnection[Any]:
-    """Return a connection, within 5 seconds.
+    """Return a connection, within 5 seconds; one to a machine that is gone ends within 11.
 
     Who is cancelled meanwhile waits for it and closes it: a login that is cut short would
     keep a process of the server waiting for the rest, and with it whoever has to do
     something to the whole database.
 
     Args:
-        conninfo: libpq's connection string.
+        conninfo: libpq's connection string; what it says of waiting counts.
         name: what it is for, as the database shows it.
         options: for psycopg.
 
     Raises:
         psycopg.OperationalError: there is none to be had.
     """
-    whole = make_conninfo(conninfo, connect_timeout=5, application_name=name)
+    given: dict[str, Any] = {**_GONE_AFTER, **conninfo_to_dict(conninfo)}
+    whole = make_conninfo(**{**given, "connect_timeout": 5, "application_name": name})
     opening = asyncio.ensure_future(psycopg.AsyncConnection.connect(whole, **options))
     try:
         return await asyncio.shield(opening)
