@@ -7,6 +7,7 @@ selection and to answer; to read it is to ask its owner, who hands over long tex
 
 import asyncio
 import contextlib
+import itertools
 import struct
 from typing import Final
 
@@ -22,6 +23,8 @@ _PROPERTY_CHANGES: Final = 1 << 22
 _NEW_VALUE: Final = 0
 _OFFERED: Final = ("UTF8_STRING", "text/plain;charset=utf-8", "text/plain", "STRING", "TEXT")
 _IMAGE: Final = "image/png"
+_PLACES: Final = ("PORTHOLE_1", "PORTHOLE_2", "PORTHOLE_3", "PORTHOLE_4")
+"""Where owners put what is asked for, in turns: one that is late is not taken for the next one."""
 
 
 class TooLong(Exception):
@@ -42,6 +45,7 @@ class Clipboard:
         self._content = b""
         self._offers: tuple[str, ...] = _OFFERED
         self._events: asyncio.Queue[bytes] = asyncio.Queue()
+        self._places = itertools.cycle(_PLACES)
 
     async def open(self) -> None:
         """Make the window, learn the names."""
@@ -62,7 +66,7 @@ class Clipboard:
             _PROPERTY_CHANGES,
         )
         display.send(1, 0, place)
-        for name in ("CLIPBOARD", "TARGETS", "INCR", "PORTHOLE_TEXT", _IMAGE, *_OFFERED):
+        for name in ("CLIPBOARD", "TARGETS", "INCR", *_PLACES, _IMAGE, *_OFFERED):
             self._atoms[name] = await display.atom(name)
 
     def heard(self, kind: int, event: bytes) -> None:
@@ -114,15 +118,14 @@ class Clipboard:
         while not self._events.empty():
             self._events.get_nowait()
         atoms = self._atoms
-        wanted = (self._window, atoms["CLIPBOARD"], atoms[target], atoms["PORTHOLE_TEXT"], 0)
+        place = atoms[next(self._places)]
+        wanted = (self._window, atoms["CLIPBOARD"], atoms[target], place, 0)
         self._display.send(24, 0, struct.pack("<IIIII", *wanted))
-        while (event := await self._events.get())[0] & 0x7F != _SELECTION_NOTIFY:
-            pass
-        if struct.unpack_from("<I", event, 20)[0] == 0:
+        if not await self._is_handed_over(atoms[target], place):
             return None  # it has no text of that kind
-        kind, text = await self._take()
+        kind, text = await self._take(place)
         if kind == atoms["INCR"]:
-            text = await self._take_parts()
+            text = await self._take_parts(place)
         if len(text) > LARGEST:
             raise TooLong
         if target == _IMAGE:
@@ -131,7 +134,16 @@ class Clipboard:
             return text.decode("latin-1").encode()
         return text.decode(errors="replace").encode()
 
-    async def _take_parts(self) -> bytes:
+    async def _is_handed_over(self, target: int, place: int) -> bool:
+        """Wait for the owner's answer; return whether it has what is asked for."""
+        while True:
+            event = await self._events.get()
+            if event[0] & 0x7F == _SELECTION_NOTIFY:
+                of, at = struct.unpack_from("<II", event, 16)
+                if of == target and at in {place, 0}:
+                    return bool(at)
+
+    async def _take_parts(self, place: int) -> bytes:
         """Taking a property away asks for the next part; an empty one is the end."""
         parts = bytearray()
         while True:
@@ -139,20 +151,18 @@ class Clipboard:
             changed, state = struct.unpack_from("<I4xB", event, 8)
             if event[0] & 0x7F != _PROPERTY_NOTIFY or state != _NEW_VALUE:
                 continue
-            if changed != self._atoms["PORTHOLE_TEXT"]:
+            if changed != place:
                 continue
-            _, part = await self._take()
+            _, part = await self._take(place)
             if not part:
                 return bytes(parts)
             parts += part
             if len(parts) > LARGEST:
                 raise TooLong
 
-    async def _take(self) -> tuple[int, bytes]:
-        """Return our property's type and value, and delete it."""
-        body = struct.pack(
-            "<IIIII", self._window, self._atoms["PORTHOLE_TEXT"], 0, 0, (LARGEST + _PART) // 4
-        )
+    async def _take(self, place: int) -> tuple[int, bytes]:
+        """Return a property's type and value, and delete it."""
+        body = struct.pack("<IIIII", self._window, place, 0, 0, (LARGEST + _PART) // 4)
         reply = await self._display.ask(20, 1, body)
         kind, _, length = struct.unpack_from("<III", reply, 8)
         return kind, reply[32 : 32 + length * (reply[1] // 8)]
