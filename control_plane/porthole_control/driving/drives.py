@@ -6,7 +6,8 @@ the session's list, and it ends when the right to it does.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -102,28 +103,43 @@ class Drives:
             Unavailable: it was not asked, since it cannot be reached.
             Unanswered: it was asked, and has not answered.
         """
-        one = self._one(right)
+        try:
+            async with asyncio.timeout(within):
+                answer, data = await self._in_turn(right, make, raw)
+        except TimeoutError:
+            raise Unanswered("The desktop has not answered in time.") from None
+        except RemoteProtocolError as error:
+            raise Unanswered(f"The desktop has not answered as it should: {error}") from None
+        if isinstance(answer, drive.Failed):
+            raise _refusal(answer)
+        return answer, data
+
+    async def _in_turn(
+        self, right: Right, make: Callable[[int], drive.Request], raw: bytes
+    ) -> Found:
+        while True:
+            one = self._one(right)
+            with self._in_use(right.key, one):
+                async with one.turn:
+                    # Who was before may have closed it; then another is opened.
+                    if self._open.get(right.key) is one:
+                        if one.carrying is None:
+                            await self._begin(right, one)
+                        return await self._asked(right.key, one, make, raw)
+
+    @contextmanager
+    def _in_use(self, key: _Key, one: _Drive) -> Iterator[None]:
+        """Keep a stream open, and for `KEPT` longer."""
         if one.closing is not None:
             one.closing.cancel()
         one.waiting += 1
         try:
-            async with asyncio.timeout(within), one.turn:
-                if one.carrying is None:
-                    await self._begin(right, one)
-                answer, data = await self._asked(right.key, one, make, raw)
-        except TimeoutError:
-            raise Unanswered("The desktop has not answered in time.") from None
-        except RemoteProtocolError as error:
-            self._leave(right.key, one)
-            raise Unanswered(f"The desktop has not answered as it should: {error}") from None
+            yield
         finally:
             one.waiting -= 1
             if not one.waiting:
                 loop = asyncio.get_running_loop()
-                one.closing = loop.call_later(KEPT, self._leave, right.key, one)
-        if isinstance(answer, drive.Failed):
-            raise _refusal(answer)
-        return answer, data
+                one.closing = loop.call_later(KEPT, self._leave, key, one)
 
     def _one(self, right: Right) -> _Drive:
         found = self._open.get(right.key)
@@ -170,7 +186,8 @@ class Drives:
                 return answering.result()
             raise _problem(one.carrying.result())
         finally:
-            if not answering.done():  # an answer that nobody waits for must be nobody else's
+            # An answer that nobody waits for must be nobody else's; what is none ends it.
+            if not answering.done() or answering.exception() is not None:
                 self._leave(key, one)
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
