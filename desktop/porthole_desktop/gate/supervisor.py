@@ -142,6 +142,7 @@ class Supervisor:
         self._writer: asyncio.StreamWriter | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._late: dict[int, Line] = {}  # to be opened by requests that nobody waits for any more
         self._lines: dict[int, Line] = {}
         self._line_numbers = itertools.cycle(range(1, protocol.LAST_CHANNEL + 1))
 
@@ -173,7 +174,7 @@ class Supervisor:
         number = next(one for one in self._line_numbers if one not in self._lines)
         line = self._lines[number] = Line(number, self._writer, listener)
         try:
-            await self.ask("open", name=name, channel=number)
+            await self._ask("open", line, name=name, channel=number)
         except BaseException:
             self._lines.pop(number, None)
             raise
@@ -185,6 +186,9 @@ class Supervisor:
         Raises:
             Refused: it is not done; `desktop_unreachable` if nobody could be asked.
         """
+        await self._ask(kind, None, **fields)
+
+    async def _ask(self, kind: str, opens: Line | None, **fields: Any) -> None:
         writer = self._writer
         if writer is None:
             raise Refused("desktop_unreachable", "The desktop's supervisor is not there.")
@@ -196,6 +200,8 @@ class Supervisor:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await answer
         except (OSError, TimeoutError):
+            if opens is not None:
+                self._late[number] = opens
             raise Refused(
                 "desktop_unreachable", "The desktop's supervisor does not answer."
             ) from None
@@ -230,6 +236,7 @@ class Supervisor:
             for line in list(self._lines.values()):
                 line.lose("The desktop's supervisor is gone.")
             self._lines.clear()
+            self._late.clear()
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(
@@ -275,6 +282,10 @@ class Supervisor:
                     self._asked()
             case {"type": "reply", "id": int(number)} if number in self._waiting:
                 self._reply(self._waiting[number], message)
+            case {"type": "reply", "id": int(number)} if number in self._late:
+                line = self._late.pop(number)
+                if message.get("ok") is True:
+                    line.end()  # or it would stay open there
 
     @staticmethod
     def _reply(answer: "asyncio.Future[None]", message: dict[str, Any]) -> None:
