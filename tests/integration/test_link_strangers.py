@@ -1,7 +1,9 @@
 """Who may link, and what becomes of those who may not."""
 
+import asyncio
 import contextlib
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +16,7 @@ from porthole_contract.link import channel, codec
 from porthole_contract.link.frames import Hello, Ping
 from porthole_contract.link.greeting import new_key, prove
 from porthole_contract.link.version import CURRENT
-from porthole_control.link import endpoint, limits
+from porthole_control.link import endpoint, hub, limits, rules
 from tests.support.postgres import TestDatabase
 from tests.support.scripted_agent import SUBPROTOCOL, SaidGoodbye, ScriptedAgent
 from tests.support.served import Served, served
@@ -239,6 +241,29 @@ async def test_two_processes_that_take_turns_are_shown(one: Served, agent: Scrip
         async with ScriptedAgent.linked(again := agent.twin(), one.ws, instance=agent.instance):
             (condition,) = (await shown(one, again))["conditions"]
             assert (condition["type"], condition["status"]) == ("IdentityShared", "True")
+
+
+async def test_that_two_took_turns_is_over_also_when_who_saw_it_is_gone(
+    test_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(hub, "_SEEN_EVERY", 0.1)
+    async with served(test_database, tmp_path / "home") as saw_it:
+        agent = await ScriptedAgent.enrol(saw_it.control_plane)
+        twin = agent.twin()
+        async with agent.linked(saw_it.ws), twin.linked(saw_it.ws):
+            await agent.until(lambda: agent.goodbye)
+            async with agent.twin().linked(saw_it.ws, instance=agent.instance):
+                (condition,) = (await shown(saw_it, agent))["conditions"]
+                assert condition["status"] == "True"
+    async with served(test_database, tmp_path / "home") as later:
+
+        async def status() -> str:
+            return (await shown(later, agent))["conditions"][0]["status"]
+
+        await asyncio.sleep(0.5)
+        assert await status() == "True", "it was just now"
+        monkeypatch.setattr(rules, "RIVALS_FOR", timedelta(seconds=1))
+        await eventually(status, "False", within=5)
 
 
 async def test_an_agent_that_says_nothing_is_given_up(

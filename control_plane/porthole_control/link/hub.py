@@ -74,7 +74,6 @@ class Hub:
         self._reports = Reports(database, self._handle)
         self.handlers: Mapping[type, Handler] = {}
         self._conversations: dict[UUID, Conversation] = {}
-        self._contested: set[UUID] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._going: set[asyncio.Event] = set()
         self.on_room: Callable[[Conversation], None] = lambda _: None
@@ -254,7 +253,6 @@ class Hub:
         await events.remark(self._database, *(line for line in remarks if line is not None))
         EPOCHS.labels("resumed" if resumed else "anew").inc()
         if contested:
-            self._contested.add(greeted.agent)
             logger.warning("identity_shared", agent=greeted.name)
         welcome = Welcome(
             conversation=hello.conversation if resumed and hello.conversation else uuid4(),
@@ -319,6 +317,7 @@ class Hub:
         while True:
             await asyncio.sleep(_SEEN_EVERY)
             await keep_going("links: presence", self._seen)
+            await keep_going("links: shared identities", self._settle_all)
 
     async def _seen(self) -> None:
         links = [(link.agent, link.epoch) for link in self.linked()]
@@ -335,19 +334,23 @@ class Hub:
             link = self._conversations.get(agent)
             if agent in back and link is not None and not (link.linked and link.epoch == epoch):
                 await self._unlinked(link, epoch)
-        for agent in list(self._contested):
+
+    async def _settle_all(self) -> None:
+        # Whoever saw that they were contested may be gone.
+        async with self._database.reading() as unit:
+            contested = await repository.contested(unit.connection)
+        for agent in contested:
             async with self._database.unit() as unit:
                 await self._settle(unit, agent)
 
     async def _settle(self, unit: Unit, agent: UUID) -> None:
         known = await repository.known(unit.connection, agent, lock=True)
-        if known is not None:
-            if rules.still_remembered(known.superseded, unit.now):
-                return
-            settled = rules.contested_condition(known.conditions, contested=False, now=unit.now)
+        if known is None or rules.still_remembered(known.superseded, unit.now):
+            return
+        settled = rules.contested_condition(known.conditions, contested=False, now=unit.now)
+        if settled != known.conditions:
             await repository.set_conditions(unit.connection, agent, settled)
             await agents.link_changed(unit, agent)
-        self._contested.discard(agent)
 
 
 async def _welcome(socket: Socket, welcome: Welcome) -> None:

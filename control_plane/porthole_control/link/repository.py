@@ -211,6 +211,14 @@ async def set_conditions(
     )
 
 
+async def contested(connection: AsyncConnection) -> Collection[UUID]:
+    """Return the agents that two processes are shown to link as."""
+    query = select(agents.c.id).where(
+        agents.c.conditions.contains([{"type": "IdentityShared", "status": "True"}])
+    )
+    return list(await connection.scalars(query))
+
+
 async def needs_template(connection: AsyncConnection, agent: UUID, digest: str) -> bool:
     """Return whether an agent has a living session that was made from this revision."""
     query = select(
