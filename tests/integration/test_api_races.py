@@ -1,6 +1,7 @@
 """Two transactions about one session: whichever comes second sees what the first has done."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from porthole_contract.link.greeting import new_key
+from porthole_control.agents import service as agents
 from porthole_control.commands import repository as commands
 from porthole_control.commands.repository import Claimed
 from porthole_control.commands.tables import agent_commands
@@ -101,3 +104,34 @@ async def test_an_owner_who_asks_many_times_at_once_gets_no_more_sessions_than_t
         asking = (running.admin.post(SESSIONS, json={"template": "desktop"}) for _ in range(6))
         answers = [answer.status_code for answer in await asyncio.gather(*asking)]
     assert sorted(answers) == [202, 202, 409, 409, 409, 409]
+
+
+async def test_of_two_agents_that_join_under_one_name_at_once_one_is_told_that_it_is_taken(
+    control_plane: ControlPlane,
+):
+    async def join() -> int:
+        made = await control_plane.admin.post("/api/v1/agents/join-tokens", json={"name": "one"})
+        key = new_key().public_key().public_bytes_raw()
+        body = {"token": made.json()["token"], "public_key": base64.b64encode(key).decode()}
+        tokens.append(body)
+        return made.status_code
+
+    tokens: list[dict[str, str]] = []
+    assert [await join() for _ in range(6)] == [201] * 6
+    async with control_plane.client() as stranger:
+        joining = (stranger.post("/api/v1/agents/enrol", json=body) for body in tokens)
+        answers = await asyncio.gather(*joining)
+    assert sorted(answer.status_code for answer in answers) == [200, *[409] * 5]
+    assert {a.json()["code"] for a in answers if a.status_code == 409} == {"agent_exists"}
+
+
+async def test_an_agent_that_joins_twice_at_once_is_one(control_plane: ControlPlane):
+    key = new_key().public_key().public_bytes_raw()
+
+    async def join() -> UUID:
+        async with control_plane.database.unit() as unit:
+            agent = await agents.enrol_account(unit, name="one", public_key=key, by="admin")
+            await asyncio.sleep(0.1)
+            return agent.id
+
+    assert len(set(await asyncio.gather(*(join() for _ in range(4))))) == 1

@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, text, tuple_, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from porthole_contract.lifecycle import OCCUPIED
@@ -153,9 +154,10 @@ async def count_living(connection: AsyncConnection) -> int:
     return (await connection.execute(query)).scalar_one()
 
 
-async def add(connection: AsyncConnection, **values: Any) -> None:
-    """Insert an agent (columns of `agents`)."""
-    await connection.execute(insert(agents).values(**values))
+async def add(connection: AsyncConnection, **values: Any) -> bool:
+    """Insert an agent (columns of `agents`); return whether its name and key were free."""
+    new = postgresql.insert(agents).values(**values).on_conflict_do_nothing()
+    return await connection.scalar(new.returning(agents.c.id)) is not None
 
 
 async def change(connection: AsyncConnection, identity: UUID, now: datetime, **values: Any) -> None:

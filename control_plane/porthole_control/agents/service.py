@@ -100,6 +100,8 @@ async def enrol(unit: Unit, *, token: str, public_key: bytes) -> Agent:
         enrolled_by=row.created_by,
         labels=row.labels,
     )
+    if agent is None:
+        raise Conflict("agent_exists", f"There is an agent {row.name!r} by now.")
     await repository.use_join_token(unit.connection, row.id, agent_id=agent.id, now=unit.now)
     return agent
 
@@ -136,28 +138,33 @@ async def enrol_account(unit: Unit, *, name: str, public_key: bytes, by: str) ->
         Conflict: the name is taken by one with another key.
     """
     known = await repository.with_key(unit.connection, public_key)
-    if known is not None:
-        if known.state == "revoked":
-            raise Forbidden(
-                "The agent with this key was revoked. Delete the Secret with its key to let it"
-                " join as a new one.",
-                code="agent_revoked",
-            )
-        return known
-    if await repository.named(unit.connection, name) is not None:
+    if known is None and await repository.named(unit.connection, name) is None:
+        user = await people.ensure_user(unit, by, is_admin=True)
+        added = await _add(unit, name=name, public_key=public_key, enrolled_by=user.id, labels={})
+        if added is not None:
+            return added
+        # Its replicas may join at once.
+        known = await repository.with_key(unit.connection, public_key)
+    if known is None:
         raise Conflict(
             "agent_exists",
             f"There is an agent {name!r} with another key. Revoke it if it was lost.",
         )
-    user = await people.ensure_user(unit, by, is_admin=True)
-    return await _add(unit, name=name, public_key=public_key, enrolled_by=user.id, labels={})
+    if known.state == "revoked":
+        raise Forbidden(
+            "The agent with this key was revoked. Delete the Secret with its key to let it"
+            " join as a new one.",
+            code="agent_revoked",
+        )
+    return known
 
 
 async def _add(
     unit: Unit, *, name: str, public_key: bytes, enrolled_by: UUID, labels: Mapping[str, str]
-) -> Agent:
+) -> Agent | None:
+    """Add an agent; return None if its name or key was taken just now."""
     identity = new_id()
-    await repository.add(
+    is_new = await repository.add(
         unit.connection,
         id=identity,
         name=name,
@@ -167,6 +174,8 @@ async def _add(
         created_at=unit.now,
         updated_at=unit.now,
     )
+    if not is_new:
+        return None
     events.changed(unit, "agent", identity, owner=None)
     agent = await repository.agent(unit.connection, identity)
     assert agent is not None
