@@ -89,7 +89,8 @@ _NAMES: Final = frozenset(
     }
 )
 
-_SAID = re.compile(r"([a-z][a-z0-9_]{0,63})(?:: (.{1,200}))?", re.DOTALL)
+# Postgres keeps no NUL, and an end that it does not take would not be noted.
+_SAID = re.compile(r"([a-z][a-z0-9_]{0,63})(?:: ([^\0]{1,200}))?")
 _OURS: Final = range(4000, 5000)
 _MOST_OF_NAME: Final = 64
 _MOST_OF_SENTENCE: Final = 500

@@ -49,6 +49,7 @@ def test_what_an_agent_says_is_passed_on(reason):
         (4003, "Not a name: no."),
         (4003, "x" * 123),
         (5000, "kicked: Out."),
+        (4003, "kicked: Out\0."),
     ],
 )
 def test_an_agent_that_says_nothing_has_cut_the_stream(code, reason):
