@@ -18,6 +18,7 @@ from porthole_contract.errors import PortholeError
 from porthole_contract.lifecycle import Phase
 from porthole_contract.names import (
     ANNOTATION_FILES,
+    ANNOTATION_HOME_CLAIM,
     ANNOTATION_HOME_HOLDER,
     API_VERSION,
     OPERATOR,
@@ -163,7 +164,7 @@ class Applier:
         start = world.subject.start(plan.status.attempt.number)
         await asyncio.gather(
             self._keep_revision(world),
-            self._hold_home(world, recipe),
+            self._hold_home(world, recipe, f"{plan.status.attempt.number}"),
             self._ensure(world, secret(recipe, keys, start), "operator.start.secret-made"),
             self._ensure(world, service(recipe), "operator.start.service-made"),
             self._ensure(world, network_policy(recipe), "operator.start.policy-made"),
@@ -200,7 +201,7 @@ class Applier:
         assert recipe is not None, "what cannot be made is not lent"
         keys = _keys(world)
         await asyncio.gather(
-            self._hold_home(world, recipe),
+            self._hold_home(world, recipe, "files"),
             self._ensure(world, secret(recipe, keys), "operator.start.secret-made"),
             self._ensure(world, service(recipe), "operator.start.service-made"),
             self._ensure(world, network_policy(recipe), "operator.start.policy-made"),
@@ -246,16 +247,25 @@ class Applier:
                 await self._cluster.merge(REVISIONS, subject.namespace, name, patch, strategic=True)
         failpoint("operator.start.revision-kept")
 
-    async def _hold_home(self, world: World, recipe: Recipe) -> None:
+    async def _hold_home(self, world: World, recipe: Recipe, what: str) -> None:
+        """Have its home be its own, for this attempt (or `files`).
+
+        Each attempt writes, also who holds it already: whoever has seen that one as failed is
+        about to take it, and of two writes to what both have read the second is refused.
+        """
         subject, home = world.subject, world.seen.home
         if subject.home is None:
             return
+        claim = f"{subject.uid}/{what}"
         if home is None:
             await self._cluster.create(CLAIMS, home_claim(recipe, subject.home))
-        elif home.holder != subject.uid:
+        elif (home.holder, home.claim) != (subject.uid, claim):
             head = {
                 "resourceVersion": home.resource_version,
-                "annotations": {ANNOTATION_HOME_HOLDER: subject.uid},
+                "annotations": {
+                    ANNOTATION_HOME_HOLDER: subject.uid,
+                    ANNOTATION_HOME_CLAIM: claim,
+                },
             }
             await self._cluster.merge(CLAIMS, subject.namespace, home.name, {"metadata": head})
         failpoint("operator.start.home-held")

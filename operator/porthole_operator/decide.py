@@ -195,6 +195,9 @@ def _made(case: Case, pod: Pod) -> Plan:
 
 def _begin(case: Case) -> Plan:
     """Nothing of it runs: begin, unless something is in the way."""
+    if case.subject.status.phase is Phase.FAILED and case.subject.home is not None:
+        # Who failed has let go of its home: that it wants it again is noted first.
+        return case.plan()
     wait = case.status.attempt.not_before
     if wait is not None and case.now < wait:
         return case.plan(None, wait)

@@ -14,6 +14,7 @@ from porthole_contract.names import (
     ANNOTATION_ATTEMPT,
     ANNOTATION_FILES,
     ANNOTATION_FINGERPRINT,
+    ANNOTATION_HOME_CLAIM,
     ANNOTATION_HOME_HOLDER,
     ANNOTATION_OWNER,
     ANNOTATION_SHAPE,
@@ -118,8 +119,9 @@ class Node:
 class Home:
     """The volume of the Session's home.
 
-    `ours`: made by us. `holder`: the uid of the Session that holds it. `taken`: who keeps us
-    from it, in words; empty if nobody does.
+    `ours`: made by us. `holder`: the uid of the Session that holds it. `claim`: what it was
+    begun with last, by its own words. `taken`: who keeps us from it, in words; empty if nobody
+    does.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Home:
     holder: str | None
     resource_version: str
     phase: str
+    claim: str = ""
     taken: str = ""
 
 
@@ -224,6 +227,7 @@ def read_home(body: Mapping[str, Any], home: UUID, taken: str = "") -> Home:
         holder=annotations.get(ANNOTATION_HOME_HOLDER) or None,
         resource_version=metadata["resourceVersion"],
         phase=(body.get("status") or {}).get("phase", "Pending"),
+        claim=annotations.get(ANNOTATION_HOME_CLAIM, ""),
         taken=taken,
     )
 

@@ -610,6 +610,14 @@ class TestFailed:
         assert plan.action == Begin()
         assert plan.status.phase is Phase.STARTING
 
+    def test_that_it_wants_its_home_again_is_noted_before_it_begins(self):
+        """Who failed has let go of it: another may be about to take it."""
+        subject = self.failed(generation=2, spec=HOME)
+        plan = decide(subject, seen(subject), later(days=1))
+        assert (plan.action, plan.status.phase) == (None, Phase.PENDING)
+        noted = carry_on(subject, plan)
+        assert decide(noted, seen(noted), later(days=1)).action == Begin()
+
     def test_may_be_asked_to_sleep(self):
         subject = self.failed(spec=ASLEEP)
         assert decide(subject, seen(subject), NOON).status.phase is Phase.HIBERNATED
