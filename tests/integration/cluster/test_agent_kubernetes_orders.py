@@ -241,7 +241,9 @@ async def test_a_session_that_is_made_after_its_end_is_undone_and_counted(place)
     await late.open()
     await place.runtime.delete(session, 2)
     await place.apply(session, 1, runtime=late)
-    assert place.of(session) == [], "nobody is told of what is no session any more"
+    # Who sees it while the other undoes it may tell of it: with the order that its end is above,
+    # and the control plane takes nothing of that.
+    assert {one.order for one in place.of(session)} <= {1}
 
     # Both replicas watch here. Which of them sees it in time is luck; one of them has to.
     async def undone():
