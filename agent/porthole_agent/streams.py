@@ -40,7 +40,6 @@ LOGS = "logs"
 """The channel that the agent serves itself: what a session's programs have said, as text."""
 _CHUNK = 64 * 1024
 _DIAL_WITHIN = 10.0
-_CLOSED_WITHIN = 2.0
 _LAST_WORD_WITHIN = 0.3
 """Seconds to wait for the gate's word on why it closed a stream."""
 SUBPROTOCOL = "binary"
@@ -232,7 +231,7 @@ class Streams:
                         raise
                     code, message = stream.ending
                     writer.transport.abort()  # whether or not the viewer takes its last word
-                await _close(socket, code, message)
+                await socket.close(*websocket_close(code, message))
         finally:
             if not writer.is_closing():
                 writer.transport.abort()
@@ -285,15 +284,6 @@ class Streams:
             close_timeout=1.0,
             proxy=True,
         )
-
-
-async def _close(socket: ClientConnection, code: str, message: str) -> None:
-    """Say why and close; a peer that takes nothing is cut off."""
-    try:
-        async with asyncio.timeout(_CLOSED_WITHIN):
-            await socket.close(*websocket_close(code, message))
-    except TimeoutError:
-        socket.transport.abort()
 
 
 async def _pump(socket: ClientConnection, reader: StreamReader, writer: StreamWriter) -> None:
