@@ -104,10 +104,9 @@ class RdpStream(Stream):
 
     def close(self, reason: CloseReason, message: str) -> None:
         """End it; only the first reason counts."""
-        if self._scribe is not None:
-            self._scribe.forget()
+        # Unlike Xvnc, xorgxrdp would hold on what the viewer holds.
         with contextlib.suppress(RemoteProtocolError):  # TLS itself may be what is broken
-            self._let_go()
+            self._allow(may_use=False)
         super().close(reason, message)
 
     def describe(self) -> Viewer:
@@ -266,13 +265,6 @@ class RdpStream(Stream):
             seconds = self._around.limits.greeting_seconds
             self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
-
-    def _let_go(self) -> None:
-        """Let go of what the viewer holds: unlike Xvnc, xorgxrdp would hold it on."""
-        if self._parsers is not None and self._greeting is not None and self._desktop is not None:
-            held = self._parsers[0].allow(may_use=False)
-            if held:
-                self._desktop.write(self._greeting.write([held]))
 
     def _allow(self, *, may_use: bool) -> None:
         if self._parsers is None or self._greeting is None or self._desktop is None:
